@@ -1,0 +1,1 @@
+"""What decides: pure, never waiting, told afterwards what happened."""
