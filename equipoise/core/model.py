@@ -33,7 +33,7 @@ class Clock(Protocol):
 Chance: TypeAlias = random.Random
 
 
-class BackendType(str, enum.Enum):
+class BackendType(enum.StrEnum):
     """The kinds of upstream; the first four are the specification's."""
 
     LIGHTRAG = "lightrag"
@@ -43,7 +43,7 @@ class BackendType(str, enum.Enum):
     FUNCTION = "function"
 
 
-class Strategy(str, enum.Enum):
+class Strategy(enum.StrEnum):
     """The name of a policy in a configuration."""
 
     ROUND_ROBIN = "round_robin"
@@ -56,7 +56,7 @@ class Strategy(str, enum.Enum):
     QUALITY_BASED = "quality_based"
 
 
-class Verdict(str, enum.Enum):
+class Verdict(enum.StrEnum):
     """How an attempt ended, judged by its content.
 
     SUCCESS counts for a backend and FAILURE against it; NO_ANSWER is a 200 that answers nothing; THROTTLED asks to slow
@@ -71,7 +71,7 @@ class Verdict(str, enum.Enum):
     IGNORED = "ignored"
 
 
-class CostSource(str, enum.Enum):
+class CostSource(enum.StrEnum):
     """Where a cost comes from, most trustworthy first."""
 
     METERED = "metered"
@@ -352,4 +352,6 @@ class NoBackendAvailable(Exception):
 
     def __init__(self, reasons: Mapping[str, str], retry_after: float | None = None, code: str = "no_healthy_backend"):
         self.reasons, self.retry_after, self.code = dict(reasons), retry_after, code
-        super().__init__("; ".join(f"{name}: {why}" for name, why in self.reasons.items()) or "no backend is configured")
+        super().__init__(
+            "; ".join(f"{name}: {why}" for name, why in self.reasons.items()) or "no backend is configured"
+        )
