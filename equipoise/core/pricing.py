@@ -1,0 +1,261 @@
+"""What an answer costs, in whole nano-dollars: prices, the cost of a usage, what to expect and what to reserve.
+
+Token rates are nano-dollars per million tokens, so that every published price is a whole number: $0.0625 per million
+is 62_500_000 and $0.20 per thousand is 200_000_000_000. Arithmetic is on integers and rounds up once, at the end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, Context, Decimal
+from typing import Any, TypeAlias
+
+import msgspec
+
+from equipoise.core.model import NANO_PER_USD, BackendType, CostSource, NanoUSD, Usage
+
+NanoUSDPerMillion: TypeAlias = int
+MILLION = 1_000_000
+
+# Token counts are estimates before the answer is there; the reservation takes this much more of the input.
+MARGIN_PERCENT = 115
+# Binary floats carry noise far below this many dollars; without the cut 0.1 + 0.2 would round up to one nano too many.
+NOISE = Decimal("1e-12")
+_EXACT = Context(prec=60)
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What one backend bills for one model.
+
+    Rates are nano-dollars per million tokens, fees nano-dollars. Cached tokens are part of the input tokens and cost
+    `cached_input` (None: as other input). With `reasoning` set, reasoning tokens are billed beside the output tokens;
+    None means they are part of them. Citation tokens are free unless `citation` is set. `allowance` is what one question
+    is expected to cost in things no caller can foresee (searches, hidden reasoning). `source` names where this is from.
+    """
+
+    input: NanoUSDPerMillion = 0
+    output: NanoUSDPerMillion = 0
+    cached_input: NanoUSDPerMillion | None = None
+    reasoning: NanoUSDPerMillion | None = None
+    citation: NanoUSDPerMillion | None = None
+    per_request: NanoUSD = 0
+    per_search: NanoUSD = 0
+    allowance: NanoUSD = 0
+    source: str = "price"
+
+    def __post_init__(self) -> None:
+        for name in PRICE_FIELDS:
+            if (amount := getattr(self, name)) is not None and amount < 0:
+                raise ValueError(f"a price cannot be negative: {name} is {amount}")
+
+
+TOKEN_RATES = ("input", "output", "cached_input", "reasoning", "citation")
+FEES = ("per_request", "per_search", "allowance")
+PRICE_FIELDS = TOKEN_RATES + FEES
+
+
+def nano_dollars(amount: Decimal | str | float) -> NanoUSD:
+    """Turn dollars as people and JSON write them into nano-dollars, rounded up; a float counts as its shortest decimal.
+
+    Raises ValueError for what is no finite, non-negative number.
+    """
+    try:
+        dollars = Decimal(str(amount))
+    except ArithmeticError:
+        raise ValueError(f"not an amount of money: {amount!r}") from None
+    if isinstance(amount, bool) or not dollars.is_finite() or dollars < 0:
+        raise ValueError(f"not an amount of money: {amount!r}")
+    if dollars > MILLION * NANO_PER_USD:
+        raise ValueError(f"too much money: {amount!r}")
+    return int((dollars.quantize(NOISE, context=_EXACT) * NANO_PER_USD).to_integral_value(ROUND_CEILING))
+
+
+def price_from_dollars(option: Mapping[str, Any], source: str = "price") -> Price:
+    """Read an operator's `price:`: token rates in dollars per million tokens, fees in dollars.
+
+    A price per search without an `allowance` expects one search a question. Raises ValueError naming a bad field.
+    """
+    if unknown := sorted(set(option) - set(PRICE_FIELDS)):
+        raise ValueError(f"unknown price field {', '.join(unknown)}; known: {', '.join(PRICE_FIELDS)}")
+    amounts = {name: _amount(name, value) for name, value in option.items() if value is not None}
+    amounts.setdefault("allowance", amounts.get("per_search", 0))
+    return Price(**amounts, source=source)
+
+
+def _amount(name: str, value: Any) -> int:
+    try:
+        return nano_dollars(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def cost_of(price: Price, usage: Usage) -> NanoUSD:
+    """The price of a reported usage, rounded up to the next nano-dollar; counts below zero count as zero."""
+    cached = max(usage.cached_tokens, 0)
+    scaled = max(usage.input_tokens - cached, 0) * price.input
+    scaled += cached * (price.input if price.cached_input is None else price.cached_input)
+    scaled += _scaled_output(price, max(usage.output_tokens, 0), max(usage.reasoning_tokens, 0))
+    scaled += max(usage.citation_tokens, 0) * (price.citation or 0)
+    fees = max(usage.requests, 0) * price.per_request + max(usage.searches, 0) * price.per_search
+    return fees - (-scaled // MILLION)
+
+
+def _scaled_output(price: Price, output: int, reasoning: int) -> int:
+    if price.reasoning is None:
+        return max(output, reasoning) * price.output
+    return output * price.output + reasoning * price.reasoning
+
+
+def expected_cost(price: Price, input_tokens: int, output_tokens: int) -> NanoUSD:
+    """What a question of this size should cost, with nothing cached and the usual allowance; cheap enough to rank by."""
+    return (
+        price.per_request + price.allowance - (-(input_tokens * price.input + output_tokens * price.output) // MILLION)
+    )
+
+
+def worst_case(price: Price, input_tokens: int, max_output_tokens: int, allowance: NanoUSD | None = None) -> NanoUSD:
+    """What to reserve: estimated input with a margin at its dearest rate, all the output allowed, fees and allowance.
+
+    Never less than `expected_cost`, nor than `cost_of` any usage within these counts whose searches, citations and
+    separate reasoning stay within the allowance. `allowance` replaces the price's own (a learned bound).
+    """
+    dearest = max(price.input, price.cached_input or 0)
+    scaled = -(-input_tokens * MARGIN_PERCENT // 100) * dearest + max_output_tokens * price.output
+    extra = price.allowance if allowance is None else allowance
+    return price.per_request + extra - (-scaled // MILLION)
+
+
+def settled_cost(
+    price: Price | None, usage: Usage, metered: NanoUSD | None = None
+) -> tuple[NanoUSD, CostSource] | None:
+    """The cost of an attempt and its origin: metered by the upstream, else priced, else estimated.
+
+    An estimated usage that names no searches or reasoning of its own is charged the allowance. None when nobody knows a
+    price: the caller must say so, never book zero in silence.
+    """
+    if metered is not None:
+        return metered, CostSource.METERED
+    if price is None:
+        return None
+    if not usage.estimated:
+        return cost_of(price, usage), CostSource.PRICED
+    unforeseen = 0 if usage.searches or usage.reasoning_tokens or not usage.requests else price.allowance
+    return cost_of(price, usage) + unforeseen, CostSource.ESTIMATED
+
+
+# ---- published prices -------------------------------------------------------------------------------------------------
+
+# docs.perplexity.ai/getting-started/pricing, read October 2026. Dollars per million tokens in and out; request fees in
+# dollars by search context size low, medium, high.
+_CONTEXT_SIZES = ("low", "medium", "high")
+_CHAT_TOKENS = {"sonar": ("1", "1"), "sonar-pro": ("3", "15"), "sonar-reasoning-pro": ("2", "8")}
+_CHAT_FEES = {
+    "sonar": ("0.005", "0.008", "0.012"),
+    "sonar-pro": ("0.006", "0.010", "0.014"),
+    "sonar-reasoning-pro": ("0.006", "0.010", "0.014"),
+}
+_PRO_SEARCH_FEES = ("0.014", "0.018", "0.022")
+# One deep research reports tens of searches, tens of thousands of citation tokens and up to 100,000 of reasoning. The
+# allowance (30 searches, 30k, 100k) is our assumption, not a published figure: 0.15 + 0.06 + 0.30.
+_DEEP_RESEARCH = {
+    "input": "2", "output": "8", "citation": "2", "reasoning": "3", "per_search": "0.005", "allowance": "0.51"
+}  # fmt: skip
+# Sources disagree on the agent's web search ($0.0025 or $0.005 a call): the higher one, so that nothing is underbooked;
+# the upstream's own `usage.cost` decides in the end.
+_AGENT_SONAR = {"input": "0.25", "output": "2.50", "cached_input": "0.0625", "per_search": "0.005"}
+
+
+def perplexity_overlay(
+    model: str, api: str = "agent", search_context_size: str = "low", search_type: str = "fast"
+) -> Price | None:
+    """Perplexity's published price of a model (with or without `perplexity/`), or None when it is not published.
+
+    `api` is "agent" or "chat". A preset may run anyone's model, so it has no price of its own.
+    """
+    name = model.removeprefix("perplexity/")
+    if api == "agent":
+        return price_from_dollars(_AGENT_SONAR, "overlay") if name == "sonar" else None
+    if name == "sonar-deep-research":
+        return price_from_dollars(_DEEP_RESEARCH, "overlay")
+    if name not in _CHAT_TOKENS or search_context_size not in _CONTEXT_SIZES:
+        return None
+    fees = _PRO_SEARCH_FEES if name == "sonar-pro" and search_type in ("pro", "auto") else _CHAT_FEES[name]
+    fee = fees[_CONTEXT_SIZES.index(search_context_size)]
+    per_token = _CHAT_TOKENS[name]
+    return price_from_dollars({"input": per_token[0], "output": per_token[1], "per_request": fee}, "overlay")
+
+
+def price_for(
+    backend_type: str,
+    model: str = "",
+    api: str = "",
+    price_option: Mapping[str, Any] | None = None,
+    cost_per_1k_tokens: float | None = None,
+    search_context_size: str = "low",
+    search_type: str = "fast",
+) -> Price | None:
+    """The price to use: the operator's, else the published one, else the specification's `cost_per_1k_tokens`.
+
+    None means unknown. A `cost_per_1k_tokens` of 0 is the specification's default and says nothing; what really is free
+    is told by `price: {input: 0, output: 0}`. A local model or a function costs nothing unless priced.
+    """
+    if price_option is not None:
+        return price_from_dollars(price_option)
+    if backend_type == BackendType.PERPLEXITY:
+        published = perplexity_overlay(model, api or "agent", search_context_size, search_type)
+        if published is not None:
+            return published
+    if cost_per_1k_tokens:
+        rate = nano_dollars(Decimal(str(cost_per_1k_tokens)) * 1000)
+        return Price(input=rate, output=rate, source="cost_per_1k_tokens")
+    free = backend_type in (BackendType.LOCAL_LLM, BackendType.FUNCTION)
+    return Price(source="local") if free else None
+
+
+# ---- token counts before anybody reports them -------------------------------------------------------------------------
+
+# English prose has about 4 bytes of UTF-8 a token in today's vocabularies, code and other scripts 2.5 to 3.5.
+BYTES_PER_TOKEN = 3.5
+_NARROWEST, _WIDEST = 1.0, 8.0
+
+
+def size_of(text: str | int) -> int:
+    """Bytes of UTF-8 in a text; a number is taken as bytes already counted."""
+    return max(text, 0) if isinstance(text, int) else len(text.encode("utf-8", "surrogatepass"))
+
+
+def estimate_tokens(text: str | int, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
+    """About how many tokens a text (or a number of bytes of UTF-8) is; 0 only for nothing."""
+    return math.ceil(size_of(text) / bytes_per_token)
+
+
+class TokenRatio:
+    """Learns one backend's bytes per token from the usage it reports.
+
+    A quotient of two decaying sums, so a long text counts for more than a short one, whose template tokens would
+    mislead; kept within 1 to 8 bytes, so that no single false report spoils it. `decay` is the weight left to the past
+    by one report; the start is worth 200 tokens at the usual ratio.
+    """
+
+    def __init__(self, bytes_per_token: float = BYTES_PER_TOKEN, *, decay: float = 0.98) -> None:
+        self._tokens = 200.0
+        self._bytes = self._tokens * bytes_per_token
+        self._decay = decay
+
+    @property
+    def bytes_per_token(self) -> float:
+        return self._bytes / self._tokens
+
+    def estimate(self, text: str | int) -> int:
+        """About how many of this backend's tokens a text (or a number of bytes) is."""
+        return estimate_tokens(text, self.bytes_per_token)
+
+    def observe(self, text: str | int, reported_tokens: int) -> None:
+        """Learn from one report; one that counts nothing teaches nothing."""
+        size = size_of(text)
+        if size <= 0 or reported_tokens <= 0:
+            return
+        believable = min(max(size / reported_tokens, _NARROWEST), _WIDEST)
+        self._bytes = self._bytes * self._decay + size
+        self._tokens = self._tokens * self._decay + size / believable
