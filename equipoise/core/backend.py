@@ -1,0 +1,243 @@
+"""One upstream's memory: breaker, load, health, limits, price and quality; it makes the Candidate."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit
+from equipoise.core.health import Health
+from equipoise.core.limit import ConcurrencyLimit, RateLimit
+from equipoise.core.load import Load
+from equipoise.core.model import (
+    NANO_PER_USD,
+    BackendType,
+    Candidate,
+    Chance,
+    NanoUSD,
+    Outcome,
+    Request,
+    Verdict,
+    dollars,
+)
+from equipoise.core.pricing import Price, TokenRatio, worst_case
+from equipoise.core.quality import Quality
+
+REFUSED_SECONDS = 300.0
+THROTTLED_SECONDS = 5.0
+LONGEST_COOL_DOWN = 3600.0
+UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not hoped for
+BELIEF = Mapping[str, float]
+
+
+class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator said of one backend, as plain values; seconds, tokens, shares in [0, 1].
+
+    `context_tokens` is the longest prompt plus answer; `corpus` labels the documents behind a RAG server: backends with
+    the same label are replicas of each other.
+    """
+
+    id: str
+    type: BackendType
+    model: str = ""
+    weight: float = 1.0
+    priority: int = 1
+    region: str | None = None
+    corpus: str | None = None
+    price: Price | None = None
+    quality: float = 1.0
+    reliability: float = 1.0
+    expected_seconds: float = 1.0
+    timeout: float = 30.0
+    supports: frozenset[str] = frozenset()
+    context_tokens: int | None = None
+    max_concurrent: int | None = None
+    per_minute: int | None = None
+    probe_threshold: int = 3
+    breaker: BreakerOptions = BreakerOptions()
+
+
+class Backend:
+    """What is known of one backend; told of every attempt, asked for a Candidate."""
+
+    def __init__(self, options: BackendOptions, chance: Chance, now: float = 0.0) -> None:
+        self.options, self.id = options, options.id
+        self.weight = options.weight
+        self.breaker = CircuitBreaker(options.breaker, chance)
+        self.load = Load(options.expected_seconds)
+        self.health = Health(options.reliability, probe_threshold=options.probe_threshold, started=now)
+        self.limit = ConcurrencyLimit(options.max_concurrent)
+        self.rate = RateLimit(options.per_minute) if options.per_minute else None
+        self.quality = Quality(options.quality)
+        self.tokens = TokenRatio()
+        self.draining = False
+        self.cooling_until = 0.0
+        self.totals: dict[str, int] = dict.fromkeys(("requests", "cost", *Verdict), 0)
+
+    def why_not(self, request: Request, now: float) -> str | None:
+        """Why this backend may not be asked now, in words for people; None when it may."""
+        return self.unwell(now) or self.unfit(request)
+
+    def unwell(self, now: float) -> str | None:
+        """Reasons that pass with time and do not depend on the question."""
+        if self.draining:
+            return "draining"
+        if not self.breaker.allows(now):
+            return f"circuit breaker {self.breaker.state}: {self.breaker.reason}"
+        if now < self.cooling_until:
+            return f"throttled for {self.cooling_until - now:.1f} s more"
+        if self.health.down:
+            return f"down by its health probes: {self.health.probe_error}"
+        return self._full(now)
+
+    def unfit(self, request: Request) -> str | None:
+        """Reasons in the question itself: what it needs, how long it is, what it may cost."""
+        options = self.options
+        if not request.needs <= options.supports:
+            return f"cannot do: {', '.join(sorted(request.needs - options.supports))}"
+        if options.context_tokens and request.input_tokens + request.output_tokens > options.context_tokens:
+            return f"the question needs more than its {options.context_tokens} tokens of context"
+        if request.max_cost is not None and self.expected_cost(request) > request.max_cost:
+            return f"would cost ${dollars(self.expected_cost(request))}, above the limit of this request"
+        return None
+
+    def expected_cost(self, request: Request) -> NanoUSD:
+        """What this question is expected to cost here, in nano-dollars."""
+        price = self.options.price
+        if price is None:
+            return UNKNOWN_PRICE
+        return worst_case(price, request.input_tokens, request.output_tokens or round(self.load.output_tokens.value))
+
+    def candidate(self, request: Request, now: float) -> Candidate:
+        """This backend as numbers, at this instant, for this question."""
+        load, quality, health = self.load, self.quality, self.health
+        mean, error = quality.mean, quality.standard_error
+        return Candidate(
+            self.id,
+            self.weight,
+            load.in_flight,
+            self.limit.value,
+            health.value(now),
+            load.expected_wait(),
+            load.completion(request.output_tokens),
+            self.expected_cost(request),
+            mean,
+            error,
+            max(0.0, mean - error),
+            self.options.reliability,
+            load.response_time.value,
+            health.success.value,
+            self.weight,
+            load.seconds_per_token.value,
+        )
+
+    def began(self, now: float, *, regardless: bool) -> Permit:
+        """Count an attempt in; `regardless` of the breaker in panic. The permit goes back through `ended`."""
+        permit = self.breaker.admit_anyway() if regardless else self.breaker.admit(now)
+        if permit is None:
+            raise RuntimeError(f"{self.id} was chosen though its breaker is {self.breaker.state}")
+        self.load.in_flight += 1
+        if self.rate is not None:
+            self.rate.take(now)
+        return permit
+
+    def ended(self, permit: Permit, outcome: Outcome, now: float) -> None:
+        """Learn from one attempt; called exactly once for each `began`."""
+        in_flight = self.load.in_flight
+        self.load.in_flight -= 1
+        self.totals["requests"] += 1
+        self.totals[outcome.verdict] += 1
+        self.totals["cost"] += outcome.cost
+        match outcome.verdict:
+            case Verdict.SUCCESS:
+                self._answered(permit, outcome, in_flight, now)
+            case Verdict.FAILURE:
+                self._failed(permit, outcome, now)
+            case Verdict.THROTTLED:
+                self.breaker.forgotten(permit)
+                self._throttled(outcome, now)
+            case Verdict.REFUSED:
+                self.breaker.forgotten(permit)
+                self.breaker.open(now, outcome.error or "key or quota refused", REFUSED_SECONDS)
+            case Verdict.NO_ANSWER:
+                self.breaker.forgotten(permit)
+                self.quality.add(0.0)
+            case Verdict.IGNORED:
+                self.breaker.forgotten(permit)
+
+    def drain(self) -> None:
+        """Give this backend no new attempts; those in flight end as they will."""
+        self.draining = True
+
+    def resume(self, now: float) -> None:
+        """Take the backend back, with a slow start."""
+        self.draining = False
+        self.health.recovered(now)
+
+    def seconds_until_free(self, now: float) -> float:
+        """When it may be worth asking again: the longest of its pauses, infinite when only an operator can tell."""
+        if self.draining or self.breaker.held_open:
+            return math.inf
+        rate = self.rate.seconds_until_free(now) if self.rate else 0.0
+        return max(self.cooling_until - now, self.breaker.seconds_until_probe(now), rate, 0.0)
+
+    def status(self, now: float) -> dict[str, Any]:
+        """One row of the table that people look at; times in seconds, money in dollars."""
+        load, totals = self.load, self.totals
+        return {
+            "id": self.id,
+            "type": self.options.type.value,
+            "model": self.options.model,
+            "status": self.health.status.value,
+            "why_not": self.unwell(now),
+            "breaker": {"state": self.breaker.state.value, "reason": self.breaker.reason, **self.breaker.counts},
+            "in_flight": load.in_flight,
+            "limit": round(self.limit.value, 1),
+            "weight": self.weight,
+            "priority": self.options.priority,
+            "health": round(self.health.value(now), 4),
+            "success_rate": round(self.health.success.value, 4),
+            "response_time": round(load.response_time.value, 4),
+            "first_token": round(load.first_token.value, 4),
+            "seconds_per_token": round(load.seconds_per_token.value, 6),
+            "quality": round(self.quality.mean, 4),
+            "requests": totals["requests"],
+            "errors": totals[Verdict.FAILURE] + totals[Verdict.REFUSED],
+            "no_answers": totals[Verdict.NO_ANSWER],
+            "cost_usd": dollars(totals["cost"]),
+            "last_probe": self.health.probed_at,
+            "draining": self.draining,
+        }
+
+    def _full(self, now: float) -> str | None:
+        maximum = self.limit.maximum
+        if maximum is not None and self.load.in_flight >= maximum:
+            return f"at its limit of {maximum} attempts at once"
+        if self.rate is not None and self.rate.seconds_until_free(now) > 0:
+            return f"at its limit of {self.rate.per_minute} requests a minute"
+        return None
+
+    def _answered(self, permit: Permit, outcome: Outcome, in_flight: int, now: float) -> None:
+        was = self.breaker.state
+        tokens = outcome.usage.output_tokens
+        self.breaker.succeeded(permit, outcome.duration, now)
+        if was is BreakerState.HALF_OPEN and self.breaker.state is BreakerState.CLOSED:
+            self.health.recovered(now)
+        self.health.attempted(success=True)
+        self.load.completed(outcome.duration, outcome.first_token, tokens, now)
+        if tokens:
+            self.limit.answered(outcome.duration / tokens, in_flight)
+
+    def _failed(self, permit: Permit, outcome: Outcome, now: float) -> None:
+        self.breaker.failed(permit, now, outcome.error or "failures")
+        self.health.attempted(success=False)
+        if outcome.sent and outcome.status is None:
+            self.limit.overloaded()
+
+    def _throttled(self, outcome: Outcome, now: float) -> None:
+        pause = THROTTLED_SECONDS if outcome.retry_after is None else min(outcome.retry_after, LONGEST_COOL_DOWN)
+        self.cooling_until = max(self.cooling_until, now + pause)
+        self.limit.overloaded()

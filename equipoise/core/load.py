@@ -1,0 +1,71 @@
+"""How busy and how fast one backend is: attempts in flight and latency, told apart from the length of answers.
+
+An LLM's duration is mostly the length of its answer (correlation 0.85-0.99 on real calls), so two averages are kept:
+seconds to the first token and seconds per output token. Raw duration feeds only the peak-EWMA of Finagle, which rises
+at once and decays slowly.
+"""
+
+from __future__ import annotations
+
+import math
+
+DECAY_SECONDS = 30.0
+PRIOR_TOKENS = 250
+PRIOR_FIRST_TOKEN_SHARE = 0.3
+PRIOR_SAMPLES = 3.0
+
+
+class Average:
+    """An exponential moving average that begins at a prior worth a few samples."""
+
+    __slots__ = ("samples", "value")
+
+    def __init__(self, prior: float) -> None:
+        self.value, self.samples = prior, PRIOR_SAMPLES
+
+    def add(self, sample: float, memory: float = 20.0) -> None:
+        """Take in a sample; about `memory` of them are remembered."""
+        self.samples = min(self.samples + 1.0, memory)
+        self.value += (sample - self.value) / self.samples
+
+
+class Load:
+    """Attempts in flight and expected times of one backend, in seconds."""
+
+    __slots__ = ("_peak_at", "first_token", "in_flight", "output_tokens", "peak", "response_time", "seconds_per_token")
+
+    def __init__(self, expected_seconds: float) -> None:
+        self.in_flight = 0
+        self.first_token = Average(expected_seconds * PRIOR_FIRST_TOKEN_SHARE)
+        self.seconds_per_token = Average(expected_seconds * (1.0 - PRIOR_FIRST_TOKEN_SHARE) / PRIOR_TOKENS)
+        self.output_tokens = Average(PRIOR_TOKENS)
+        self.response_time = Average(expected_seconds)
+        self.peak = expected_seconds
+        self._peak_at = 0.0
+
+    def completed(self, duration: float, first_token: float | None, tokens: int, now: float) -> None:
+        """Learn from an answer of `tokens` output tokens; `first_token` is None where it could not be seen."""
+        self.response_time.add(duration)
+        self._add_peak(duration, now)
+        if first_token is not None:
+            self.first_token.add(first_token)
+        if tokens > 0:
+            head = first_token if first_token is not None else min(self.first_token.value, duration)
+            self.seconds_per_token.add((duration - head) / tokens)
+            self.output_tokens.add(float(tokens))
+
+    def completion(self, tokens: int) -> float:
+        """Seconds a whole answer of so many tokens is expected to take."""
+        return self.first_token.value + (tokens or self.output_tokens.value) * self.seconds_per_token.value
+
+    def expected_wait(self) -> float:
+        """Peak-EWMA times (in flight + 1), the load of Finagle's balancer, in seconds."""
+        return self.peak * (self.in_flight + 1)
+
+    def _add_peak(self, sample: float, now: float) -> None:
+        if sample >= self.peak:
+            self.peak = sample
+        else:
+            kept = math.exp(-(now - self._peak_at) / DECAY_SECONDS)
+            self.peak = self.peak * kept + sample * (1.0 - kept)
+        self._peak_at = now

@@ -1,0 +1,94 @@
+"""What a client's `model` means: a route, a strategy, one backend, or an alias of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from equipoise.core.model import Strategy
+
+PREFERENCES = {
+    "cheap": Strategy.COST_OPTIMIZED.value,
+    "fast": Strategy.PERFORMANCE_BASED.value,
+    "best": Strategy.QUALITY_BASED.value,
+}
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may answer and how one is chosen; `fallback` is asked in order when nobody of `backends` can be.
+
+    `timeout` is the seconds for the whole question, `explore` one of live, shadow, off.
+    """
+
+    name: str
+    backends: tuple[str, ...]
+    strategy: str
+    fallback: tuple[tuple[str, ...], ...] = ()
+    timeout: float = 120.0
+    min_quality: float = 0.0
+    explore: str = "live"
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """Where a model name leads; `warning` when it was unknown and `auto` stands in."""
+
+    route: str
+    strategy: str | None = None
+    pinned: str | None = None
+    warning: str | None = None
+
+
+class UnknownModel(Exception):
+    """The name leads nowhere and `strict_models` is on."""
+
+
+class Router:
+    """Resolves model names. `strategies` are the names a policy exists for, the operator's own included."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        backends: tuple[str, ...],
+        *,
+        aliases: Mapping[str, str] | None = None,
+        strategies: tuple[str, ...] = tuple(s.value for s in Strategy),
+        strict: bool = False,
+    ) -> None:
+        self.routes, self.backends, self.strict = dict(routes), backends, strict
+        self.aliases = dict(aliases or {})
+        self.default = "auto" if "auto" in self.routes else next(iter(self.routes))
+        self._known = self._table(strategies)
+
+    def resolve(self, model: str) -> Resolution:
+        """What this name means; raises UnknownModel under `strict_models`."""
+        known = self._known.get(model or "auto")
+        if known is not None:
+            return known
+        if self.strict:
+            raise UnknownModel(model)
+        return Resolution(self.default, warning=f"unknown model {model[:80]!r}: {self.default} stands in")
+
+    def names(self) -> list[str]:
+        """Every name a client may use."""
+        return list(self._known)
+
+    def _table(self, strategies: tuple[str, ...]) -> dict[str, Resolution]:
+        """Routes win over preferences, these over strategies, these over backends, these over aliases."""
+        table: dict[str, Resolution] = {}
+        for backend in self.backends:
+            table[backend] = Resolution(self._route_of(backend), pinned=backend)
+        for strategy in strategies:
+            table[strategy] = Resolution(self.default, strategy=strategy)
+        for word, strategy in PREFERENCES.items():
+            table[f"{self.default}:{word}"] = Resolution(self.default, strategy=strategy)
+        table |= {name: Resolution(name) for name in self.routes}
+        table.setdefault("auto", Resolution(self.default))
+        for alias, target in self.aliases.items():
+            if target in table:
+                table.setdefault(alias, table[target])
+        return table
+
+    def _route_of(self, backend: str) -> str:
+        holds = (name for name, route in self.routes.items() if backend in route.backends)
+        return next(holds, self.default)
