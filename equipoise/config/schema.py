@@ -1,0 +1,126 @@
+"""The whole configuration: what an operator may say, with our default for whatever is left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
+from pydantic_core import PydanticCustomError
+
+from equipoise.config.backend import BackendConfig
+from equipoise.config.fields import Count, EmptyIsNone, FilePath, Positive, Section, Share, Texts
+from equipoise.config.rules import broken_rules
+from equipoise.config.secret import Secret
+from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
+from equipoise.core.model import Strategy
+
+RULES = "broken_rules"
+BACKEND_ID = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
+BackendId = Annotated[str, Field(pattern=BACKEND_ID)]
+Name = Annotated[str, Field(pattern=r"^[^\s,]{1,128}$")]
+
+
+def _with_ids(backends: Any) -> Any:
+    """Give each backend the id it has as a key; an id that says otherwise stays, and a rule refuses it."""
+    if not isinstance(backends, dict):
+        return backends
+    return {name: {"id": name, **data} if isinstance(data, dict) else data for name, data in backends.items()}
+
+
+class Config(Section):
+    """Everything an operator can say. Read it with `equipoise.config.load`."""
+
+    backend_instances: Annotated[dict[BackendId, BackendConfig], BeforeValidator(_with_ids)]
+    """The backends, by id."""
+    strategy: Strategy = Strategy.ADAPTIVE_LEARNING
+    """How a backend is chosen where a route does not say so."""
+    enable_adaptive_routing: bool = True
+    """Whether adaptive_learning learns; health_aware stands in when not."""
+    enable_cost_optimization: bool = True
+    """Whether cost counts in choices that weigh it against quality."""
+    enable_quality_based_routing: bool = True
+    """Whether `minimum_quality_threshold` is a floor for strategies that know quality."""
+    enable_real_time_monitoring: bool = True
+    """Whether backends are probed all the time, or only judged by their answers."""
+    routing_decision_timeout_ms: Positive = 50.0
+    """Milliseconds a decision may take before it is counted as late."""
+    max_concurrent_health_checks: Count = 10
+    """Health probes at once."""
+    health_check_batch_size: Count = 5
+    """Health probes started together."""
+    global_circuit_breaker_enabled: bool = True
+    """False switches every backend's circuit breaker off."""
+    cascade_failure_prevention: bool = True
+    """Whether the failure of many backends at once is kept from spreading to the rest."""
+    enable_prometheus_metrics: bool = True
+    """Whether /metrics is served."""
+    enable_grafana_dashboards: bool = True
+    """Whether Grafana's dashboards are provisioned."""
+    alert_webhook_url: Annotated[Secret | None, EmptyIsNone] = None
+    """Where alerts are posted. Kept secret: such addresses often hold a token."""
+    alert_email_recipients: Texts = ()
+    """Who gets alerts by e-mail."""
+    cost_optimization_target: Share = 0.8
+    """The cost efficiency aimed at."""
+    cost_tracking_window_hours: Positive = 24.0
+    """Hours over which cost efficiency is computed."""
+    minimum_quality_threshold: Share = 0.7
+    """Quality below which an answer is not good enough."""
+    quality_sampling_rate: Share = 0.1
+    """Share of answers whose quality is measured."""
+    learning_rate: Share = 0.01
+    """How fast learned weights follow what they learn from."""
+    performance_history_window_hours: Positive = 168.0
+    """Hours that learned weights look back."""
+    weight_adjustment_frequency_minutes: Positive = 15.0
+    """Minutes between two updates of the learned weights."""
+
+    routes: dict[Name, RouteConfig] = Field(default_factory=dict)
+    """Names clients may ask for; without any there is `auto` over all backends."""
+    aliases: dict[Name, Name] = Field(default_factory=dict)
+    """A client's model name -> route, strategy or backend id."""
+    strict_models: bool = False
+    """Refuse unknown model names instead of answering them as `auto`."""
+    timeout_seconds: Positive = 120.0
+    """Seconds for a whole question, all attempts together, where a route does not say so."""
+    retry: RetryConfig = RetryConfig()
+    """When another backend is asked."""
+    server: Literal["own", "uvicorn"] = "own"
+    """The HTTP server: ours, or uvicorn."""
+    listen: ListenConfig = ListenConfig()
+    """Where the gateway listens."""
+    keys: dict[Name, Key] = Field(default_factory=dict)
+    """Keys that clients must show, by name; without any, only loopback is served."""
+    state_dir: FilePath | None = None
+    """Where state is kept; $XDG_STATE_HOME/equipoise when absent."""
+    ledger: LedgerConfig = LedgerConfig()
+    """The record of every attempt."""
+    log: LogConfig = LogConfig()
+    """What is logged."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Makes random choices repeatable; without it they are not."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def check_rules(cls, data: Any, validate: ModelWrapValidatorHandler[Config]) -> Config:
+        """Refuse what no single field can see; the loader reports these one by one, with their places."""
+        config = validate(data)
+        problems = list(broken_rules(data)) if isinstance(data, dict) else []
+        if problems:
+            raise PydanticCustomError(RULES, "{told}", {"told": "; ".join(map(str, problems))})
+        return config
+
+    @property
+    def state_path(self) -> Path:
+        """The directory for state, after the default."""
+        home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        return Path(self.state_dir) if self.state_dir else Path(home) / "equipoise"
+
+    @property
+    def ledger_path(self) -> Path | None:
+        """The ledger's file after the default, or None when nothing is to be recorded."""
+        if not self.ledger.enabled:
+            return None
+        return Path(self.ledger.path) if self.ledger.path else self.state_path / "ledger.sqlite3"

@@ -1,0 +1,156 @@
+"""What an operator may say of routes, the listener, retries, the ledger, keys and the log."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from equipoise.config.fields import (
+    Count,
+    FilePath,
+    NotNegative,
+    Port,
+    Positive,
+    Section,
+    Share,
+    Text,
+    Texts,
+)
+from equipoise.config.secret import Secret
+from equipoise.core.model import Strategy
+
+MEBIBYTE = 1024 * 1024
+
+
+class RouteConfig(Section):
+    """A name a client may ask for, and how its questions are answered."""
+
+    backends: Texts | None = None
+    """Ids of the backends that may answer; all of them when absent."""
+    strategy: Strategy | None = None
+    """How one is chosen; the global `strategy` when absent."""
+    fallback: Texts = ()
+    """Backend ids or routes that are asked, in order, when none of `backends` can answer."""
+    timeout_seconds: Positive | None = None
+    """Seconds for the whole question; the global `timeout_seconds` when absent."""
+    min_quality: Share | None = None
+    """Backends believed to be worse are asked only when no better one can be."""
+    explore: Literal["live", "shadow", "off"] = "live"
+    """Whether a learning strategy may try other backends on live questions, on copies, or not at all."""
+    cache: bool = False
+    """Whether answers may be kept and given again."""
+
+
+class TLSConfig(Section):
+    """The listener's certificate."""
+
+    certificate: FilePath
+    """Certificate chain (PEM)."""
+    key: FilePath
+    """Private key (PEM)."""
+    client_ca: FilePath | None = None
+    """Authorities (PEM) whose certificates clients must show."""
+
+
+class ListenConfig(Section):
+    """Where the gateway listens, and what it takes from clients."""
+
+    host: Text = "127.0.0.1"
+    """Address of the public listener. Off loopback it wants keys."""
+    port: Port = 4000
+    """Port of the public listener; 0 lets the system choose."""
+    admin_host: Text = "127.0.0.1"
+    """Address of the admin listener."""
+    admin_port: Port | None = None
+    """Port of the admin listener; the public port + 1 when absent."""
+    unix_socket: FilePath | None = None
+    """Path of a Unix socket to listen on instead of host and port."""
+    tls: TLSConfig | None = None
+    """Certificate and key; plain HTTP when absent."""
+    trusted_proxies: Texts = ()
+    """Addresses or networks whose X-Forwarded-* headers are believed."""
+    max_body_bytes: Count = 32 * MEBIBYTE
+    """Longest request body."""
+    max_connections: Count = 20_000
+    """Most connections at once."""
+    header_timeout_seconds: Positive = 10.0
+    """Seconds a client may take to send a request's head."""
+    body_timeout_seconds: Positive = 60.0
+    """Seconds a client may pause while it sends a body."""
+    idle_timeout_seconds: Positive = 75.0
+    """Seconds a kept-alive connection may be quiet."""
+    drain_seconds: NotNegative = 30.0
+    """Seconds running answers have to finish when the gateway is told to stop."""
+
+    @property
+    def effective_admin_port(self) -> int:
+        """The admin port after the default: the next one, or one that the system chooses when the public one is 0."""
+        if self.admin_port is not None:
+            return self.admin_port
+        return self.port + 1 if self.port and self.port < 65535 else 0
+
+
+class RetryConfig(Section):
+    """When another backend is asked after one failed."""
+
+    max_attempts: Count = 3
+    """Most attempts of one question that may have reached a backend."""
+    share: Share = 0.2
+    """Share of questions that may be asked again: bounds the extra load in an outage."""
+    floor_per_second: NotNegative = 1.0
+    """Repeated questions a second that are always allowed."""
+    burst: NotNegative = 10.0
+    """Repeated questions that may come at once."""
+    backoff_base_seconds: NotNegative = 0.1
+    """Longest pause before the second attempt; doubles with each."""
+    backoff_cap_seconds: NotNegative = 5.0
+    """Longest pause between attempts."""
+
+
+class LedgerConfig(Section):
+    """The record of every attempt."""
+
+    enabled: bool = True
+    """Whether attempts are recorded."""
+    path: FilePath | None = None
+    """The SQLite file; ledger.sqlite3 in the state directory when absent."""
+    batch_seconds: Positive = 0.2
+    """Longest time a record waits in memory."""
+
+
+def _plain_key(data: Any) -> Any:
+    return {"key": data} if isinstance(data, str | Secret) else data
+
+
+class KeyConfig(Section):
+    """A key that clients show: by reference (`key: ${VARIABLE}`) or hashed (`sha256:`, 64 hexadecimal digits)."""
+
+    key: Secret | None = None
+    """The key: ${VARIABLE}, file:/path or the value."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    """SHA-256 of the key, in hexadecimal."""
+    tenant: Text = "default"
+    """Whom its questions are counted for."""
+    admin: bool = False
+    """Whether it opens the admin listener too."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> KeyConfig:
+        if (self.key is None) == (self.sha256 is None):
+            raise ValueError("needs either key or sha256")
+        return self
+
+
+Key = Annotated[KeyConfig, BeforeValidator(_plain_key)]
+
+
+class LogConfig(Section):
+    """What the gateway says of itself, to stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important lines that are printed."""
+    format: Literal["console", "json"] = "console"
+    """For people or for machines."""
+    access: bool = True
+    """One line a request."""
