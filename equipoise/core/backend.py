@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -23,14 +22,13 @@ from equipoise.core.model import (
     Verdict,
     dollars,
 )
-from equipoise.core.pricing import Price, TokenRatio, worst_case
+from equipoise.core.pricing import Price, expected_cost
 from equipoise.core.quality import Quality
 
 REFUSED_SECONDS = 300.0
 THROTTLED_SECONDS = 5.0
 LONGEST_COOL_DOWN = 3600.0
 UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not hoped for
-BELIEF = Mapping[str, float]
 
 
 class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,7 +70,6 @@ class Backend:
         self.limit = ConcurrencyLimit(options.max_concurrent)
         self.rate = RateLimit(options.per_minute) if options.per_minute else None
         self.quality = Quality(options.quality)
-        self.tokens = TokenRatio()
         self.draining = False
         self.cooling_until = 0.0
         self.totals: dict[str, int] = dict.fromkeys(("requests", "cost", *Verdict), 0)
@@ -87,29 +84,59 @@ class Backend:
             return "draining"
         if not self.breaker.allows(now):
             return f"circuit breaker {self.breaker.state}: {self.breaker.reason}"
-        if now < self.cooling_until:
-            return f"throttled for {self.cooling_until - now:.1f} s more"
         if self.health.down:
             return f"down by its health probes: {self.health.probe_error}"
-        return self._full(now)
+        return self.room(now)
+
+    def room(self, now: float) -> str | None:
+        """Why it takes no more at this instant, however healthy: throttled, or at a limit."""
+        maximum = self.limit.maximum
+        if now < self.cooling_until:
+            return f"throttled for {self.cooling_until - now:.1f} s more"
+        if maximum is not None and self.load.in_flight >= maximum:
+            return f"at its limit of {maximum} attempts at once"
+        if self.rate is not None and self.rate.seconds_until_free(now) > 0:
+            return f"at its limit of {self.rate.per_minute} requests a minute"
+        return None
 
     def unfit(self, request: Request) -> str | None:
         """Reasons in the question itself: what it needs, how long it is, what it may cost."""
         options = self.options
-        if not request.needs <= options.supports:
+        if request.needs and not request.needs <= options.supports:
             return f"cannot do: {', '.join(sorted(request.needs - options.supports))}"
-        if options.context_tokens and request.input_tokens + request.output_tokens > options.context_tokens:
+        if self._overflows(request):
             return f"the question needs more than its {options.context_tokens} tokens of context"
-        if request.max_cost is not None and self.expected_cost(request) > request.max_cost:
+        if self._too_dear(request):
             return f"would cost ${dollars(self.expected_cost(request))}, above the limit of this request"
         return None
+
+    def refusal_code(self, request: Request, now: float) -> str:
+        """The error code that fits why this backend may not be asked."""
+        if self._overflows(request):
+            return "context_length_exceeded"
+        if self._too_dear(request):
+            return "budget_exceeded"
+        well = self.breaker.allows(now) and not self.health.down and not self.draining
+        return "rate_limit_exceeded" if well and self.room(now) else "no_healthy_backend"
+
+    def _overflows(self, request: Request) -> bool:
+        context = self.options.context_tokens
+        return context is not None and request.input_tokens + request.output_tokens > context
+
+    def _too_dear(self, request: Request) -> bool:
+        return request.max_cost is not None and self.expected_cost(request) > request.max_cost
 
     def expected_cost(self, request: Request) -> NanoUSD:
         """What this question is expected to cost here, in nano-dollars."""
         price = self.options.price
         if price is None:
             return UNKNOWN_PRICE
-        return worst_case(price, request.input_tokens, request.output_tokens or round(self.load.output_tokens.value))
+        return expected_cost(price, request.input_tokens, self._output_tokens(request))
+
+    def _output_tokens(self, request: Request) -> int:
+        """The usual length of its answers, cut where the caller cuts."""
+        usual = int(self.load.output_tokens.value)
+        return min(usual, request.output_tokens) if request.output_tokens else usual
 
     def candidate(self, request: Request, now: float) -> Candidate:
         """This backend as numbers, at this instant, for this question."""
@@ -122,7 +149,7 @@ class Backend:
             self.limit.value,
             health.value(now),
             load.expected_wait(),
-            load.completion(request.output_tokens),
+            load.completion(self._output_tokens(request)),
             self.expected_cost(request),
             mean,
             error,
@@ -161,7 +188,7 @@ class Backend:
                 self._throttled(outcome, now)
             case Verdict.REFUSED:
                 self.breaker.forgotten(permit)
-                self.breaker.open(now, outcome.error or "key or quota refused", REFUSED_SECONDS)
+                self.breaker.refuse(now, outcome.error or "key or quota refused", REFUSED_SECONDS)
             case Verdict.NO_ANSWER:
                 self.breaker.forgotten(permit)
                 self.quality.add(0.0)
@@ -211,14 +238,6 @@ class Backend:
             "last_probe": self.health.probed_at,
             "draining": self.draining,
         }
-
-    def _full(self, now: float) -> str | None:
-        maximum = self.limit.maximum
-        if maximum is not None and self.load.in_flight >= maximum:
-            return f"at its limit of {maximum} attempts at once"
-        if self.rate is not None and self.rate.seconds_until_free(now) > 0:
-            return f"at its limit of {self.rate.per_minute} requests a minute"
-        return None
 
     def _answered(self, permit: Permit, outcome: Outcome, in_flight: int, now: float) -> None:
         was = self.breaker.state

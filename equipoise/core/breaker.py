@@ -64,7 +64,7 @@ class CircuitBreaker:
         self._results: deque[tuple[float, bool, bool]] = deque()
         self._failures = self._slow = self._run = 0
         self._probes = self._probes_passed = 0
-        self.held_open = False
+        self.held_open = self.refused = False
 
     def allows(self, now: float) -> bool:
         """Would `admit` give a permit at this instant? Changes nothing."""
@@ -119,13 +119,18 @@ class CircuitBreaker:
 
     def open(self, now: float, reason: str, seconds: float | None = None) -> None:
         """Open for so many seconds, or until `close` when None."""
-        self.held_open = seconds is None
+        self.held_open, self.refused = seconds is None, False
         self._enter(BreakerState.OPEN, reason, now)
         self.reopens_at = now + (seconds or 0.0)
 
+    def refuse(self, now: float, reason: str, seconds: float) -> None:
+        """The upstream refused our key or quota: open for so many seconds, and not to be overridden by panic."""
+        self.open(now, reason, seconds)
+        self.refused = True
+
     def close(self, now: float, reason: str = "closed by hand") -> None:
         """Trust the backend again, with a clean record."""
-        self.trips, self.held_open = 0, False
+        self.trips, self.held_open, self.refused = 0, False, False
         self._enter(BreakerState.CLOSED, reason, now)
 
     def seconds_until_probe(self, now: float) -> float:

@@ -56,7 +56,7 @@ class Load:
 
     def completion(self, tokens: int) -> float:
         """Seconds a whole answer of so many tokens is expected to take."""
-        return self.first_token.value + (tokens or self.output_tokens.value) * self.seconds_per_token.value
+        return self.first_token.value + tokens * self.seconds_per_token.value
 
     def expected_wait(self) -> float:
         """Peak-EWMA times (in flight + 1), the load of Finagle's balancer, in seconds."""

@@ -72,11 +72,12 @@ class Verdict(enum.StrEnum):
 
 
 class CostSource(enum.StrEnum):
-    """Where a cost comes from, most trustworthy first."""
+    """Where a cost comes from, most trustworthy first; `unpriced` says that nobody knows the price."""
 
     METERED = "metered"
     PRICED = "priced"
     ESTIMATED = "estimated"
+    UNPRICED = "unpriced"
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -133,7 +134,11 @@ class Question(msgspec.Struct, kw_only=True):
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A question, sized and bounded: everything a decision may depend on."""
+    """A question, sized and bounded: everything a decision may depend on.
+
+    `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
+    images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on.
+    """
 
     id: str
     question: Question
@@ -195,7 +200,11 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """One choice with its grounds: who was compared, who was left out and why."""
+    """One choice with its grounds: who was compared, who was left out and why.
+
+    `candidates` are those the policy saw; `sampled_from` is 0 when that was everybody eligible, otherwise how many they
+    were drawn from. `panic` says that sick backends were let in because too few looked healthy.
+    """
 
     backend_id: str
     strategy: str
@@ -205,9 +214,10 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     scores: dict[str, float]
     probabilities: dict[str, float]
     excluded: dict[str, str]
-    candidates: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
     kind: str = "general"
-    details: dict[str, dict[str, float]] = {}
+    panic: bool = False
+    sampled_from: int = 0
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):

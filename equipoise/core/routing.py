@@ -13,6 +13,7 @@ PREFERENCES = {
     "fast": Strategy.PERFORMANCE_BASED.value,
     "best": Strategy.QUALITY_BASED.value,
 }
+STRATEGY_NAMES = tuple(strategy.value for strategy in Strategy)
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +53,11 @@ class Router:
         backends: tuple[str, ...],
         *,
         aliases: Mapping[str, str] | None = None,
-        strategies: tuple[str, ...] = tuple(s.value for s in Strategy),
+        strategies: tuple[str, ...] = STRATEGY_NAMES,
         strict: bool = False,
     ) -> None:
         self.routes, self.backends, self.strict = dict(routes), backends, strict
+        self.strategies = strategies
         self.aliases = dict(aliases or {})
         self.default = "auto" if "auto" in self.routes else next(iter(self.routes))
         self._known = self._table(strategies)

@@ -1,0 +1,256 @@
+"""One request's attempts: whom to ask next, when to pause, when to give up and what to tell the caller then."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from equipoise.core.model import (
+    Attempt,
+    AttemptEnded,
+    Chance,
+    CostSource,
+    Decision,
+    Event,
+    NanoUSD,
+    NoBackendAvailable,
+    Outcome,
+    Request,
+    Verdict,
+)
+from equipoise.core.retry import RetryBudget, RetryOptions, backoff
+from equipoise.core.selection import NOBODY, Lease, Selection
+
+ROUNDS = 2
+STATUS = {
+    "no_healthy_backend": 503,
+    "rate_limit_exceeded": 429,
+    "budget_exceeded": 429,
+    "context_length_exceeded": 400,
+    "invalid_request_error": 400,
+    "model_not_found": 404,
+    "upstream_timeout": 504,
+    "upstream_error": 502,
+    "no_answer": 502,
+    "stream_interrupted": 502,
+}
+FINAL = frozenset(
+    {"budget_exceeded", "context_length_exceeded", "invalid_request_error", "model_not_found", "no_answer"}
+)
+
+
+class Attempted(msgspec.Struct, frozen=True):
+    """One attempt, as a caller sees it; cost in nano-dollars, duration in seconds."""
+
+    backend_id: str
+    verdict: Verdict
+    cost: NanoUSD
+    duration: float
+    error: str | None
+    cost_source: CostSource
+
+
+class Unanswered(Exception):
+    """Nobody answered. `status` is the HTTP status that fits, `retry_after` seconds, `cost` all its attempts' sum."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        attempts: tuple[Attempted, ...] = (),
+        reasons: Mapping[str, str] | None = None,
+        client_error: dict[str, Any] | None = None,
+        request_id: str = "",
+        decision: Decision | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.status, self.message = code, STATUS.get(code, 502), message
+        self.retry_after, self.should_retry = retry_after, code not in FINAL
+        self.attempts, self.reasons = attempts, dict(reasons or {})
+        self.cost = sum(attempt.cost for attempt in attempts)
+        self.client_error, self.request_id, self.decision = client_error, request_id, decision
+
+
+class Interrupted(Unanswered):
+    """A stream was cut after its first byte had been passed on: what came is no whole answer."""
+
+
+class Attempts:
+    """The plan of one request. Look-ups and bookkeeping only; who waits is the caller."""
+
+    def __init__(
+        self,
+        request: Request,
+        selection: Selection,
+        budget: RetryBudget,
+        options: RetryOptions,
+        chance: Chance,
+        tell: Callable[[Event], None],
+        config_hash: str = "",
+    ) -> None:
+        self.request, self.made = request, list[Attempted]()
+        self.lease: Lease | None = None
+        self.cost: NanoUSD = 0
+        self._selection, self._budget, self._options, self._chance = selection, budget, options, chance
+        self._tell, self._config_hash = tell, config_hash
+        self._avoid = NOBODY
+        self._corpus: str | None = None
+        self._sent = self._round = 0
+        self._decision_seconds = 0.0
+        self._question_hash = ""
+        budget.deposit()
+
+    def acquire(self) -> Lease:
+        """Choose and admit the next attempt. Raises Unanswered when nobody may be asked."""
+        try:
+            lease = self._selection.acquire(self.request, self._avoid, self._corpus)
+        except NoBackendAvailable as nobody:
+            raise self._nobody(nobody) from None
+        self._decision_seconds = self._selection.clock.monotonic() - lease.started
+        self.lease = lease
+        return lease
+
+    def seconds_left(self, lease: Lease) -> float:
+        """How long this attempt may take: the backend's own timeout, within the deadline of the request."""
+        return max(0.0, min(lease.backend.options.timeout, self.request.deadline - lease.started))
+
+    def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Book one attempt and tell the observers."""
+        self._selection.settle(lease, outcome)
+        self.cost += outcome.cost
+        self._sent += outcome.sent and outcome.verdict is not Verdict.NO_ANSWER
+        self.made.append(
+            Attempted(
+                lease.backend_id, outcome.verdict, outcome.cost, outcome.duration, outcome.error, outcome.cost_source
+            )
+        )
+        self._tell(AttemptEnded(self._record(lease, outcome)))
+
+    def pause_after(self, lease: Lease, outcome: Outcome, client_error: dict[str, Any] | None) -> float:
+        """Seconds to wait before the next attempt. Raises Unanswered when there is to be none.
+
+        Another backend is asked at once; when all were tried, all may be tried once more after a backoff. A reply that
+        answers nothing is no sign of overload, and what was never sent burdens nobody: both are outside the budget.
+        """
+        if outcome.verdict is Verdict.IGNORED and outcome.error_code != "context_length_exceeded":
+            raise self.give_up(outcome, client_error)
+        self._rule_out(lease, outcome)
+        now = self._selection.clock.monotonic()
+        if now >= self.request.deadline or not self._may_send_again(outcome, now):
+            raise self.give_up(outcome, client_error)
+        if self._selection.anybody(self.request, self._avoid, self._corpus):
+            return 0.0
+        return self._begin_another_round(outcome, client_error, now)
+
+    def give_up(self, outcome: Outcome, client_error: dict[str, Any] | None = None) -> Unanswered:
+        """The error that tells the caller what the last attempt came to."""
+        code, message = _final_code(outcome), outcome.error or "the backend gave no answer"
+        return self._unanswered(code, message, retry_after=outcome.retry_after, client_error=client_error)
+
+    def interrupted(self, outcome: Outcome) -> Interrupted:
+        """The error that ends a stream whose first byte was already passed on."""
+        return Interrupted(
+            "stream_interrupted",
+            f"the answer was cut: {outcome.error}",
+            attempts=tuple(self.made),
+            request_id=self.request.id,
+            decision=self.lease.decision if self.lease else None,
+        )
+
+    @property
+    def fallback_from(self) -> str | None:
+        """Who should have answered, when somebody else did."""
+        if self.made and self.lease is not None and self.made[0].backend_id != self.lease.backend_id:
+            return self.made[0].backend_id
+        return None
+
+    def _rule_out(self, lease: Lease, outcome: Outcome) -> None:
+        """Do not ask this one again in this round, nor one with no longer a context after an overflow."""
+        ruled_out = {lease.backend_id}
+        options = lease.backend.options
+        if outcome.error_code == "context_length_exceeded" and options.context_tokens:
+            others = self._selection.backends.values()
+            ruled_out |= {
+                b.id
+                for b in others
+                if (b.options.context_tokens or options.context_tokens + 1) <= options.context_tokens
+            }
+        self._avoid |= ruled_out
+        self._corpus = self._corpus or options.corpus
+
+    def _may_send_again(self, outcome: Outcome, now: float) -> bool:
+        if not self.request.repeatable and outcome.sent and outcome.status is None:
+            return False
+        if not outcome.sent or outcome.verdict in (Verdict.NO_ANSWER, Verdict.IGNORED):
+            return True
+        return self._sent < self._options.max_attempts and self._budget.withdraw(now)
+
+    def _begin_another_round(self, outcome: Outcome, client_error: dict[str, Any] | None, now: float) -> float:
+        self._round += 1
+        pause = backoff(self._options, self._round, self._chance, outcome.retry_after)
+        hopeless = outcome.verdict not in (Verdict.FAILURE, Verdict.THROTTLED)
+        if hopeless or self._round >= ROUNDS or now + pause >= self.request.deadline:
+            raise self.give_up(outcome, client_error)
+        self._avoid = NOBODY
+        return pause
+
+    def _nobody(self, nobody: NoBackendAvailable) -> Unanswered:
+        reasons = "; ".join(f"{name}: {why}" for name, why in nobody.reasons.items())
+        return self._unanswered(
+            nobody.code,
+            f"no backend may answer this now ({reasons})",
+            retry_after=nobody.retry_after,
+            reasons=nobody.reasons,
+        )
+
+    def _unanswered(self, code: str, message: str, **details: Any) -> Unanswered:
+        decision = self.lease.decision if self.lease else None
+        made = tuple(self.made)
+        return Unanswered(code, message, attempts=made, request_id=self.request.id, decision=decision, **details)
+
+    def _record(self, lease: Lease, outcome: Outcome) -> Attempt:
+        request, options = self.request, lease.backend.options
+        self._question_hash = self._question_hash or _hash(request.question.text)
+        return Attempt(
+            request_id=request.id,
+            number=len(self.made),
+            wall=self._selection.clock.wall(),
+            tenant=request.tenant,
+            tags=request.tags,
+            backend_id=lease.backend_id,
+            backend_type=options.type.value,
+            model=outcome.model or options.model,
+            stream=request.question.stream,
+            decision=lease.decision,
+            outcome=outcome,
+            decision_seconds=self._decision_seconds,
+            question_hash=self._question_hash,
+            config_hash=self._config_hash,
+            session=request.session,
+        )
+
+
+def _final_code(outcome: Outcome) -> str:
+    match outcome.verdict:
+        case Verdict.THROTTLED:
+            return "rate_limit_exceeded"
+        case Verdict.NO_ANSWER:
+            return "no_answer"
+        case Verdict.IGNORED:
+            return (
+                "context_length_exceeded"
+                if outcome.error_code == "context_length_exceeded"
+                else "invalid_request_error"
+            )
+        case _:
+            return "upstream_timeout" if outcome.error_code == "upstream_timeout" else "upstream_error"
+
+
+def _hash(text: str) -> str:
+    """Enough to recognise a question asked twice, not to read it."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

@@ -1,0 +1,95 @@
+"""How a question becomes a Request: named, resolved to a route, sized and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request
+from equipoise.core.pricing import estimate_tokens
+from equipoise.core.routing import Router
+
+LONGEST_ID = 128
+
+
+class Hints(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller may say about how his question is to be answered.
+
+    `max_cost` bounds each attempt's expected cost in nano-dollars, `deadline_seconds` the whole answer, `trace` holds
+    trace headers to pass on.
+    """
+
+    model: str = "auto"
+    strategy: str | None = None
+    max_cost: NanoUSD | None = None
+    deadline_seconds: float | None = None
+    tags: tuple[str, ...] = ()
+    session: str | None = None
+    tenant: str = "default"
+    request_id: str | None = None
+    trace: tuple[tuple[bytes, bytes], ...] = ()
+    repeatable: bool | None = None
+
+
+NO_HINTS = Hints()
+
+
+class Intake:
+    """Sizes questions. Ids are a random prefix and a counter: unique, ordered, and cheaper than a UUID."""
+
+    def __init__(self, router: Router, classify: Callable[[str], str], *, clock: Clock, chance: Chance) -> None:
+        self.router, self._classify, self._clock = router, classify, clock
+        self._prefix = f"req-{chance.getrandbits(48):012x}-"
+        self._count = 0
+
+    def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
+        """The request and a warning about its model name, if any.
+
+        Raises UnknownModel under `strict_models`, and ValueError for a strategy that does not exist.
+        """
+        resolved = self.router.resolve(hints.model)
+        route = self.router.routes[resolved.route]
+        if hints.strategy is not None and hints.strategy not in self.router.strategies:
+            raise ValueError(f"unknown strategy {hints.strategy[:80]!r}; known: {', '.join(self.router.strategies)}")
+        seconds = route.timeout if hints.deadline_seconds is None else min(hints.deadline_seconds, route.timeout)
+        request = Request(
+            id=hints.request_id or self._next_id(),
+            question=question,
+            route=resolved.route,
+            strategy=hints.strategy or resolved.strategy,
+            pinned=resolved.pinned,
+            input_tokens=estimate_tokens(sum(len(message.text) for message in question.messages)),
+            output_tokens=question.max_tokens or 0,
+            needs=needs_of(question),
+            min_quality=route.min_quality,
+            max_cost=hints.max_cost,
+            deadline=self._clock.monotonic() + seconds,
+            tenant=hints.tenant,
+            session=hints.session,
+            tags=hints.tags,
+            kind=self._classify(question.text),
+            repeatable=question.tools is None if hints.repeatable is None else hints.repeatable,
+            trace=hints.trace,
+        )
+        return request, resolved.warning
+
+    def _next_id(self) -> str:
+        self._count += 1
+        return f"{self._prefix}{self._count}"
+
+
+def needs_of(question: Question) -> frozenset[str]:
+    """What a backend must be able to do for this question: tools, json, images."""
+    needs = []
+    if question.tools:
+        needs.append("tools")
+    if question.response_format and question.response_format.get("type") != "text":
+        needs.append("json")
+    if any(_has_image(message.content) for message in question.messages):
+        needs.append("images")
+    return frozenset(needs)
+
+
+def _has_image(content: object) -> bool:
+    return isinstance(content, list) and any("image" in str(part.get("type", "")) for part in content)

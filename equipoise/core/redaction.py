@@ -1,0 +1,30 @@
+"""Takes secrets out of text that leaves the process for a log or a store."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "[redacted]"
+
+# What keys look like (vendor prefixes with a long tail), what follows a scheme or a telling name, and passwords in URLs.
+_SECRETS = re.compile(
+    r"""
+    \b(?:sk|pk|pplx|xai|gsk|hf|ghp|glpat|xox[abp]|eqp|AKIA|AIza)[-_]?[A-Za-z0-9_\-*]{12,}
+    | (?<=bearer\ )[^\s"',;]{6,}
+    | (?<=basic\ )[A-Za-z0-9+/=]{8,}
+    | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*
+    | (?P<name>\b[\w\-]*(?:api[_\-]?key|secret|password|passwd|token|authorization)["']?\s*[=:]\s*["']?)
+      (?!\[redacted\]|bearer\ |basic\ )[^\s"',;&)}]{4,}
+    | (?P<user>://[^\s:/@]+:)[^\s/@]+(?=@)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _masked(found: re.Match[str]) -> str:
+    return (found["name"] or found["user"] or "") + MASK
+
+
+def redact(text: str) -> str:
+    """The same text with everything that looks like a key, a token or a password replaced by a mask."""
+    return _SECRETS.sub(_masked, text)

@@ -1,0 +1,200 @@
+"""Look and commit in one breath: `acquire` chooses and admits, `settle` is told what happened.
+
+Both are plain functions that never wait, so nothing can come between the look and the commitment: no lock, no race.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from equipoise.core.backend import Backend
+from equipoise.core.breaker import BreakerState, Permit
+from equipoise.core.eligibility import Look, look, no_backend_available
+from equipoise.core.model import (
+    BackendChanged,
+    Chance,
+    Choice,
+    Clock,
+    Decision,
+    NoBackendAvailable,
+    Observer,
+    Outcome,
+    Policy,
+    Request,
+    Verdict,
+)
+from equipoise.core.routing import Route
+from equipoise.core.tier import Tier, tiers_of
+
+NOBODY: frozenset[str] = frozenset()
+PINNED = "pinned"
+TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
+
+
+class Lease(msgspec.Struct, kw_only=True):
+    """One attempt in progress, to be settled exactly once.
+
+    `fallback` says that nobody of the route's own backends was free, so that one further down its chain was chosen.
+    """
+
+    request: Request
+    decision: Decision
+    backend: Backend
+    permit: Permit
+    started: float
+    fallback: bool = False
+    settled: bool = False
+
+    @property
+    def backend_id(self) -> str:
+        """Whose attempt this is."""
+        return self.backend.id
+
+
+class Selection:
+    """The heart without IO: owns the backends and the policies, answers at once, is told later."""
+
+    def __init__(
+        self,
+        backends: Iterable[Backend],
+        routes: Mapping[str, Route],
+        make_policy: Callable[[str], Policy],
+        *,
+        clock: Clock,
+        chance: Chance,
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.backends = {backend.id: backend for backend in backends}
+        self.routes, self.clock = dict(routes), clock
+        self.observers = list(observers)
+        self._make_policy, self._chance = make_policy, chance
+        self._policies: dict[tuple[str, str], Policy] = {}
+        self._told: list[Callable[[str, bool], None]] = []
+        self._learners: list[Callable[..., None]] = []
+        self._chains = {name: self._chain_of(route) for name, route in self.routes.items()}
+
+    def acquire(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> Lease:
+        """Choose a backend and admit one attempt; the lease must be settled.
+
+        `avoid` holds those already tried, `corpus` the documents an earlier attempt asked: others are no replicas of
+        them. Raises NoBackendAvailable with a reason per backend.
+        """
+        now = self.clock.monotonic()
+        seen = self._look(request, avoid, corpus, now)
+        decision = self._choose(seen, request, now)
+        backend = self.backends[decision.backend_id]
+        was = backend.breaker.state
+        permit = backend.began(now, regardless=seen.panic and not backend.breaker.allows(now))
+        self._tell_change(backend, was)
+        return Lease(
+            request=request, decision=decision, backend=backend, permit=permit, started=now, fallback=seen.step > 0
+        )
+
+    def settle(self, lease: Lease, outcome: Outcome) -> None:
+        """Take in what became of an attempt. Raises RuntimeError on a second time: that is a bug of the caller."""
+        if lease.settled:
+            raise RuntimeError(f"the attempt at {lease.backend_id} of request {lease.request.id} was settled twice")
+        lease.settled = True
+        backend, was = lease.backend, lease.backend.breaker.state
+        backend.ended(lease.permit, outcome, self.clock.monotonic())
+        if outcome.verdict in TEACHING:
+            self._teach(lease, outcome)
+        self._tell_change(backend, was)
+
+    def explain(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
+        """What `acquire` would decide now; a policy's own counter or generator does move on."""
+        now = self.clock.monotonic()
+        return self._choose(self._look(request, avoid, None, now), request, now)
+
+    def anybody(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> bool:
+        """Might anybody (else) be asked now? Commits to nothing."""
+        try:
+            self._look(request, avoid, corpus, self.clock.monotonic())
+        except NoBackendAvailable:
+            return False
+        return True
+
+    def drain(self, backend_id: str) -> None:
+        """Give a backend no new attempts. Raises KeyError for an unknown id."""
+        self.backends[backend_id].drain()
+
+    def resume(self, backend_id: str) -> None:
+        """Take a drained backend back. Raises KeyError for an unknown id."""
+        self.backends[backend_id].resume(self.clock.monotonic())
+
+    def status(self) -> list[dict[str, Any]]:
+        """One row a backend, for people."""
+        now = self.clock.monotonic()
+        return [backend.status(now) for backend in self.backends.values()]
+
+    def _look(self, request: Request, avoid: frozenset[str], corpus: str | None, now: float) -> Look:
+        if request.pinned is not None:
+            return self._look_at_pinned(request, avoid, now)
+        policy = self._policy(request.route, request.strategy or self.routes[request.route].strategy)
+        how = getattr(policy, "sampling", "pair")
+        seen = look(self._chains[request.route], request, avoid, corpus, now, how, self._chance)
+        if not seen.eligible:
+            raise no_backend_available(self.backends, seen.excluded, request, now)
+        return seen
+
+    def _look_at_pinned(self, request: Request, avoid: frozenset[str], now: float) -> Look:
+        backend = self.backends[request.pinned or ""]
+        why = "already tried" if backend.id in avoid else backend.why_not(request, now)
+        if why is not None:
+            raise no_backend_available(self.backends, {backend.id: why}, request, now)
+        return Look(eligible=[backend], excluded={})
+
+    def _choose(self, seen: Look, request: Request, now: float) -> Decision:
+        candidates = [backend.candidate(request, now) for backend in seen.eligible]
+        if request.pinned is not None:
+            strategy = PINNED
+            choice = Choice(request.pinned, {}, f"{request.pinned} was asked for by name")
+        else:
+            strategy = request.strategy or self.routes[request.route].strategy
+            choice = self._policy(request.route, strategy).choose(candidates, request)
+        return Decision(
+            backend_id=choice.backend_id,
+            strategy=strategy,
+            route=request.route,
+            reason=choice.reason,
+            probability=choice.probability,
+            scores=choice.scores,
+            probabilities=choice.probabilities,
+            excluded=seen.excluded,
+            candidates=tuple(candidates),
+            kind=request.kind,
+            panic=seen.panic,
+            sampled_from=seen.sampled_from,
+        )
+
+    def _policy(self, route: str, strategy: str) -> Policy:
+        policy = self._policies.get((route, strategy))
+        if policy is None:
+            policy = self._policies[route, strategy] = self._make_policy(strategy)
+            self._told += [policy.told] if hasattr(policy, "told") else []
+            self._learners += [policy.learn] if hasattr(policy, "learn") else []
+        return policy
+
+    def _teach(self, lease: Lease, outcome: Outcome) -> None:
+        """Tell the policies that learn from results. A reply that answered nothing is worth 0; until answers are
+        scored, one that answered is worth what the operator thinks of the backend."""
+        answered = outcome.verdict is Verdict.SUCCESS
+        for told in self._told:
+            told(lease.backend_id, answered)
+        reward = lease.backend.options.quality if answered else 0.0
+        for learn in self._learners:
+            learn(lease.backend_id, lease.request, reward, None, outcome.cost)
+
+    def _tell_change(self, backend: Backend, was: BreakerState) -> None:
+        state = backend.breaker.state
+        if state is not was:
+            event = BackendChanged(backend.id, state.value, backend.breaker.reason, self.clock.wall())
+            for observer in self.observers:
+                observer(event)
+
+    def _chain_of(self, route: Route) -> list[list[Tier]]:
+        """The route's own backends, then each step of its fallback chain; within each, lower `priority` first."""
+        return [tiers_of([self.backends[name] for name in step]) for step in (route.backends, *route.fallback)]

@@ -1,0 +1,66 @@
+"""Backends of equal rank, and how a few are drawn when there are too many to compare all."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+
+from equipoise.core.backend import Backend
+from equipoise.core.model import Chance
+
+SCAN_LIMIT = 50
+PAIR = 2
+TRIES = 64
+
+
+class Tier:
+    """Backends that are preferred alike. Up to 50 are all compared; above, a policy sees only those drawn here."""
+
+    def __init__(self, backends: Sequence[Backend]) -> None:
+        self.backends = list(backends)
+        self.large = len(self.backends) > SCAN_LIMIT
+        self._cursor = 0
+        self._cumulative: list[float] = []
+        self.reweigh()
+
+    def reweigh(self) -> None:
+        """Weights changed: shares of later draws follow."""
+        self._cumulative = list(accumulate(backend.weight for backend in self.backends))
+
+    def draw(self, how: str, free: Callable[[Backend], bool], chance: Chance) -> list[Backend]:
+        """A few that are free: the next in the cycle, one by weight, or two different ones alike in probability.
+
+        Empty when so many tries found nobody: then all must be looked at.
+        """
+        if how == "cycle":
+            return self._next(free)
+        drawn: list[Backend] = []
+        for _ in range(TRIES):
+            backend = self._by_weight(chance) if how == "weight" else self._any(chance)
+            if backend not in drawn and free(backend):
+                drawn.append(backend)
+                if how == "weight" or len(drawn) == PAIR:
+                    break
+        return drawn
+
+    def _next(self, free: Callable[[Backend], bool]) -> list[Backend]:
+        for _ in range(len(self.backends)):
+            backend = self.backends[self._cursor]
+            self._cursor = (self._cursor + 1) % len(self.backends)
+            if free(backend):
+                return [backend]
+        return []
+
+    def _any(self, chance: Chance) -> Backend:
+        return self.backends[int(chance.random() * len(self.backends))]
+
+    def _by_weight(self, chance: Chance) -> Backend:
+        place = bisect(self._cumulative, chance.random() * self._cumulative[-1])
+        return self.backends[min(place, len(self.backends) - 1)]
+
+
+def tiers_of(backends: Sequence[Backend]) -> list[Tier]:
+    """One tier a `priority`, lower numbers first."""
+    priorities = sorted({backend.options.priority for backend in backends})
+    return [Tier([b for b in backends if b.options.priority == priority]) for priority in priorities]
