@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,7 @@ from equipoise.config.fields import (
     Positive,
     Section,
     Share,
+    Split,
     Text,
     Url,
     WholeNumber,
@@ -102,7 +103,7 @@ class BackendConfig(Section):
     """Label of the documents behind it: equal labels are replicas, another is only a declared fallback."""
     context_length: Count | None = None
     """Tokens of prompt and answer it takes; longer questions go elsewhere."""
-    supports: frozenset[Ability] = frozenset()
+    supports: Annotated[frozenset[Ability], Split] = frozenset()
     """What it can do: tools, json, images. Defaults: all three for openai_direct, json for perplexity, else none."""
     max_concurrent_requests: Count | None = None
     """Never more requests at once; without it, a limit is learned from its pace."""

@@ -100,6 +100,10 @@ def _switches(data: Mapping[str, Any]) -> Iterator[Problem]:
         ("enable_cost_optimization", "cost_optimization_target", "Cost optimization target"),
         ("enable_adaptive_routing", "learning_rate", "Learning rate"),
     ):
-        if data.get(switch, True) is not False and data.get(field) in (0, "0"):
+        if not _off(data.get(switch)) and data.get(field) in (0, "0"):
             message = f"{title} must be above 0 and at most 1 while {switch} is on"
             yield Problem((field,), message, data[field])
+
+
+def _off(value: Any) -> bool:
+    return str(value).lower() in ("false", "0", "no", "off")

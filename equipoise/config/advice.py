@@ -1,0 +1,35 @@
+"""What the author of a valid configuration should know: limits that cap traffic, keys that are missing or go abroad."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from equipoise.config.backend import IMPLIED, KEY_VARIABLES, BackendConfig
+from equipoise.config.pending import given_without_effect
+from equipoise.config.schema import Config
+from equipoise.config.tree import Tree
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def on(config: Config, tree: Tree) -> list[str]:
+    """One sentence each, in the order of the backends."""
+    notes = given_without_effect(tree)
+    for backend in config.backend_instances.values():
+        notes += [f"backend_instances.{backend.id}: {note}" for note in _on_backend(backend, tree)]
+    return notes
+
+
+def _on_backend(backend: BackendConfig, tree: Tree) -> Iterator[str]:
+    host = urlsplit(backend.endpoint_url or "").hostname or ""
+    home = urlsplit(IMPLIED[backend.backend_type].get("endpoint_url", "")).hostname
+    if home and host == home and backend.api_key is None:
+        yield f"has no key: set {KEY_VARIABLES[backend.backend_type]} or api_key"
+    place = tree.said(("backend_instances", backend.id, "api_key"))
+    if home and place.startswith("$") and host not in (home, *LOOPBACK):
+        yield f"the key in {place} is sent to {host}: write api_key to say that it should be, or another one"
+    if backend.max_requests_per_minute is not None:
+        yield f"at most {backend.max_requests_per_minute} requests a minute (max_requests_per_minute)"
+    if backend.max_concurrent_requests is not None:
+        yield f"at most {backend.max_concurrent_requests} requests at once (max_concurrent_requests)"

@@ -1,0 +1,47 @@
+"""The one table of what can be said already but has no effect yet, with the feature that will give it one.
+
+A field that nothing reads is a bug, except those named here. Whoever builds a feature removes its rows.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from equipoise.config.errors import dotted
+from equipoise.config.tree import Tree
+
+PENDING_FIELDS = {
+    "enable_cost_optimization": "Money",
+    "cost_optimization_target": "Money",
+    "cost_tracking_window_hours": "Money",
+    "quality_sampling_rate": "Learning",
+    "performance_history_window_hours": "Learning",
+    "weight_adjustment_frequency_minutes": "Learning",
+    "routing_decision_timeout_ms": "Strategies",
+    "cascade_failure_prevention": "Failure",
+    "enable_grafana_dashboards": "Seeing",
+    "alert_webhook_url": "Seeing",
+    "alert_email_recipients": "Seeing",
+    "backend_instances.*.priority": "Failure",
+    "backend_instances.*.region": "Failure",
+    "routes.*.cache": "Fleet",
+    "routes.*.explore": "Learning",
+}
+PENDING_VARIABLES = {
+    "ENVIRONMENT": "Strategies",
+    "DAILY_COST_BUDGET": "Money",
+    "HOURLY_COST_BUDGET": "Money",
+    "PROMETHEUS_PUSHGATEWAY_URL": "Seeing",
+    "GRAFANA_API_URL": "Seeing",
+}
+
+
+def pending(name: str) -> str | None:
+    """The feature this field (a dotted path) waits for, or None when it has an effect."""
+    return next((feature for field, feature in PENDING_FIELDS.items() if fnmatchcase(name, field)), None)
+
+
+def given_without_effect(tree: Tree) -> list[str]:
+    """A sentence for every field that was said and does nothing yet."""
+    found = ((dotted(path), place, pending(dotted(path))) for path, place in tree.origins.items())
+    return [f"{place}: {name}: has no effect yet ({feature})" for name, place, feature in found if feature]
