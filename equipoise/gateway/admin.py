@@ -1,0 +1,140 @@
+"""The operator's listener: backends, configuration, bill. Meant for this machine, and guarded against browsers on it."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from equipoise.gateway.dialects.base import encode
+from equipoise.gateway.headers import JSON
+from equipoise.gateway.health import NO_STORE, Health
+from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_method
+from equipoise.http import Request, Response
+
+if TYPE_CHECKING:
+    from equipoise.balancer import LoadBalancer
+
+BACKENDS = "/admin/backends"
+DEFENCES = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
+
+
+class Admin:
+    """Answers operators.
+
+    A page in a browser on this machine could reach the listener too: through a name that resolves to a loopback
+    address (DNS rebinding; the Host it sends gives it away) or by a form that is posted here (Origin does). Both are
+    refused, and no CORS header is ever sent.
+    """
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        *,
+        health: Health,
+        config_dump: Callable[[], dict[str, Any]],
+        ledger_summary: Callable[[], Awaitable[dict[str, Any]]] | None,
+        stats: Callable[[], dict[str, Any]] | None,
+        hosts: tuple[str, ...] = (),
+    ) -> None:
+        self._balancer, self._health = balancer, health
+        self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._started = time.monotonic()
+        self._routes: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
+            BACKENDS: self._backends,
+            "/admin/config_dump": self._config,
+            "/admin/ledger/summary": self._ledger,
+            "/admin/stats": self._statistics,
+        }
+        self._probes = health.routes()
+
+    async def handle(self, request: Request, request_id: str) -> Response:
+        """The response to one request of an operator."""
+        try:
+            self._require_friend(request)
+            return await self._respond(request, request_id)
+        except Problem as problem:
+            return refusal(problem, request_id)
+
+    async def _respond(self, request: Request, request_id: str) -> Response:
+        path = request.path
+        if path.startswith(BACKENDS + "/"):
+            return self._command(request, *_command_of(path))
+        if path not in self._routes and path not in self._probes:
+            raise unknown_path(path)
+        if request.method == "OPTIONS":
+            return Response(204, ((b"allow", b"GET, HEAD, OPTIONS"),))
+        if request.method not in ("GET", "HEAD"):
+            raise wrong_method(request.method, "GET, HEAD, OPTIONS")
+        if path in self._probes:
+            return await self._probes[path](request, request_id)
+        return _json(await self._routes[path]())
+
+    def _require_friend(self, request: Request) -> None:
+        host = request.headers.get(b"host", b"").decode("latin-1")
+        if not self._is_own(host):
+            raise Problem(403, "forbidden_host", "This listener is asked by an address of its own machine only.")
+        origin = request.headers.get(b"origin")
+        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
+            raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
+        if request.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
+            raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
+
+    def _is_own(self, host: str) -> bool:
+        name = _host_name(host)
+        if name in self._hosts or name == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(name).is_loopback
+        except ValueError:
+            return False
+
+    def _command(self, request: Request, backend_id: str, verb: str) -> Response:
+        commands = {"drain": self._balancer.drain, "resume": self._balancer.resume}
+        if verb not in commands:
+            raise unknown_path(request.path)
+        if request.method != "POST":
+            raise wrong_method(request.method, "POST")
+        if backend_id not in self._balancer.status():
+            raise Problem(404, "backend_not_found", "There is no backend of this name.", param="id")
+        commands[verb](backend_id)
+        return _json({"id": backend_id, "done": verb, "backend": self._balancer.status().get(backend_id)})
+
+    async def _backends(self) -> dict[str, Any]:
+        return {"backends": self._balancer.status()}
+
+    async def _config(self) -> dict[str, Any]:
+        return self._config_dump()
+
+    async def _ledger(self) -> dict[str, Any]:
+        if self._ledger_summary is None:
+            raise Problem(404, "no_ledger", "No ledger is kept.")
+        return await self._ledger_summary()
+
+    async def _statistics(self) -> dict[str, Any]:
+        own = {
+            "uptime_seconds": round(time.monotonic() - self._started, 3),
+            "in_flight": self._balancer.in_flight,
+            "draining": self._health.draining,
+        }
+        return own | (self._stats() if self._stats is not None else {})
+
+
+def _command_of(path: str) -> tuple[str, str]:
+    """`/admin/backends/{id}/{verb}`; an id may hold anything but is one segment."""
+    backend_id, _, verb = path[len(BACKENDS) + 1 :].rpartition("/")
+    return unquote(backend_id), verb
+
+
+def _host_name(host: str) -> str:
+    """The name of a Host field without its port; IPv6 addresses stand in brackets."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0].lower().rstrip(".")
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(200, (JSON, NO_STORE, *DEFENCES), encode(body))

@@ -1,0 +1,128 @@
+"""What every dialect shares: reading a body safely, and the form in which it hands a question on."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from equipoise.core.model import NANO_PER_USD, Answer, NanoUSD, Question, Usage
+
+T = TypeVar("T")
+
+MAX_OUTPUT_TOKENS = 2**31 - 1
+ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+encode = msgspec.json.Encoder().encode
+
+
+class Malformed(Exception):
+    """A body that cannot be read as a question; `param` names the field at fault when it is known."""
+
+    def __init__(self, message: str, param: str | None = None, *, status: int = 400, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message, self.param, self.status, self.code = message, param, status, code
+
+
+class Asked(msgspec.Struct):
+    """A question as a dialect read it, the model name it was addressed to, and its `metadata`."""
+
+    question: Question
+    model: str = "auto"
+    metadata: dict[str, Any] | None = None
+    with_references: bool = True
+    with_passages: bool = False
+
+
+class Envelope(msgspec.Struct, frozen=True):
+    """What an answer carries besides itself: our id for the request and the Unix second of its creation."""
+
+    request_id: str
+    created: int
+
+
+def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode JSON from a stranger; raises Malformed whatever is wrong with it.
+
+    Skipped fields are not decoded, so UTF-8 is checked first for the body as a whole; nesting beyond the interpreter's
+    recursion limit is refused by the decoder.
+    """
+    try:
+        if not body.isascii():
+            str(body, "utf-8")
+        return decoder.decode(body)
+    except UnicodeDecodeError:
+        raise Malformed("The body is not valid UTF-8.") from None
+    except RecursionError:
+        raise Malformed("The body is nested too deeply.") from None
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+    except msgspec.DecodeError as error:
+        raise Malformed(f"The body is not valid JSON: {error}") from None
+
+
+def invalid(error: msgspec.ValidationError) -> Malformed:
+    """Turn msgspec's sentence into ours: 'Expected `int`, got `str` - at `$.max_tokens`' names a parameter."""
+    what, _, where = str(error).partition(" - at `$")
+    param = where.rstrip("`").lstrip(".") or None
+    return Malformed(f"{what}{f' in {param}' if param else ''}", param)
+
+
+def require_writable(value: object, param: str | None = None) -> None:
+    """Refuse what could be read but never be written again: integers beyond 64 bits, nesting near the limit."""
+    try:
+        encode(value)
+    except (OverflowError, RecursionError, ValueError, TypeError):
+        raise Malformed("A number is out of range or the value is nested too deeply.", param) from None
+
+
+def token_limit(value: int | None, param: str) -> int | None:
+    """A limit of output tokens as given by a client: at least one."""
+    if value is not None and not 1 <= value <= MAX_OUTPUT_TOKENS:
+        raise Malformed(f"{param} must be between 1 and {MAX_OUTPUT_TOKENS}.", param)
+    return value
+
+
+def require_roles(question: Question, param: str) -> None:
+    """At least one message, and each by somebody known."""
+    if not question.messages:
+        raise Malformed(f"{param} must not be empty.", param)
+    for number, message in enumerate(question.messages):
+        if message.role not in ROLES:
+            raise Malformed(f"Unknown role {message.role[:40]!r}.", f"{param}[{number}].role")
+
+
+def usd(amount: NanoUSD) -> float:
+    """Nano-dollars as a JSON number whose shortest decimal form is exact below nine million dollars (2**53 nano)."""
+    return amount / NANO_PER_USD
+
+
+def total_tokens(usage: Usage) -> int:
+    """Input and output; reasoning and cached tokens are parts of these."""
+    return usage.input_tokens + usage.output_tokens
+
+
+class _RawFunction(msgspec.Struct):
+    content: str | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class _RawChoice(msgspec.Struct):
+    message: _RawFunction = msgspec.field(default_factory=_RawFunction)
+
+
+class _RawAnswer(msgspec.Struct):
+    choices: list[_RawChoice] = []
+
+
+_raw_answer = msgspec.json.Decoder(_RawAnswer)
+
+
+def opened(answer: Answer) -> Answer:
+    """An answer with its text: a body kept for relaying is decoded where another dialect has to be spoken."""
+    if answer.raw is None or answer.text or answer.tool_calls:
+        return answer
+    choices = _raw_answer.decode(answer.raw).choices
+    if not choices:
+        return answer
+    message = choices[0].message
+    return msgspec.structs.replace(answer, text=message.content or "", tool_calls=message.tool_calls)

@@ -1,0 +1,192 @@
+"""The public face: which path does what, and the few steps from a body to an answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from equipoise.balancer import Unanswered
+from equipoise.gateway import headers as fields
+from equipoise.gateway import problems
+from equipoise.gateway.admin import Admin
+from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
+from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
+from equipoise.gateway.health import Health
+from equipoise.gateway.hints import read_hints
+from equipoise.gateway.ids import RequestIds
+from equipoise.gateway.keys import ClientKeys
+from equipoise.gateway.problems import Problem
+from equipoise.gateway.records import Records
+from equipoise.gateway.streaming import StreamBody, StreamWriter
+from equipoise.http import Request, Response
+
+if TYPE_CHECKING:
+    from equipoise.balancer import LoadBalancer, Reply
+    from equipoise.core.model import Request as Sized
+
+Endpoint: TypeAlias = Callable[[Request, str], Awaitable[Response]]
+Stream: TypeAlias = Callable[[Asked, Envelope, str], StreamWriter]
+
+
+class Dialect(NamedTuple):
+    """How one family of clients speaks."""
+
+    read: Callable[[bytes], Asked]
+    write: Callable[[Reply, Asked, Envelope], bytes]
+    stream: Stream
+    stream_type: bytes
+    problem: Callable[[dict[str, Any]], bytes] = encode
+
+
+SSE, NDJSON = chat_stream.ChatStream.content_type, lightrag.QueryStream.content_type
+CHAT = Dialect(chat.read_chat, chat.write_chat, chat_stream.ChatStream, SSE)
+RESPONSES = Dialect(responses.read_responses, responses_write.write_responses, responses_stream.ResponsesStream, SSE)
+QUERY = Dialect(lightrag.read_plain_query, lightrag.write_query, lightrag.QueryStream, NDJSON, lightrag.write_error)
+STREAM_QUERY = QUERY._replace(read=lightrag.read_stream_query, write=lightrag.write_line)
+
+ASKING: Mapping[str, Dialect] = {
+    "/v1/chat/completions": CHAT,
+    "/chat/completions": CHAT,
+    "/v1/responses": RESPONSES,
+    "/v1/agent": RESPONSES,
+    "/query": QUERY,
+    "/query/stream": STREAM_QUERY,
+}
+OPEN = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+"""Paths that need no key: probes and scrapers carry none, and nothing secret is there."""
+
+
+class Gateway:
+    """Answers HTTP requests with the help of a balancer.
+
+    `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
+    ("ok" or what is wrong); `config_dump`, `ledger_summary` and `stats` feed the admin listener. With `keys`, whoever
+    shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    """
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        *,
+        story: Callable[[str], Awaitable[list[dict[str, Any]] | None]],
+        metrics: Callable[[], bytes],
+        ready: Callable[[], dict[str, str]],
+        keys: ClientKeys | None = None,
+        config_dump: Callable[[], dict[str, Any]] = dict,
+        ledger_summary: Callable[[], Awaitable[dict[str, Any]]] | None = None,
+        stats: Callable[[], dict[str, Any]] | None = None,
+        admin_hosts: tuple[str, ...] = (),
+    ) -> None:
+        self._balancer, self._keys = balancer, keys
+        self._ids = RequestIds()
+        self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key)
+        self._records = Records(balancer, story)
+        self._admin = Admin(
+            balancer,
+            health=self.health,
+            config_dump=config_dump,
+            ledger_summary=ledger_summary,
+            stats=stats,
+            hosts=admin_hosts,
+        )
+        self._routes = self._table()
+
+    def _table(self) -> dict[tuple[str, str], Endpoint]:
+        table: dict[tuple[str, str], Endpoint] = {
+            ("POST", path): partial(self._ask, dialect) for path, dialect in ASKING.items()
+        }
+        probes = self.health.routes()
+        return table | {(method, path): probe for path, probe in probes.items() for method in ("GET", "HEAD")}
+
+    async def handle(self, request: Request) -> Response:
+        """The response to one public request. Raises nothing but what is a defect of ours."""
+        endpoint = self._routes.get((request.method, request.path)) or self._elsewhere
+        return await endpoint(request, self._ids.of(request.headers))
+
+    async def handle_admin(self, request: Request) -> Response:
+        """The response to one request on the admin listener."""
+        return await self._admin.handle(request, self._ids.of(request.headers))
+
+    def admit(self, head: Request) -> Response | None:
+        """Turn away before the body is read: unknown paths, wrong methods, missing keys."""
+        try:
+            if (head.method, head.path) not in self._routes:
+                self._require_path(head)
+            self._tenant(head)
+        except Problem as problem:
+            return problems.refusal(problem, self._ids.of(head.headers), _problem_writer(head.path))
+        return None
+
+    async def _ask(self, dialect: Dialect, request: Request, request_id: str) -> Response:
+        """One question: read it, have it answered, write the answer."""
+        started = time.perf_counter()
+        try:
+            tenant = self._tenant(request)
+            asked = dialect.read(request.body)
+            hints = read_hints(request.headers, asked, request_id, tenant)
+            sized, warning = self._balancer.request(asked.question, hints)
+            if asked.question.stream:
+                return await self._stream(dialect, asked, sized, warning)
+            reply = await self._balancer.answer(sized)
+        except (Problem, Malformed, Unanswered) as error:
+            return problems.refusal(_problem(error), request_id, dialect.problem)
+        try:
+            body = dialect.write(reply, asked, Envelope(request_id, int(time.time())))
+        except msgspec.DecodeError as error:
+            return problems.refusal(problems.unreadable(reply, error), request_id, dialect.problem)
+        return Response(200, fields.of_reply(request_id, reply, warning, started), body)
+
+    async def _stream(self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None) -> Response:
+        stream = await self._balancer.open(sized)
+        writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.backend_id)
+        head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
+        return Response(200, head, StreamBody(stream, writer))
+
+    def _tenant(self, request: Request) -> str:
+        """Whose request it is; raises Problem 401 where a key is needed and none is good."""
+        if self._keys is None or request.path in OPEN:
+            return "default"
+        tenant = self._keys.tenant(request.headers)
+        if tenant is None:
+            raise problems.wrong_key()
+        return tenant
+
+    def _has_key(self, request: Request) -> bool:
+        return self._keys is None or self._keys.tenant(request.headers) is not None
+
+    async def _elsewhere(self, request: Request, request_id: str) -> Response:
+        """Paths with an id in them, OPTIONS, and all that does not exist."""
+        try:
+            allowed = self._require_path(request)
+            if request.method == "OPTIONS":
+                return Response(204, ((b"allow", allowed.encode()),))
+            return await self._records.one(request, self._tenant(request), request_id, everyone=self._keys is None)
+        except Problem as problem:
+            return problems.refusal(problem, request_id, _problem_writer(request.path))
+
+    def _require_path(self, request: Request) -> str:
+        """The methods a path allows; raises Problem 404 or 405."""
+        path = request.path
+        if self._records.serves(path) or ("GET", path) in self._routes:
+            allowed = "GET, HEAD, OPTIONS"
+        elif path in ASKING:
+            allowed = "POST, OPTIONS"
+        else:
+            raise problems.unknown_path(path)
+        if request.method not in allowed.split(", "):
+            raise problems.wrong_method(request.method, allowed)
+        return allowed
+
+
+def _problem(error: Problem | Malformed | Unanswered) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    return problems.of_malformed(error) if isinstance(error, Malformed) else problems.of_unanswered(error)
+
+
+def _problem_writer(path: str) -> Callable[[dict[str, Any]], bytes]:
+    return ASKING[path].problem if path in ASKING else encode

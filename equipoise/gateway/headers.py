@@ -1,0 +1,83 @@
+"""Response headers: who answered, why, after how many attempts, for how much."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from equipoise.core.model import NANO_PER_USD, NanoUSD
+
+if TYPE_CHECKING:
+    from equipoise.balancer import AnswerStream, Reply
+
+Fields: TypeAlias = list[tuple[bytes, bytes]]
+
+MAX_VALUE = 200
+JSON = (b"content-type", b"application/json")
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+# A field value may hold visible Latin-1, space and tab (RFC 9110, 5.5); C0 and C1 controls become spaces.
+_VISIBLE = bytes(32 if code < 32 or 127 <= code < 160 else code for code in range(256))
+
+
+def clean(text: str) -> bytes:
+    """Any text as a harmless field value: no control characters, Latin-1 only, bounded length."""
+    return text[:MAX_VALUE].encode("latin-1", "replace").translate(_VISIBLE).strip()
+
+
+known = lru_cache(maxsize=512)(clean)
+"""The same for words that come again and again: names of backends, models, strategies."""
+
+
+def dollars_field(amount: NanoUSD) -> bytes:
+    """Nine decimals, so that a sum over headers is exact."""
+    return b"%d.%09d" % divmod(amount, NANO_PER_USD)
+
+
+def of_reply(request_id: str, reply: Reply, warning: str | None, started: float) -> Fields:
+    """All of them, for a whole answer. `started` is `perf_counter` when the request arrived here."""
+    waited = reply.duration - reply.overhead
+    own = max(0.0, (time.perf_counter() - started) - waited) * 1e3
+    fields = [
+        JSON,
+        (b"x-request-id", request_id.encode()),
+        (b"x-equipoise-backend", known(reply.backend_id)),
+        (b"x-equipoise-model", known(reply.answer.model)),
+        (b"x-equipoise-strategy", known(reply.strategy)),
+        (b"x-equipoise-reason", clean(reply.reason)),
+        (b"x-equipoise-attempts", b"%d" % len(reply.attempts)),
+        (b"x-equipoise-cost-usd", dollars_field(reply.cost)),
+        (b"x-equipoise-cost-source", reply.cost_source.value.encode()),
+        (b"x-equipoise-overhead-ms", b"%.3f" % own),
+        (b"server-timing", b"equipoise;dur=%.3f, upstream;dur=%.3f" % (own, waited * 1e3)),
+    ]
+    return _more(fields, reply.fallback_from, warning)
+
+
+def of_stream(request_id: str, stream: AnswerStream, warning: str | None, content_type: bytes) -> Fields:
+    """What is known when the first piece is there; cost and the rest come with the last chunk."""
+    fields = [
+        (b"content-type", content_type),
+        (b"cache-control", b"no-cache"),
+        (b"x-accel-buffering", b"no"),
+        (b"x-request-id", request_id.encode()),
+        (b"x-equipoise-backend", known(stream.backend_id)),
+        (b"x-equipoise-strategy", known(stream.strategy)),
+        (b"x-equipoise-reason", clean(stream.reason)),
+        (b"x-equipoise-attempts", b"%d" % stream_attempts(stream)),
+    ]
+    return _more(fields, stream.fallback_from, warning)
+
+
+def stream_attempts(stream: AnswerStream) -> int:
+    """Attempts so far, the running one included."""
+    ended = len(stream.attempts)
+    return ended if ended and stream.attempts[-1].backend_id == stream.backend_id else ended + 1
+
+
+def _more(fields: Fields, fallback_from: str | None, warning: str | None) -> Fields:
+    if fallback_from is not None:
+        fields.append((b"x-equipoise-fallback-from", known(fallback_from)))
+    if warning is not None:
+        fields.append((b"x-equipoise-warning", clean(warning)))
+    return fields

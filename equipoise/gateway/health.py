@@ -1,0 +1,73 @@
+"""Is it alive, may it be sent traffic, how are its backends: the endpoints of probes and scrapers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from equipoise.gateway.dialects.base import encode
+from equipoise.gateway.headers import JSON, TEXT, clean
+from equipoise.http import Request, Response
+
+if TYPE_CHECKING:
+    from equipoise.balancer import LoadBalancer
+
+Endpoint: TypeAlias = Callable[[Request, str], Awaitable[Response]]
+METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+NO_STORE = (b"cache-control", b"no-store")
+
+
+class Health:
+    """Answers probes in the form of Kubernetes' own servers. While `draining`, readiness fails and all else goes on."""
+
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        *,
+        ready: Callable[[], dict[str, str]],
+        metrics: Callable[[], bytes],
+        may_see: Callable[[Request], bool],
+    ) -> None:
+        self._balancer, self._ready, self._metrics, self._may_see = balancer, ready, metrics, may_see
+        self.draining = False
+
+    def routes(self) -> dict[str, Endpoint]:
+        """Path to endpoint; all are read only."""
+        return {"/livez": self.live, "/readyz": self.readiness, "/health": self.report, "/metrics": self.scrape}
+
+    async def live(self, request: Request, request_id: str) -> Response:
+        """The process runs and its loop turns."""
+        return Response(200, (TEXT, NO_STORE), b"ok")
+
+    async def readiness(self, request: Request, request_id: str) -> Response:
+        """200 while requests are welcome. `?verbose` lists every check."""
+        checks = self.checks()
+        good = all(word == "ok" for word in checks.values())
+        if good and "verbose" not in request.query:
+            return Response(200, (TEXT, NO_STORE), b"ok")
+        lines = [_line(name, word) for name, word in checks.items()]
+        lines.append(b"readyz check passed" if good else b"readyz check failed")
+        return Response(200 if good else 503, (TEXT, NO_STORE), b"\n".join(lines) + b"\n")
+
+    async def report(self, request: Request, request_id: str) -> Response:
+        """The state as JSON; what lies behind it is shown only to holders of a key."""
+        checks = self.checks()
+        good = all(word == "ok" for word in checks.values())
+        body: dict[str, object] = {"status": "healthy" if good else "unhealthy"}
+        if self._may_see(request):
+            body |= {"checks": checks, "backends": self._balancer.status(), "in_flight": self._balancer.in_flight}
+        return Response(200 if good else 503, (JSON, NO_STORE), encode(body))
+
+    async def scrape(self, request: Request, request_id: str) -> Response:
+        """Prometheus' text format."""
+        return Response(200, (METRICS_TYPE, NO_STORE), self._metrics())
+
+    def checks(self) -> dict[str, str]:
+        """Every check with its word, shutting down being one of them."""
+        return self._ready() | {"shutdown": "draining" if self.draining else "ok"}
+
+
+def _line(name: str, word: str) -> bytes:
+    if word == "ok":
+        return b"[+]" + clean(name) + b" ok"
+    return b"[-]" + clean(name) + b" failed: " + clean(word)

@@ -1,0 +1,110 @@
+"""What a client may ask for besides the question: headers `x-equipoise-...`, or `metadata` under the same names."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.balancer import Hints
+from equipoise.core.model import NANO_PER_USD, NanoUSD, Strategy
+from equipoise.gateway.dialects.base import Asked, Malformed
+from equipoise.http import Headers
+
+STRATEGY, MAX_COST, DEADLINE = "x-equipoise-strategy", "x-equipoise-max-cost-usd", "x-equipoise-deadline-ms"
+TAGS, SESSION = "x-equipoise-tags", "x-equipoise-session"
+NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION)
+FIELDS = tuple((name, name.encode()) for name in NAMES)
+STRATEGIES = frozenset(strategy.value for strategy in Strategy)
+
+MAX_DEADLINE_MS = 24 * 3600 * 1000
+MAX_USD = 1_000_000
+MAX_TAGS, MAX_TAG, MAX_SESSION = 16, 64, 256
+MAX_TRACE = {b"traceparent": 128, b"tracestate": 512}
+
+
+def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str) -> Hints:
+    """The hints of one request, a header before `metadata`; raises Malformed naming the header at fault."""
+    said = {name: headers[field] for name, field in FIELDS if field in headers}
+    if not said and asked.metadata is None:
+        return Hints(model=asked.model, request_id=request_id, tenant=tenant, trace=trace(headers))
+    words = _from_metadata(asked.metadata or {}) | {name: value.decode("latin-1") for name, value in said.items()}
+    return Hints(
+        model=asked.model,
+        strategy=_strategy(words.get(STRATEGY)),
+        max_cost=_nano_dollars(words.get(MAX_COST)),
+        deadline_seconds=_seconds(words.get(DEADLINE)),
+        tags=_tags(words.get(TAGS)),
+        session=_session(words.get(SESSION)),
+        tenant=tenant,
+        request_id=request_id,
+        trace=trace(headers),
+    )
+
+
+def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
+    """The W3C trace context as it came, if it is of a permitted length; without a parent the state means nothing."""
+    if b"traceparent" not in headers:
+        return ()
+    return tuple(
+        (name, headers[name]) for name, most in MAX_TRACE.items() if name in headers and len(headers[name]) <= most
+    )
+
+
+def _from_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:
+    found = {name: metadata[name] for name in NAMES if metadata.get(name) is not None}
+    return {name: _words(name, value) for name, value in found.items()}
+
+
+def _words(name: str, value: Any) -> str:
+    if isinstance(value, list) and name == TAGS:
+        return ",".join(str(tag) for tag in value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise _bad(name, "must be a string or a number")
+    return str(value)
+
+
+def _bad(name: str, why: str) -> Malformed:
+    return Malformed(f"{name} {why}.", name)
+
+
+def _strategy(said: str | None) -> str | None:
+    if said is not None and said not in STRATEGIES:
+        raise _bad(STRATEGY, f"must be one of {', '.join(sorted(STRATEGIES))}")
+    return said
+
+
+def _nano_dollars(said: str | None) -> NanoUSD | None:
+    """Rounded down: a bound on cost must not grow by rounding."""
+    if said is None:
+        return None
+    try:
+        amount = decimal.Decimal(said) if len(said) <= 32 else decimal.Decimal("nan")
+    except decimal.InvalidOperation:
+        amount = decimal.Decimal("nan")
+    if not amount.is_finite() or not 0 <= amount <= MAX_USD:
+        raise _bad(MAX_COST, f"must be an amount in dollars between 0 and {MAX_USD}")
+    return int(amount * NANO_PER_USD)
+
+
+def _seconds(said: str | None) -> float | None:
+    if said is None:
+        return None
+    if not (said.isascii() and said.isdigit() and len(said) <= 9 and 0 < int(said) <= MAX_DEADLINE_MS):
+        raise _bad(DEADLINE, f"must be a whole number of milliseconds between 1 and {MAX_DEADLINE_MS}")
+    return int(said) / 1000
+
+
+def _tags(said: str | None) -> tuple[str, ...]:
+    if not said:
+        return ()
+    tags = tuple(tag for tag in (part.strip() for part in said.split(",")) if tag)
+    if len(tags) > MAX_TAGS or not all(len(tag) <= MAX_TAG and tag.isprintable() for tag in tags):
+        raise _bad(TAGS, f"must be at most {MAX_TAGS} printable words of at most {MAX_TAG} characters")
+    return tags
+
+
+def _session(said: str | None) -> str | None:
+    if said is not None and not (0 < len(said) <= MAX_SESSION and said.isprintable()):
+        raise _bad(SESSION, f"must be at most {MAX_SESSION} printable characters")
+    return said

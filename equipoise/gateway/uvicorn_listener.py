@@ -1,0 +1,88 @@
+"""The public listener on uvicorn, for operators who prefer it (`equipoise[uvicorn]`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable, Generator, Iterable
+
+import uvicorn
+
+from equipoise.gateway.gateway import Gateway
+from equipoise.http import ServerLimits, TLSFiles, asgi_application
+
+TICK = 0.01
+
+
+class _Quiet(uvicorn.Server):
+    """Leaves signals to us."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class UvicornListener:
+    """One uvicorn server in this loop, with our own server's way of starting and draining."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        limits: ServerLimits | None,
+        tls: TLSFiles | None,
+        trusted_proxies: Iterable[str],
+        on_error: Callable[[int, str, str], None] | None,
+    ) -> None:
+        self._application = asgi_application(
+            gateway.handle,
+            limits=limits,
+            trusted_proxies=trusted_proxies,
+            admit=gateway.admit,
+            on_error=on_error,
+        )
+        self._tls = tls
+        self.port = 0
+        self._server: _Quiet | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> None:
+        """Listen; raises OSError if the address cannot be had."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listening = socket.create_server((host, port), family=family, reuse_port=reuse_port, backlog=2_048)
+        self.port = listening.getsockname()[1]
+        self._server = _Quiet(self._config())
+        self._task = asyncio.create_task(self._server.serve(sockets=[listening]))
+        while not self._server.started and not self._task.done():  # noqa: ASYNC110
+            await asyncio.sleep(TICK)  # uvicorn says that it has started by a flag only
+        if self._task.done():
+            self._task.result()
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
+            self._application,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            proxy_headers=False,
+            ssl_certfile=self._tls.certificate if self._tls else None,
+            ssl_keyfile=self._tls.key if self._tls else None,
+            ssl_ca_certs=self._tls.ca if self._tls else None,
+        )
+
+    async def drain(self, deadline: float) -> int:
+        """Refuse new connections, wait up to `deadline` seconds for running answers, cut the rest and count them."""
+        server, task = self._server, self._task
+        if server is None or task is None:
+            return 0
+        server.should_exit = True
+        await asyncio.wait({task}, timeout=deadline)
+        left = len(server.server_state.tasks)
+        if task.done():
+            return 0
+        server.force_exit = True
+        for running in list(server.server_state.tasks):
+            running.cancel()
+        await asyncio.wait({task}, timeout=1.0)
+        return left
