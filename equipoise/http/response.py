@@ -1,0 +1,121 @@
+"""A response of an upstream, as its bytes arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from equipoise.http.errors import BodyTooLarge, HTTPError
+from equipoise.http.messages import Headers
+
+if TYPE_CHECKING:
+    from equipoise.http.exchange import ClientConnection
+
+
+class ClientResponse:
+    """Status and headers are here; the body is read whole with `read` or piece by piece with `async for`.
+
+    Whoever got it must read it to its end or `close` it. Reading raises HTTPError when the upstream fails.
+    """
+
+    __slots__ = (
+        "_body_limit",
+        "_connection",
+        "_loop",
+        "_waiter",
+        "buffered",
+        "complete",
+        "error",
+        "headers",
+        "pause_at",
+        "pieces",
+        "status",
+    )
+
+    def __init__(
+        self, connection: ClientConnection, loop: asyncio.AbstractEventLoop, pause_at: int, body_limit: int
+    ) -> None:
+        self.status = 0
+        self.headers: Headers = {}
+        self.pieces: list[bytes] = []
+        self.buffered = 0
+        self.pause_at = pause_at
+        self.complete = False
+        self.error: HTTPError | None = None
+        self._connection: ClientConnection | None = connection
+        self._loop, self._body_limit = loop, body_limit
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def head(self) -> None:
+        """Wait for status and headers."""
+        while self.status == 0:
+            if self.error is not None:
+                raise self.error
+            await self._wait()
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """The whole body; raises BodyTooLarge beyond `limit` bytes (default: the pool's)."""
+        if limit is None:
+            limit = self._body_limit
+        self.pause_at = limit
+        if self._connection is not None:
+            self._connection.resume()
+        while not self.complete and self.buffered <= limit and self.error is None:
+            await self._wait()
+        if self.buffered > limit:
+            self.close()
+            raise BodyTooLarge(f"the response has more than {limit} bytes")
+        if self.error is not None:
+            raise self.error
+        return self._take()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self.pieces:
+            if self.error is not None:
+                raise self.error
+            if self.complete:
+                raise StopAsyncIteration
+            await self._wait()
+        return self._take()
+
+    def _take(self) -> bytes:
+        pieces, self.pieces, self.buffered = self.pieces, [], 0
+        if self._connection is not None:
+            self._connection.resume()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    async def _wait(self) -> None:
+        self._waiter = waiter = self._loop.create_future()
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._waiter = None
+
+    def wake(self) -> None:
+        """Something changed: more bytes, the end, or an error."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def detach(self) -> None:
+        """The connection is no longer ours."""
+        self._connection = None
+
+    def close(self) -> None:
+        """Let go: a body that was not read to its end costs its connection. May be called again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self.error = HTTPError("the response was closed before its end", phase="read")
+            connection.abort()
+            self.wake()
+
+    async def aclose(self) -> None:
+        """`close`, under the name that asynchronous iterators give it."""
+        self.close()

@@ -1,0 +1,76 @@
+"""Heads and chunks as bytes: what the server and the client write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from email.utils import formatdate
+from typing import Final
+
+from equipoise.http.messages import REASONS
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+FRAMING: Final = frozenset(
+    {b"content-length", b"transfer-encoding", b"date", b"connection", b"keep-alive", b"upgrade", b"proxy-connection"}
+)
+NO_BODY: Final = frozenset({204, 304})
+
+
+def chunk(piece: bytes) -> bytes:
+    """One chunk in one piece, so that it leaves in one write."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+def field_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Header fields as lines, without those that frame the message.
+
+    Raises ValueError for a field that would smuggle in another line: three scans in C, for the whole head at once.
+    """
+    lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name.lower() not in FRAMING]
+    block = b"".join(lines)
+    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines) or b"\0" in block:
+        raise ValueError("a header field contains a line break or NUL")
+    return block
+
+
+class StatusLines:
+    """Status line and Date of every status, made anew once a second."""
+
+    __slots__ = ("_lines", "_second")
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._lines: dict[int, bytes] = {}
+
+    def get(self, status: int) -> bytes:
+        now = int(time.time())
+        if now != self._second:
+            self._second, self._lines = now, {}
+        line = self._lines.get(status)
+        return self._make(status) if line is None else line
+
+    def _make(self, status: int) -> bytes:
+        if not 200 <= status <= 599:
+            raise ValueError(f"{status} is not the status of a final response")
+        reason, date = REASONS.get(status, b""), formatdate(self._second, usegmt=True).encode()
+        self._lines[status] = line = b"HTTP/1.1 %d %b\r\ndate: %b\r\n" % (status, reason, date)
+        return line
+
+
+STATUS_LINES: Final = StatusLines()
+
+
+def whole_response(
+    status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, connection: bytes, *, head_only: bool
+) -> bytes:
+    """A response with a length; `connection` is empty or a whole Connection line."""
+    start = STATUS_LINES.get(status) + field_lines(headers) + connection
+    if status in NO_BODY:
+        return start + b"\r\n"
+    return b"%bcontent-length: %d\r\n\r\n%b" % (start, len(body), b"" if head_only else body)
+
+
+def stream_head(status: int, headers: Sequence[tuple[bytes, bytes]], connection: bytes, *, chunked: bool) -> bytes:
+    """The head of a response whose length is not known yet."""
+    coding = b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n"
+    return STATUS_LINES.get(status) + field_lines(headers) + connection + coding
