@@ -1,0 +1,48 @@
+"""The rules policies share: who is good enough, who is lowest, how a vector of probabilities is drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from equipoise.core.model import Candidate, Chance, NanoUSD, Request, dollars
+
+
+def by_load(candidate: Candidate) -> tuple[int, str]:
+    """Order ties: fewer in flight first, then by id, so that replays agree."""
+    return candidate.in_flight, candidate.backend_id
+
+
+def lowest(candidates: Sequence[Candidate], scores: Mapping[str, float]) -> Candidate:
+    """Return the candidate with the lowest score; ties, and scores that are no numbers, are settled by load, then id."""
+    least = min(scores.values())
+    tied = [c for c in candidates if scores[c.backend_id] == least]
+    return tied[0] if len(tied) == 1 else min(tied or candidates, key=by_load)
+
+
+def good_enough(candidates: Sequence[Candidate], request: Request) -> Sequence[Candidate]:
+    """Return those whose quality is surely (one standard deviation) at the request's floor; possibly none."""
+    floor = request.min_quality
+    return [c for c in candidates if c.quality_low >= floor] if floor > 0.0 else candidates
+
+
+def best_below_the_floor(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the most surely good candidate: the answer when nobody reaches the floor."""
+    return lowest(candidates, {c.backend_id: -c.quality_low for c in candidates})
+
+
+def draw(probabilities: Mapping[str, float], chance: Chance) -> str:
+    """Name one id with exactly its probability; the vector sums to one, up to rounding."""
+    left = chance.random()
+    drawn = ""
+    for backend_id, probability in probabilities.items():
+        if probability > 0.0:
+            drawn = backend_id
+            left -= probability
+            if left < 0.0:
+                break
+    return drawn
+
+
+def money(amount: NanoUSD) -> str:
+    """Write nano-dollars for people, exact and without trailing zeros: 400_000 is '$0.0004'."""
+    return "$" + dollars(amount).rstrip("0").rstrip(".")

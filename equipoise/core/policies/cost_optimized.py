@@ -1,0 +1,36 @@
+"""The cheapest that is good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from equipoise.core.model import Candidate, Choice, Request
+from equipoise.core.policies.comparing import best_below_the_floor, by_load, good_enough, money
+from equipoise.core.policies.configured import Configured
+
+
+def cheapest(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the lowest expected cost; among equals (free local models) the shortest expected wait, then id."""
+    least = min([c.expected_cost for c in candidates])
+    tied = [c for c in candidates if c.expected_cost == least]
+    return tied[0] if len(tied) == 1 else min(tied, key=lambda c: (c.load, *by_load(c)))
+
+
+class CostOptimized(Configured):
+    """Choose the lowest expected cost of this very request among the backends that are surely good enough.
+
+    Good enough means the lower bound of quality, not its mean: a price is certain, an unknown quality is not, and a
+    cheap unknown must not win by being unknown. The specification's cost / (quality x speed) has no floor and lets a
+    fast wrong answer win; it is reported, it does not decide.
+    """
+
+    def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
+        scores: dict[str, float] = {c.backend_id: c.expected_cost for c in candidates}
+        enough = good_enough(candidates, request)
+        if enough:
+            chosen = cheapest(enough)
+            reason = f"lowest expected cost among {len(enough)} good enough: {money(chosen.expected_cost)}"
+        else:
+            chosen = best_below_the_floor(candidates)
+            reason = f"nobody reaches quality {request.min_quality:.2f}; the best has {chosen.quality_low:.2f}"
+        return Choice(chosen.backend_id, scores, reason)

@@ -1,0 +1,44 @@
+"""The most surely good answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from equipoise.core.model import Candidate, Choice, Request
+from equipoise.core.policies.comparing import good_enough, lowest
+from equipoise.core.policies.configured import Configured
+
+
+def soonest(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the candidate whose answer is expected first."""
+    return lowest(candidates, {c.backend_id: c.completion for c in candidates})
+
+
+class QualityBased(Configured):
+    """Choose the highest lower bound of quality at or above the request's floor, the sooner answer among equals.
+
+    The bound is the mean minus one standard deviation, so a lucky newcomer does not beat a proven backend. Qualities
+    within `tolerance` count as equal: no measurement tells them apart, and speed does. A small exploration floor keeps
+    the estimates of those not chosen alive.
+    """
+
+    defaults = MappingProxyType({"tolerance": 0.01})
+    exploration_floor = 0.01
+
+    def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
+        scores = {c.backend_id: c.quality_low for c in candidates}
+        enough = good_enough(candidates, request)
+        compared = enough or candidates
+        bar = max([c.quality_low for c in compared]) - self.options["tolerance"]
+        best = [c for c in compared if c.quality_low >= bar]
+        chosen = best[0] if len(best) == 1 else soonest(best or compared)
+        return Choice(chosen.backend_id, scores, self._reason(chosen, len(best), bool(enough), request))
+
+    @staticmethod
+    def _reason(chosen: Candidate, equals: int, enough: bool, request: Request) -> str:
+        if not enough:
+            return f"nobody reaches quality {request.min_quality:.2f}; the best has {chosen.quality_low:.2f}"
+        if equals > 1:
+            return f"soonest of {equals} with the best quality, at least {chosen.quality_low:.2f}"
+        return f"best quality, at least {chosen.quality_low:.2f}"
