@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from equipoise.core.model import Answer, CostSource, NanoUSD, Outcome, Usage, Verdict
 from equipoise.core.pricing import Price, settled_cost
 from equipoise.core.selection import Lease
@@ -39,6 +41,7 @@ def failed(
     metered_cost: NanoUSD | None = None,
     first_token: float | None = None,
     interrupted: bool = False,
+    client_error: dict[str, Any] | None = None,
 ) -> Outcome:
     """The outcome of an attempt that gave no (whole) answer.
 
@@ -63,6 +66,7 @@ def failed(
         retry_after=retry_after,
         sent=sent,
         interrupted=interrupted,
+        client_error=client_error,
     )
 
 

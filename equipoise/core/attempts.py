@@ -111,9 +111,13 @@ class Attempts:
             lease = self._selection.acquire(self.request, self._avoid, self._corpus)
         except NoBackendAvailable as nobody:
             raise self._nobody(nobody) from None
-        self._decision_seconds = self._selection.clock.monotonic() - lease.started
+        self._decision_seconds = self.now() - lease.started
         self.lease = lease
         return lease
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._selection.clock.monotonic()
 
     def seconds_left(self, lease: Lease) -> float:
         """How long this attempt may take: the backend's own timeout, within the deadline of the request."""
@@ -131,26 +135,26 @@ class Attempts:
         )
         self._tell(AttemptEnded(self._record(lease, outcome)))
 
-    def pause_after(self, lease: Lease, outcome: Outcome, client_error: dict[str, Any] | None) -> float:
+    def pause_after(self, lease: Lease, outcome: Outcome) -> float:
         """Seconds to wait before the next attempt. Raises Unanswered when there is to be none.
 
         Another backend is asked at once; when all were tried, all may be tried once more after a backoff. A reply that
         answers nothing is no sign of overload, and what was never sent burdens nobody: both are outside the budget.
         """
         if outcome.verdict is Verdict.IGNORED and outcome.error_code != "context_length_exceeded":
-            raise self.give_up(outcome, client_error)
+            raise self.give_up(outcome)
         self._rule_out(lease, outcome)
-        now = self._selection.clock.monotonic()
+        now = self.now()
         if now >= self.request.deadline or not self._may_send_again(outcome, now):
-            raise self.give_up(outcome, client_error)
+            raise self.give_up(outcome)
         if self._selection.anybody(self.request, self._avoid, self._corpus):
             return 0.0
-        return self._begin_another_round(outcome, client_error, now)
+        return self._begin_another_round(outcome, now)
 
-    def give_up(self, outcome: Outcome, client_error: dict[str, Any] | None = None) -> Unanswered:
+    def give_up(self, outcome: Outcome) -> Unanswered:
         """The error that tells the caller what the last attempt came to."""
         code, message = _final_code(outcome), outcome.error or "the backend gave no answer"
-        return self._unanswered(code, message, retry_after=outcome.retry_after, client_error=client_error)
+        return self._unanswered(code, message, retry_after=outcome.retry_after, client_error=outcome.client_error)
 
     def interrupted(self, outcome: Outcome) -> Interrupted:
         """The error that ends a stream whose first byte was already passed on."""
@@ -190,12 +194,12 @@ class Attempts:
             return True
         return self._sent < self._options.max_attempts and self._budget.withdraw(now)
 
-    def _begin_another_round(self, outcome: Outcome, client_error: dict[str, Any] | None, now: float) -> float:
+    def _begin_another_round(self, outcome: Outcome, now: float) -> float:
         self._round += 1
         pause = backoff(self._options, self._round, self._chance, outcome.retry_after)
         hopeless = outcome.verdict not in (Verdict.FAILURE, Verdict.THROTTLED)
         if hopeless or self._round >= ROUNDS or now + pause >= self.request.deadline:
-            raise self.give_up(outcome, client_error)
+            raise self.give_up(outcome)
         self._avoid = NOBODY
         return pause
 

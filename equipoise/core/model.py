@@ -287,6 +287,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: str | None = None
     citations: int = 0
     interrupted: bool = False
+    client_error: dict[str, Any] | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

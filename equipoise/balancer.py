@@ -1,0 +1,199 @@
+"""The path of a question: lease, await, settle; and again elsewhere until somebody has answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from equipoise.backends.base import BackendClient, BackendError
+from equipoise.core.accounting import answered, failed
+from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
+from equipoise.core.intake import NO_HINTS, Hints, Intake
+from equipoise.core.model import Chance, Decision, Event, Message, Observer, Outcome, Question, Request, Verdict
+from equipoise.core.retry import RetryBudget, RetryOptions
+from equipoise.core.routing import UnknownModel
+from equipoise.core.selection import Lease, Selection
+from equipoise.reply import AnswerStream, Reply, first_of, reply_of
+
+__all__ = ["AnswerStream", "Attempted", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
+
+
+class Background(Protocol):
+    """Something that runs beside the questions (probes, the ledger) from `start` to `close`."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class LoadBalancer:
+    """Answers each question by the backend that fits best right now, and says why and at what cost."""
+
+    def __init__(
+        self,
+        selection: Selection,
+        clients: Mapping[str, BackendClient],
+        intake: Intake,
+        *,
+        chance: Chance,
+        retry: RetryOptions = RetryOptions(),
+        background: Sequence[Background] = (),
+        config_hash: str = "",
+    ) -> None:
+        self.selection, self.clients, self.intake = selection, dict(clients), intake
+        self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
+        self.observers: list[Observer] = selection.observers
+        self._chance, self._background = chance, list(background)
+        self._now = selection.clock.monotonic
+        self._retry_budget = RetryBudget(retry, self._now())
+
+    async def answer(self, request: Request) -> Reply:
+        """Ask until somebody answers. Raises Unanswered, with a reason, when nobody does in time."""
+        attempts, began = self._begin(request), self._now()
+        try:
+            while True:
+                lease, outcome = attempts.acquire(), None
+                try:
+                    answer = await self.clients[lease.backend_id].send(request, attempts.seconds_left(lease))
+                    outcome = answered(lease, answer, self._now())
+                except BackendError as error:
+                    outcome = self._failed(lease, error)
+                finally:
+                    attempts.settle(lease, outcome or self._cancelled(lease))
+                if outcome.verdict is Verdict.SUCCESS:
+                    return reply_of(attempts, lease, answer, self._now() - began)
+                await asyncio.sleep(attempts.pause_after(lease, outcome))
+        finally:
+            self._done()
+
+    async def open(self, request: Request) -> AnswerStream:
+        """Begin a streamed answer: returns with its first item in hand, fails over until then. Raises Unanswered."""
+        attempts, began = self._begin(request), self._now()
+        stream: AnswerStream | None = None
+        try:
+            while True:
+                lease, outcome = attempts.acquire(), None
+                items = self.clients[lease.backend_id].stream(request, attempts.seconds_left(lease))
+                try:
+                    first = await first_of(items)
+                    stream = AnswerStream(attempts, lease, items, first, began, self._now(), self._done)
+                    return stream
+                except BackendError as error:
+                    outcome = self._failed(lease, error)
+                finally:
+                    if stream is None:
+                        attempts.settle(lease, outcome or self._cancelled(lease))
+                await asyncio.sleep(attempts.pause_after(lease, outcome))
+        finally:
+            if stream is None:
+                self._done()
+
+    def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
+        """Size and route a question; the second value is a warning about its model name.
+
+        Raises Unanswered (`model_not_found`) under `strict_models`, (`invalid_request_error`) for an unknown strategy.
+        """
+        try:
+            return self.intake.request(question, hints)
+        except UnknownModel:
+            raise Unanswered("model_not_found", f"there is no model {hints.model[:80]!r}; see /v1/models") from None
+        except ValueError as error:
+            raise Unanswered("invalid_request_error", str(error)) from None
+
+    async def ask(self, question: str | list[Message], **hints: Any) -> Reply:
+        """Ask in one line: `reply = await balancer.ask("...", model="auto:cheap")`; the hints are those of Hints."""
+        return await self.answer(self.request(_question(question), Hints(**hints))[0])
+
+    async def stream(self, question: str | list[Message], **hints: Any) -> AsyncIterator[str]:
+        """The pieces of an answer's text as they come; for its bill and reason use `open`, whose stream has a reply."""
+        stream = await self.open(self.request(_question(question, stream=True), Hints(**hints))[0])
+        async for piece in stream:
+            yield piece
+
+    def decide(self, question: str | list[Message], **hints: Any) -> Decision:
+        """Who would be asked, and why; asks nobody. Raises NoBackendAvailable."""
+        return self.selection.explain(self.request(_question(question), Hints(**hints))[0])
+
+    def models(self) -> list[str]:
+        """Every model name a client may use."""
+        return self.intake.router.names()
+
+    def status(self) -> dict[str, Any]:
+        """The backends as rows, and how many questions are being answered."""
+        return {"in_flight": self.in_flight, "backends": self.selection.status()}
+
+    def drain(self, backend_id: str) -> None:
+        """Give a backend no new questions. Raises KeyError for an unknown id."""
+        self.selection.drain(backend_id)
+
+    def resume(self, backend_id: str) -> None:
+        """Take a drained backend back. Raises KeyError for an unknown id."""
+        self.selection.resume(backend_id)
+
+    def tell(self, event: Event) -> None:
+        """Tell every observer of something that is over."""
+        for observer in self.observers:
+            observer(event)
+
+    @classmethod
+    def from_config(cls, source: str | Path | Mapping[str, Any]) -> LoadBalancer:
+        """Build one from a file or a mapping of the same shape. Raises config.ConfigError naming all that is wrong."""
+        from equipoise.build import load_balancer  # the one door upwards, for users of the library
+
+        return load_balancer(source)
+
+    async def start(self) -> None:
+        """Begin what runs beside the questions."""
+        for background in self._background:
+            await background.start()
+
+    async def close(self) -> None:
+        """Stop it, and close every connection; what was recorded is written first."""
+        for background in reversed(self._background):
+            await background.close()
+        for client in self.clients.values():
+            await client.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def _begin(self, request: Request) -> Attempts:
+        self.in_flight += 1
+        return Attempts(
+            request, self.selection, self._retry_budget, self.retry, self._chance, self.tell, self.config_hash
+        )
+
+    def _done(self) -> None:
+        self.in_flight -= 1
+
+    def _failed(self, lease: Lease, error: BackendError) -> Outcome:
+        return failed(
+            lease,
+            self._now(),
+            verdict=error.verdict,
+            error=str(error),
+            code=error.code,
+            status=error.status,
+            retry_after=error.retry_after,
+            sent=error.sent,
+            usage=error.usage,
+            metered_cost=error.metered_cost,
+            client_error=error.client_error,
+        )
+
+    def _cancelled(self, lease: Lease) -> Outcome:
+        return failed(lease, self._now(), verdict=Verdict.IGNORED, error="the caller went away", code="cancelled")
+
+
+def _question(question: str | list[Message], *, stream: bool = False) -> Question:
+    messages = [Message("user", question)] if isinstance(question, str) else question
+    return Question(messages=messages, stream=stream)
