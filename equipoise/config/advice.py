@@ -27,7 +27,8 @@ def _on_backend(backend: BackendConfig, tree: Tree) -> Iterator[str]:
     if home and host == home and backend.api_key is None:
         yield f"has no key: set {KEY_VARIABLES[backend.backend_type]} or api_key"
     place = tree.said(("backend_instances", backend.id, "api_key"))
-    if home and place.startswith("$") and host not in (home, *LOOPBACK):
+    url_from_file = not tree.said(("backend_instances", backend.id, "endpoint_url")).startswith("$")
+    if home and place.startswith("$") and url_from_file and host not in (home, *LOOPBACK):
         yield f"the key in {place} is sent to {host}: write api_key to say that it should be, or another one"
     if backend.max_requests_per_minute is not None:
         yield f"at most {backend.max_requests_per_minute} requests a minute (max_requests_per_minute)"

@@ -17,7 +17,7 @@ from equipoise.config.secret import Interpolated
 from equipoise.config.tree import Tree
 
 PREFIX = "EQUIPOISE_"
-NOT_FIELDS = ("EQUIPOISE_CONFIG", "EQUIPOISE_URL", "EQUIPOISE_DEBUG")
+NOT_FIELDS = ("EQUIPOISE_CONFIG", "EQUIPOISE_URL", "EQUIPOISE_ADMIN_URL")
 KUBERNETES = ("EQUIPOISE_SERVICE_", "EQUIPOISE_PORT")  # set by Kubernetes when a Service is called equipoise
 
 VARIABLES: dict[str, FieldPath] = {
@@ -67,6 +67,17 @@ PERPLEXITY_KEYS = {
 }
 OTHERS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "PERPLEXITY_API_URL", "LIGHTRAG_API_KEY")
 SERVICE_KEY = "LIGHTRAG_SERVICE_KEY"
+EVERY_NAME = (
+    *NOT_FIELDS,
+    "EQUIPOISE_API_KEY",
+    *VARIABLES,
+    *EVERY_BACKEND,
+    *LIGHTRAG_URLS,
+    *PERPLEXITY_KEYS,
+    *OTHERS,
+    SERVICE_KEY,
+    *PENDING_VARIABLES,
+)
 
 
 class Environment(Mapping[str, str]):

@@ -56,6 +56,8 @@ def shown(value: Any, path: Path = ()) -> str:
     """A value as it may be printed: short, and never a secret."""
     if isinstance(value, Secret):
         return str(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, dict | list | tuple):
         return {dict: "a mapping", list: "a list", tuple: "a list"}[type(value)]
     if isinstance(value, str) and any(names_a_secret(str(part)) for part in path[-1:]):

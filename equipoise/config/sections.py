@@ -64,22 +64,22 @@ class ListenConfig(Section):
     """Address of the admin listener."""
     admin_port: Port | None = None
     """Port of the admin listener; the public port + 1 when absent."""
-    unix_socket: FilePath | None = None
-    """Path of a Unix socket to listen on instead of host and port."""
     tls: TLSConfig | None = None
     """Certificate and key; plain HTTP when absent."""
     trusted_proxies: Texts = ()
     """Addresses or networks whose X-Forwarded-* headers are believed."""
     max_body_bytes: Count = 32 * MEBIBYTE
     """Longest request body."""
-    max_connections: Count = 20_000
+    max_connections: Count = 10_000
     """Most connections at once."""
-    header_timeout_seconds: Positive = 10.0
+    header_timeout_seconds: Positive = 15.0
     """Seconds a client may take to send a request's head."""
-    body_timeout_seconds: Positive = 60.0
-    """Seconds a client may pause while it sends a body."""
+    body_timeout_seconds: Positive = 20.0
+    """Seconds of head start a client has to send a body; after them it must not be slow."""
     idle_timeout_seconds: Positive = 75.0
     """Seconds a kept-alive connection may be quiet."""
+    drain_notice_seconds: NotNegative = 0.0
+    """Seconds between failing readiness and refusing connections, for load balancers in front to notice."""
     drain_seconds: NotNegative = 30.0
     """Seconds running answers have to finish when the gateway is told to stop."""
 
@@ -132,8 +132,6 @@ class KeyConfig(Section):
     """SHA-256 of the key, in hexadecimal."""
     tenant: Text = "default"
     """Whom its questions are counted for."""
-    admin: bool = False
-    """Whether it opens the admin listener too."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> KeyConfig:
