@@ -8,6 +8,7 @@ put the right one first for 94 of 100 questions; a transformer would cost a hund
 from __future__ import annotations
 
 import base64
+import importlib
 import importlib.metadata
 import json
 import struct
@@ -16,8 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import numpy
-from tokenizers import Tokenizer
+# Only in the sandbox's own environment, never where our types are checked.
+numpy: Any = importlib.import_module("numpy")
+tokenizers: Any = importlib.import_module("tokenizers")
 
 LARGEST_BODY = 16 * 1024 * 1024
 
@@ -33,16 +35,14 @@ def vectors(path: Path) -> Any:
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
-    return numpy.frombuffer(data, dtype=numpy.float16, offset=8 + length).reshape(
-        header["embedding.weight"]["shape"]
-    )
+    return numpy.frombuffer(data, dtype=numpy.float16, offset=8 + length).reshape(header["embedding.weight"]["shape"])
 
 
 class Embedder:
     """Texts to unit vectors."""
 
     def __init__(self) -> None:
-        self.tokenizer = Tokenizer.from_file(str(packaged("l2_supercat_tokenizer_config.json")))
+        self.tokenizer = tokenizers.Tokenizer.from_file(str(packaged("l2_supercat_tokenizer_config.json")))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.matrix = vectors(packaged("l2_supercat_256.safetensors"))
@@ -99,7 +99,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data)
 
-    def log_message(self, format: str, *arguments: Any) -> None:
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
         """Requests are not logged: they hold the user's texts."""
 
 

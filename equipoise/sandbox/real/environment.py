@@ -78,7 +78,16 @@ class Environment:
 
     def _pip(self, requirements: Path) -> list[str]:
         options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile", "--no-input", "--quiet"]
-        return [str(self.python), "-m", "pip", "--disable-pip-version-check", "install", *options, "-r", str(requirements)]
+        return [
+            str(self.python),
+            "-m",
+            "pip",
+            "--disable-pip-version-check",
+            "install",
+            *options,
+            "-r",
+            str(requirements),
+        ]
 
     def _place_token_tables(self) -> None:
         self.token_tables.mkdir(exist_ok=True)

@@ -16,18 +16,17 @@ from collections.abc import Iterator, Sequence
 DELIMITER = "<|#|>"
 COMPLETE = "<|COMPLETE|>"
 
-STOP_WORDS = frozenset(
-    """
-    a about above after again against all also among an and any are as at be because been before being below between
-    both but by can cannot could did do does doing done during each either every few find finds for found from further
-    give given gives had has have having he her here him his how however i if in including into is it its itself keep
-    keeps kept less like made make makes many may me mean means might more most much must my near need needed needs no
-    nor not of off often on once one only or other our out over own per rather same say says seen she should show showed
-    shown shows since so some such take taken takes than that the their them then there these they this those through
-    thus to too two under until up upon use used useful uses using usually very was we well were what when where whether
-    which while who whom whose why will with within without would yet you your
-    """.split()
-)
+STOP_WORD_LINES = """
+a about above after again against all also among an and any are as at be because been before being below between
+both but by can cannot could did do does doing done during each either every few find finds for found from further
+give given gives had has have having he her here him his how however i if in including into is it its itself keep
+keeps kept less like made make makes many may me mean means might more most much must my near need needed needs no
+nor not of off often on once one only or other our out over own per rather same say says seen she should show showed
+shown shows since so some such take taken takes than that the their them then there these they this those through
+thus to too two under until up upon use used useful uses using usually very was we well were what when where whether
+which while who whom whose why will with within without would yet you your
+"""
+STOP_WORDS = frozenset(STOP_WORD_LINES.split())
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])|\n{2,}")
 WORD_OR_BREAK = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-/'][A-Za-z0-9]+)*|\d+(?:\.\d+)?|[^\w\s]")

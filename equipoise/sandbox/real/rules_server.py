@@ -1,7 +1,8 @@
-"""The rules behind OpenAI's chat API, streamed or not: `python -m equipoise.sandbox.real.rules_server PORT`.
+"""The model LightRAG talks to, in OpenAI's chat API: `python -m equipoise.sandbox.real.rules_server PORT [MODEL_PORT]`.
 
-In `demo --real` it serves LightRAG's extraction and keyword roles only. In the end-to-end tests it is the whole model;
-`GET /seen` then tells which conversations it was sent, newest last.
+LightRAG's own purposes (entities, relations, keywords, summaries) are served by rules. A user's question is shortened
+and passed on to the real model at MODEL_PORT; without one it is answered by quoting the passage that fits best, which
+is quick and always alike, as tests want it. `GET /seen` tells which conversations came in, newest last.
 """
 
 from __future__ import annotations
@@ -10,51 +11,73 @@ import asyncio
 import json
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from equipoise.http import Request, Response, Server
+from equipoise.http import HTTPError, Pool, Request, Response, Server, Timeouts
 from equipoise.sandbox.real import scripted
 
 MODEL = "rules"
 REMEMBERED = 50
 JSON = [(b"content-type", b"application/json")]
 EVENTS = [(b"content-type", b"text/event-stream")]
+NOT_SERVED = Response(404, JSON, b'{"error": {"message": "not served here"}}')
+PATIENCE = Timeouts(connect=5.0, first_byte=180.0, between_bytes=60.0, total=300.0)
 
 
 class RulesServer:
-    """A scripted model: every reply follows from the prompt."""
+    """Rules first; `model` is where the questions go that rules are not for."""
 
-    def __init__(self) -> None:
+    def __init__(self, model: Pool | None = None) -> None:
+        self.model = model
         self.seen: deque[list[dict[str, Any]]] = deque(maxlen=REMEMBERED)
 
     async def handle(self, request: Request) -> Response:
         """`GET /health`, `GET /seen`, `GET /v1/models`, `POST /v1/chat/completions`."""
         if request.method == "POST" and request.path == "/v1/chat/completions":
-            return self.chat(json.loads(request.body))
+            return await self.chat(json.loads(request.body))
         pages = {
             "/health": {"status": "ok"},
             "/seen": {"conversations": list(self.seen)},
             "/v1/models": {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "rules"}]},
         }
         if request.method != "GET" or request.path not in pages:
-            return Response(404, JSON, b'{"error": {"message": "not served here"}}')
+            return NOT_SERVED
         return Response(200, JSON, json.dumps(pages[request.path]).encode())
 
-    def chat(self, body: dict[str, Any]) -> Response:
-        """One chat completion."""
+    async def chat(self, body: dict[str, Any]) -> Response:
+        """One chat completion, by a rule, by the model, or by quotation."""
         messages = body["messages"]
         self.seen.append(messages)
         text = scripted.reply(messages)
+        if text is None and self.model is not None:
+            return await relayed(self.model, {**body, "messages": scripted.shortened(messages)})
+        text = scripted.quotation(messages) if text is None else text
         if body.get("stream"):
             return Response(200, EVENTS, events(text))
-        words = sum(len(str(message.get("content") or "").split()) for message in messages)
-        usage = {"prompt_tokens": words, "completion_tokens": len(text.split())}
-        usage["total_tokens"] = sum(usage.values())
-        message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        whole = {**head("chat.completion"), "choices": [choice], "usage": usage}
-        return Response(200, JSON, json.dumps(whole).encode())
+        return Response(200, JSON, json.dumps(completion(text, messages)).encode())
+
+
+async def relayed(model: Pool, body: dict[str, Any]) -> Response:
+    """The model's own answer, byte for byte as it comes; 502 if the model cannot be reached."""
+    try:
+        answer = await model.request(
+            "POST", "/v1/chat/completions", headers=JSON, body=json.dumps(body).encode(), timeouts=PATIENCE
+        )
+    except HTTPError as error:
+        return Response(502, JSON, json.dumps({"error": {"message": str(error)}}).encode())
+    return Response(
+        answer.status, [(b"content-type", answer.headers.get(b"content-type", b"text/plain"))], aiter(answer)
+    )
+
+
+def completion(text: str, messages: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A whole chat completion; its usage counts words."""
+    words = sum(len(str(message.get("content") or "").split()) for message in messages)
+    usage = {"prompt_tokens": words, "completion_tokens": len(text.split())}
+    usage["total_tokens"] = sum(usage.values())
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return {**head("chat.completion"), "choices": [choice], "usage": usage}
 
 
 def head(kind: str) -> dict[str, Any]:
@@ -74,12 +97,13 @@ def event(delta: dict[str, str], finish: str | None) -> bytes:
     return b"data: " + json.dumps({**head("chat.completion.chunk"), "choices": [choice]}).encode() + b"\n\n"
 
 
-async def serve(port: int) -> None:
+async def serve(port: int, model_port: int | None) -> None:
     """Serve on 127.0.0.1 until cancelled."""
-    server = Server(RulesServer().handle)
+    model = None if model_port is None else Pool(f"http://127.0.0.1:{model_port}")
+    server = Server(RulesServer(model).handle)
     await server.start(port=port)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else None))

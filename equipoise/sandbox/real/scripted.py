@@ -1,4 +1,4 @@
-"""Which rule answers which of LightRAG's prompts: told apart by the headings LightRAG 1.5 writes into them."""
+"""What is done with which of LightRAG's prompts: told apart by the headings LightRAG 1.5 writes into them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,35 @@ DESCRIPTIONS = re.compile(r"^Description List:\n\n```\n(.*?)\n```$", re.DOTALL |
 CHUNKS = re.compile(r"^Document Chunks \(.*?\):\n\n```json\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 
 
-def reply(messages: Sequence[dict[str, Any]]) -> str:
-    """The scripted model's words for a conversation, as LightRAG would send it."""
+def reply(messages: Sequence[dict[str, Any]]) -> str | None:
+    """The words of a rule for LightRAG's own purposes; None for a question of a user, which needs an answer."""
     last = str(messages[-1].get("content") or "") if messages else ""
     if found := INPUT_TEXT.search(last):
         return rules.extraction(found[1])
-    if "last extraction task" in last:
-        return rules.COMPLETE
     if found := USER_QUERY.search(last):
         return rules.keywords(found[1])
     if found := DESCRIPTIONS.search(last):
         return rules.summary([str(row.get("Description", "")) for row in json_lines(found[1])])
-    return rules.quotation(last, passages(messages))
+    return rules.COMPLETE if "last extraction task" in last else None
+
+
+def quotation(messages: Sequence[dict[str, Any]]) -> str:
+    """A question answered without a model: the sentence of its passages that fits best."""
+    return rules.quotation(str(messages[-1].get("content") or ""), passages(messages))
+
+
+def shortened(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same conversation for a very small model: the passages and the question, without LightRAG's instructions.
+
+    LightRAG spends 650 tokens on how to answer; a model of 135 million parameters repeats them instead of obeying.
+    """
+    found = passages(messages)
+    if not found:
+        return list(messages)
+    turns = [message for message in messages[:-1] if message.get("role") != "system"]
+    texts = "\n".join(text for _, text in found)
+    question = f"Text:\n{texts}\n\nUsing only this text, answer in one or two sentences: {messages[-1]['content']}"
+    return [*turns, {"role": "user", "content": question}]
 
 
 def passages(messages: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

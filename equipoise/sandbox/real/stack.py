@@ -17,8 +17,7 @@ HERE = Path(__file__).parent
 EMBEDDING_DIMENSIONS = "256"
 INGEST_SECONDS = 600.0
 
-# So little context that a small model on one processor reads a prompt in seconds: LightRAG's own instructions take 650
-# tokens, two passages about 500, a few rows of the graph 300. Retrieval and citations are not touched by it.
+# So little context that a small model reads a prompt on one processor in seconds: two passages, a few rows of the graph.
 SMALL_CONTEXT = {
     "CHUNK_SIZE": "300",
     "CHUNK_OVERLAP_SIZE": "30",
@@ -45,8 +44,7 @@ FEW_CALLS = {
 
 
 class Stack:
-    """The servers of one run. With `real_model` answers come from SmolLM2, without from the rules; extraction and
-    keywords come from the rules in both cases."""
+    """The servers of one run. LightRAG talks to the rules; with `real_model` these pass questions on to SmolLM2."""
 
     def __init__(self, environment: Environment, directory: Path, *, real_model: bool) -> None:
         self.environment, self.directory, self.real_model = environment, directory, real_model
@@ -54,15 +52,14 @@ class Stack:
         self.logs = directory / "logs"
         self.logs.mkdir(parents=True, exist_ok=True)
         self.embeddings = self._script("embeddings", "embedding_server.py")
-        self.rules = self._rules()
         self.llm = self._script("small language model", "llm_server.py")
-        self.model = self.llm if real_model else self.rules
+        self.rules = self._rules()
         self.lightrag = self._lightrag()
 
     @property
     def children(self) -> list[Child]:
-        models = [self.embeddings, self.rules, *([self.llm] if self.real_model else [])]
-        return [*models, self.lightrag]
+        model = [self.llm] if self.real_model else []
+        return [*model, self.embeddings, self.rules, self.lightrag]
 
     def start(self, tell: Callable[[str], None]) -> None:
         """Start all and wait for all. Raises DidNotStart, with everything stopped again."""
@@ -115,7 +112,9 @@ class Stack:
     def _rules(self) -> Child:
         port = free_port()
         command = [sys.executable, "-m", "equipoise.sandbox.real.rules_server", str(port)]
-        return Child("rules for extraction", command, port=port, log=self.logs / "rules_server.log")
+        if self.real_model:
+            command.append(str(self.llm.port))
+        return Child("extraction rules", command, port=port, log=self.logs / "rules_server.log")
 
     def _lightrag(self) -> Child:
         port, data = free_port(), self.directory / "lightrag"
@@ -127,17 +126,24 @@ class Stack:
         return Child("LightRAG", command, port=port, log=log, variables=variables, directory=data)
 
     def lightrag_variables(self, port: int, data: Path) -> dict[str, str]:
-        """LightRAG's settings: answers from the model, extraction and keywords from the rules (its per-role models)."""
-        rules, model = f"http://127.0.0.1:{self.rules.port}/v1", f"http://127.0.0.1:{self.model.port}/v1"
-        roles = {f"{role}_LLM_BINDING_HOST": rules for role in ("EXTRACT", "KEYWORD")}
+        """LightRAG's settings: everything in files under `data`, both models on this machine."""
         return {
             **SMALL_CONTEXT,
             **FEW_CALLS,
-            **{"HOST": "127.0.0.1", "PORT": str(port), "LIGHTRAG_API_KEY": self.api_key},
-            **{"WORKING_DIR": str(data), "INPUT_DIR": str(data / "inputs"), "LOG_DIR": str(data)},
-            **{"LLM_BINDING": "openai", "LLM_BINDING_HOST": model, "LLM_BINDING_API_KEY": "none", "LLM_MODEL": "small"},
-            **roles,
-            **{"EMBEDDING_BINDING": "openai", "EMBEDDING_BINDING_API_KEY": "none", "EMBEDDING_MODEL": "wordllama-256"},
-            **{"EMBEDDING_BINDING_HOST": f"http://127.0.0.1:{self.embeddings.port}/v1"},
-            **{"EMBEDDING_DIM": EMBEDDING_DIMENSIONS, "TIKTOKEN_CACHE_DIR": str(self.environment.token_tables)},
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "LIGHTRAG_API_KEY": self.api_key,
+            "WORKING_DIR": str(data),
+            "INPUT_DIR": str(data / "inputs"),
+            "LOG_DIR": str(data),
+            "LLM_BINDING": "openai",
+            "LLM_BINDING_HOST": f"http://127.0.0.1:{self.rules.port}/v1",
+            "LLM_BINDING_API_KEY": "none",
+            "LLM_MODEL": "rules",
+            "EMBEDDING_BINDING": "openai",
+            "EMBEDDING_BINDING_HOST": f"http://127.0.0.1:{self.embeddings.port}/v1",
+            "EMBEDDING_BINDING_API_KEY": "none",
+            "EMBEDDING_MODEL": "wordllama-256",
+            "EMBEDDING_DIM": EMBEDDING_DIMENSIONS,
+            "TIKTOKEN_CACHE_DIR": str(self.environment.token_tables),
         }
