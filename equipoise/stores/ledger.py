@@ -1,0 +1,191 @@
+"""The record of every attempt: written beside the request path, durable within a second, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from equipoise.core.model import Attempt, AttemptEnded, Event, NanoUSD
+from equipoise.stores import queries
+from equipoise.stores.insertion import insert
+from equipoise.stores.losses import Losses
+from equipoise.stores.sqlite import StoreError, open_database, open_for_reading
+from equipoise.stores.writer import BatchWriter
+
+T = TypeVar("T")
+FOREVER = float("inf")
+
+# Retention looks once a minute and removes at most this many rows in one transaction.
+TIDY_SECONDS = 60.0
+RETIRE_AT_ONCE = 10_000
+
+
+class LedgerHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How the ledger is: counts of attempts since it was opened, money in nano-dollars, and what is wrong, if anything.
+
+    `dropped` were never written because memory was full, the ledger closed, or a value could not be stored.
+    """
+
+    ok: bool
+    written: int
+    pending: int
+    dropped: int
+    dropped_cost: NanoUSD
+    retired: int
+    error: str | None
+
+
+class Ledger:
+    """Keeps every attempt in SQLite; what was recorded more than a second ago survives kill -9.
+
+    `capacity` attempts are held in memory while the disk fails; what comes after is dropped, counted, and once the
+    disk is back noted in the table `gaps`. `on_error` is told in the writer's thread when writing begins to fail.
+    `max_rows` and `max_age` (seconds) bound the size; removed attempts stay in the totals, summed by UTC day.
+    Raises StoreError when the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        batch_seconds: float = 0.2,
+        capacity: int = 20_000,
+        max_rows: int = 2_000_000,
+        max_age: float = 90 * 86_400.0,
+        wall: Callable[[], float] = time.time,
+        on_error: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path = Path(path)
+        self._max_rows, self._max_age, self._wall, self._on_error = max_rows, max_age, wall, on_error
+        self._next_tidy = 0.0
+        self._written = self._retired = 0
+        self._losses = Losses()
+        self._connection = open_database(self.path)
+        self._writer = BatchWriter[Attempt](
+            self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._tidy, on_error=on_error
+        )
+
+    def record(self, attempt: Attempt) -> None:
+        """Take an attempt into memory; safe from any thread, never waits, never raises."""
+        if not self._writer.put(attempt):
+            self._losses.add(attempt)
+
+    def observe(self, event: Event) -> None:
+        """Record attempts that ended; other events are not for the ledger."""
+        if type(event) is AttemptEnded:
+            self.record(event.attempt)
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is durable; StoreError when it cannot be written now."""
+        await asyncio.wrap_future(self._writer.flush())
+
+    def close(self) -> None:
+        """Write what is left and close the file; waits for the disk. Attempts that cannot be written count as dropped."""
+        if not self._writer.is_alive():
+            return
+        for attempt in self._writer.close():
+            self._losses.add(attempt)
+        if not self._writer.is_alive():
+            self._connection.close()
+
+    def health(self) -> LedgerHealth:
+        """How the ledger is, from memory."""
+        error = self._writer.error
+        return LedgerHealth(
+            ok=error is None and self._writer.is_alive(),
+            written=self._written,
+            pending=self._writer.pending,
+            dropped=self._losses.attempts,
+            dropped_cost=self._losses.cost,
+            retired=self._retired,
+            error=error,
+        )
+
+    async def story(self, request_id: str) -> list[dict[str, Any]] | None:
+        """The attempts of one request as plain dicts in order, decisions included; None when nobody knows it."""
+        return await self._read(lambda connection: queries.story(connection, request_id))
+
+    async def total_cost(
+        self,
+        since: float = 0.0,
+        until: float = FOREVER,
+        *,
+        tenant: str | None = None,
+        backend_id: str | None = None,
+    ) -> NanoUSD:
+        """The exact sum over recorded attempts with a wall time in [since, until), Unix seconds."""
+        return await self._read(lambda connection: queries.total_cost(connection, since, until, tenant, backend_id))
+
+    async def summary(self, since: float = 0.0) -> list[dict[str, Any]]:
+        """One row a backend over the attempts since then: counts, tokens, cost, latency in seconds."""
+        return await self._read(lambda connection: queries.summary(connection, since))
+
+    async def gaps(self) -> list[dict[str, Any]]:
+        """When attempts could not be recorded, how many, and what they cost."""
+        return await self._read(queries.gaps)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        if self._writer.pending:
+            await self.flush()
+        return await asyncio.to_thread(self._query, query)
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with closing(open_for_reading(self.path)) as connection:
+                return query(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the ledger: {error}") from error
+
+    # ---- in the writer's thread ----
+
+    def _write(self, attempts: list[Attempt]) -> None:
+        unwritable: list[tuple[Attempt, str]] = []
+        self._written += self._in_transaction(
+            lambda connection: insert(connection, attempts, lambda *what: unwritable.append(what))
+        )
+        for attempt, why in unwritable:
+            self._losses.add(attempt)
+            self._on_error(f"attempt {attempt.number} of a request could not be written: {why}")
+
+    def _tidy(self) -> None:
+        self._note_losses()
+        if (now := self._wall()) >= self._next_tidy:
+            removed = self._in_transaction(lambda connection: self._retire(connection, now))
+            self._retired += removed
+            self._next_tidy = now if removed >= RETIRE_AT_ONCE else now + TIDY_SECONDS
+
+    def _retire(self, connection: sqlite3.Connection, now: float) -> int:
+        return queries.retire(connection, now - self._max_age, self._max_rows, RETIRE_AT_ONCE)
+
+    def _note_losses(self) -> None:
+        if (gap := self._losses.take()) is None:
+            return
+        values = (gap.first_wall, gap.last_wall, gap.attempts, gap.cost)
+        try:
+            self._in_transaction(lambda connection: connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?)", values))
+        except StoreError:
+            self._losses.give_back(gap)
+            raise
+
+    def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            result = action(self._connection)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise StoreError(f"cannot write {self.path}: {error}") from error
+        return result
+
+    def _roll_back(self) -> None:
+        # When the disk fails SQLite has often rolled back by itself; should this fail too, the next BEGIN fails as well
+        # and we are here again.
+        with suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")

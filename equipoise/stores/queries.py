@@ -1,0 +1,88 @@
+"""What the ledger is asked: stories, sums, one line a backend."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from equipoise.core.model import NanoUSD, dollars
+from equipoise.stores.rows import story_of
+
+# Percentiles by rank: the smallest latency that at least that share of the attempts did not exceed.
+_SUMMARY = """
+WITH ranked AS (
+    SELECT backend_id, verdict, interrupted, input_tokens, output_tokens, citations, cost, cost_source, latency,
+           ROW_NUMBER() OVER (PARTITION BY backend_id ORDER BY latency) AS rank,
+           COUNT(*) OVER (PARTITION BY backend_id) AS count
+    FROM attempts WHERE wall >= ?
+)
+SELECT backend_id, COUNT(*) AS attempts, SUM(verdict = 'success') AS successes,
+       SUM(verdict NOT IN ('success', 'ignored')) AS failures, SUM(interrupted) AS interrupted,
+       SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens, SUM(citations) AS citations,
+       SUM(cost) AS cost, SUM(cost_source = 'estimated') AS estimated, SUM(cost_source = 'unpriced') AS unpriced,
+       AVG(latency) AS mean_latency,
+       MIN(CASE WHEN rank >= 0.50 * count THEN latency END) AS p50_latency,
+       MIN(CASE WHEN rank >= 0.95 * count THEN latency END) AS p95_latency
+FROM ranked GROUP BY backend_id ORDER BY backend_id
+"""
+
+
+def story(connection: sqlite3.Connection, request_id: str) -> list[dict[str, Any]] | None:
+    """The attempts of one request in order, or None when there is no such request."""
+    rows = connection.execute("SELECT * FROM attempts WHERE request_id = ? ORDER BY number", (request_id,))
+    return [story_of(row) for row in rows] or None
+
+
+_SCOPE = "(:tenant IS NULL OR tenant = :tenant) AND (:backend_id IS NULL OR backend_id = :backend_id)"
+_TOTAL = f"""
+SELECT (SELECT COALESCE(SUM(cost), 0) FROM attempts WHERE wall >= :since AND wall < :until AND {_SCOPE})
+     + (SELECT COALESCE(SUM(cost), 0) FROM retired
+        WHERE day * 86400.0 >= :since AND (day + 1) * 86400.0 <= :until AND {_SCOPE})
+"""  # noqa: S608 - two constants
+
+
+def total_cost(
+    connection: sqlite3.Connection, since: float, until: float, tenant: str | None, backend_id: str | None
+) -> NanoUSD:
+    """The exact sum over attempts with a wall time in [since, until); what retention removed counts by whole UTC days."""
+    values = {"since": since, "until": until, "tenant": tenant, "backend_id": backend_id}
+    return int(connection.execute(_TOTAL, values).fetchone()[0])
+
+
+def summary(connection: sqlite3.Connection, since: float) -> list[dict[str, Any]]:
+    """One row a backend over the attempts since then: counts, tokens, cost, latency in seconds."""
+    rows = [dict(row) for row in connection.execute(_SUMMARY, (since,))]
+    return [row | {"cost_usd": dollars(row["cost"])} for row in rows]
+
+
+def gaps(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    """When attempts could not be recorded, how many, and what they cost."""
+    return [dict(row) for row in connection.execute("SELECT * FROM gaps ORDER BY first_wall")]
+
+
+def retire(connection: sqlite3.Connection, before: float, keep: int, most: int) -> int:
+    """Remove about `most` of the oldest attempts that are too old or too many, adding them to the sums by day.
+
+    Inside the caller's transaction. Gives the number removed.
+    """
+    (count,) = connection.execute("SELECT COUNT(*) FROM attempts").fetchone()
+    surplus = count - keep
+    if surplus > 0:
+        before = max(before, _wall_at(connection, min(surplus, most)))
+    before = min(before, _wall_at(connection, most))
+    connection.execute(_ADD_TO_SUMS, (before,))
+    return connection.execute("DELETE FROM attempts WHERE wall < ?", (before,)).rowcount
+
+
+def _wall_at(connection: sqlite3.Connection, rank: int) -> float:
+    row = connection.execute("SELECT wall FROM attempts ORDER BY wall LIMIT 1 OFFSET ?", (rank,)).fetchone()
+    return float("inf") if row is None else float(row[0])
+
+
+_ADD_TO_SUMS = """
+INSERT INTO retired (day, tenant, backend_id, attempts, input_tokens, output_tokens, cost)
+SELECT CAST(wall / 86400 AS INTEGER), tenant, backend_id, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(cost)
+FROM attempts WHERE wall < ? GROUP BY 1, 2, 3
+ON CONFLICT DO UPDATE SET attempts = attempts + excluded.attempts, input_tokens = input_tokens + excluded.input_tokens,
+    output_tokens = output_tokens + excluded.output_tokens, cost = cost + excluded.cost
+"""

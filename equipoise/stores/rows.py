@@ -1,0 +1,91 @@
+"""An attempt as a row of the ledger, and a row as a plain dict."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import Any
+
+import msgspec
+
+from equipoise.core.model import Attempt, Candidate, Decision, dollars
+from equipoise.core.redaction import redact
+
+COLUMNS = (
+    "request_id", "number", "wall", "tenant", "tags", "session", "role", "backend_id", "backend_type", "model",
+    "route", "strategy", "kind", "stream", "verdict", "status", "error_code", "error", "finish_reason", "interrupted",
+    "sent", "latency", "first_token", "decision_seconds", "input_tokens", "output_tokens", "cached_tokens",
+    "reasoning_tokens", "citation_tokens", "searches", "usage_estimated", "citations", "cost", "cost_source",
+    "question_hash", "config_hash", "policy_version", "features_version", "features", "decision",
+)  # fmt: skip
+
+# An upstream's error may be a page of HTML; its beginning says what is wrong.
+LONGEST_ERROR = 500
+CANDIDATE_FIELDS = Candidate.__struct_fields__
+FLAGS = ("stream", "interrupted", "sent", "usage_estimated")
+DOCUMENTS = ("tags", "features", "decision")
+
+Row = tuple[Any, ...]
+_encode = msgspec.json.Encoder().encode
+_values_of = msgspec.structs.astuple
+
+
+class _Grounds(msgspec.Struct, gc=False):
+    """The part of a decision that has no column. Candidates are lists under one list of names: a row is then a third of a
+    page instead of a whole one, which halves the writing."""
+
+    reason: str
+    probability: float
+    scores: dict[str, float]
+    probabilities: dict[str, float]
+    excluded: dict[str, str]
+    panic: bool
+    sampled_from: int
+    candidates: list[tuple[Any, ...]]
+    fields: msgspec.Raw = msgspec.Raw(msgspec.json.encode(CANDIDATE_FIELDS))
+
+
+def _grounds_of(decision: Decision) -> str:
+    grounds = _Grounds(
+        decision.reason, decision.probability, decision.scores, decision.probabilities, decision.excluded,
+        decision.panic, decision.sampled_from, [_values_of(candidate) for candidate in decision.candidates],
+    )  # fmt: skip
+    return _encode(grounds).decode()
+
+
+def row_of(attempt: Attempt) -> Row:
+    """The values in the order of COLUMNS. Raises ValueError or TypeError when something cannot be written."""
+    decision, outcome = attempt.decision, attempt.outcome
+    usage = outcome.usage
+    return (
+        attempt.request_id, attempt.number, attempt.wall, attempt.tenant,
+        _encode(attempt.tags).decode() if attempt.tags else "[]",
+        attempt.session, attempt.role, attempt.backend_id, attempt.backend_type, outcome.model or attempt.model,
+        decision.route, decision.strategy, decision.kind, attempt.stream,
+        outcome.verdict, outcome.status, outcome.error_code, outcome.error and redact(outcome.error)[:LONGEST_ERROR],
+        outcome.finish_reason, outcome.interrupted, outcome.sent,
+        outcome.duration, outcome.first_token, attempt.decision_seconds,
+        usage.input_tokens, usage.output_tokens, usage.cached_tokens,
+        usage.reasoning_tokens, usage.citation_tokens, usage.searches, usage.estimated, outcome.citations,
+        outcome.cost, outcome.cost_source,
+        attempt.question_hash, attempt.config_hash, attempt.policy_version, attempt.features_version,
+        _encode(attempt.features).decode() if attempt.features else "{}",
+        _grounds_of(decision),
+    )  # fmt: skip
+
+
+def story_of(row: sqlite3.Row) -> dict[str, Any]:
+    """A row as JSON would show it: documents decoded, flags true or false, the cost also in exact dollars."""
+    story = {name: row[name] for name in COLUMNS}
+    story |= {name: bool(row[name]) for name in FLAGS}
+    story |= {name: json.loads(row[name]) for name in DOCUMENTS}
+    story["decision"] = _decision_of(story)
+    story["cost_usd"] = dollars(row["cost"])
+    return story
+
+
+def _decision_of(story: dict[str, Any]) -> dict[str, Any]:
+    decision = {name: story[name] for name in ("backend_id", "strategy", "route", "kind")} | story["decision"]
+    fields = decision.pop("fields")
+    decision["candidates"] = [dict(zip(fields, values, strict=True)) for values in decision["candidates"]]
+    return decision

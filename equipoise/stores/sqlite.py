@@ -1,0 +1,106 @@
+"""SQLite as we use it: WAL, private files, numbered forward-only migrations."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import NamedTuple
+
+BUSY_SECONDS = 5.0
+
+
+class StoreError(Exception):
+    """The store could not be opened, read or written; the cause says why."""
+
+
+class Migration(NamedTuple):
+    """One numbered step of the schema."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open for writing, made private (file 0600, a new folder 0700) and brought to the newest schema; else StoreError."""
+    try:
+        make_private(path)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        _configure(connection)
+        migrate(connection, migrations())
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"cannot open {path}: {error}") from error
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write; it sees what is committed and never waits for the writer."""
+    address = path.resolve().as_uri() + "?mode=ro"
+    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection.row_factory = sqlite3.Row
+    return connection
+
+
+def make_private(path: Path) -> None:
+    """Let nobody but the owner read: SQLite gives its -wal and -shm files the mode of the database."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    path.chmod(0o600)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    # FULL: a commit survives losing power, not only kill -9. At five commits a second the sync costs nothing.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA trusted_schema = OFF")
+
+
+def migrations() -> list[Migration]:
+    """The steps shipped with this version, in order: files named `0001_what.sql`."""
+    folder = resources.files("equipoise.stores.migrations")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return [Migration(int(file.name[:4]), file.name, file.read_text(encoding="utf-8")) for file in files]
+
+
+def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> list[int]:
+    """Apply what is missing, each step whole or not at all; gives the versions applied.
+
+    A database that is ahead of this version is left as it is. Several processes may start at once: the write lock
+    orders them and the later ones find nothing to do.
+    """
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT, applied REAL)"
+    )
+    return [step.version for step in steps if _apply(connection, step)]
+
+
+def _apply(connection: sqlite3.Connection, step: Migration) -> bool:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = connection.execute("SELECT 1 FROM schema_migrations WHERE version = ?", (step.version,)).fetchone()
+        if done is None:
+            for statement in statements(step.sql):
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_migrations VALUES (?, ?, ?)", (step.version, step.name, time.time()))
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return done is None
+
+
+def statements(script: str) -> Iterator[str]:
+    """Split a script into statements; sqlite3's own `executescript` would commit half a migration."""
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            yield pending
+            pending = ""
+    if pending.strip():
+        yield pending
