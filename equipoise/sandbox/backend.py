@@ -45,6 +45,11 @@ class SandboxBackend:
         """What a client calls the origin."""
         return f"http://{self._address[0]}:{self.port}"
 
+    @property
+    def routes(self) -> list[tuple[str, str]]:
+        """Methods and paths it serves besides its control paths."""
+        return list(self._dialect.routes)
+
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen; port 0 lets the kernel choose."""
         self._server = Server(self.handle)
