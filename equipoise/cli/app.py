@@ -1,0 +1,111 @@
+"""The commands and what happens around each: options that all have, errors, exit codes.
+
+`serve` runs in this process after cyclopts has read its options: that costs 3 MiB and 60 ms, and rich stays out, which
+is imported only to print help and usage errors. So no second, leaner program is started.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from cyclopts import App, CycloptsError
+
+import equipoise
+from equipoise.cli.exits import INTERRUPTED, OK, USAGE, Failure
+from equipoise.cli.output import RED, painted, tell
+
+HELP = """A load balancer and gateway for answer engines: LightRAG, Perplexity and any OpenAI-compatible LLM.
+
+Every command also takes --debug (show tracebacks) and --no-color. Exit codes: 0 all is well, 1 problems were found, 2 the
+command line or the configuration is wrong, 3 no gateway answers, 4 refused without --yes, --force or --insecure, 130 Ctrl-C.
+"""
+COMMANDS = {
+    "demo": (
+        "equipoise.cli.demo:demo",
+        "See it work: four engines on this machine, a hundred questions, one of them killed.",
+    ),
+    "serve": ("equipoise.cli.serve:serve", "Run the gateway."),
+    "ask": ("equipoise.cli.ask:ask", "Ask one question and see answer, sources, cost and reason."),
+    "init": ("equipoise.cli.init:init", "Write a commented example configuration."),
+    "check": ("equipoise.cli.check:check", "Say what is wrong with a configuration; contacts nothing."),
+    "doctor": (
+        "equipoise.cli.doctor:doctor",
+        "Look at everything an answer depends on; one thing to paste in a bug report.",
+    ),
+    "sandbox": ("equipoise.cli.sandbox:sandbox", "Run engines with faults that can be switched, for your own tests."),
+    "completions": ("equipoise.cli.completions:completions", "Print the completion script for a shell."),
+    "version": ("equipoise.cli.version:version", "Print the version."),
+}
+NOUNS = {
+    "config": (
+        "Show the configuration and its schema.",
+        {
+            "show": ("equipoise.cli.config:show", "Print every effective value, and where it came from."),
+            "schema": ("equipoise.cli.config:schema", "Print the JSON Schema of a configuration file, for editors."),
+        },
+    ),
+    "backends": (
+        "Look at the backends of a running gateway.",
+        {"ls": ("equipoise.cli.backends:ls", "List the backends of a running gateway and how they are.")},
+    ),
+}
+
+
+def make_app() -> App:
+    """The tree of commands."""
+    app = App(name="equipoise", help=HELP, version=equipoise.__version__, help_format="plaintext")
+    for name, (place, text) in COMMANDS.items():
+        app.command(place, name=name, help=text)
+    for noun, (text, verbs) in NOUNS.items():
+        group = App(name=noun, help=text, help_format="plaintext")
+        for verb, (place, says) in verbs.items():
+            group.command(place, name=verb, help=says)
+        app.command(group)
+    return app
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns its exit code."""
+    if _take(arguments, "--no-color"):
+        import os
+
+        os.environ["NO_COLOR"] = "1"
+    if _take(arguments, "--debug"):
+        return _run(arguments)
+    before, sys.excepthook = sys.excepthook, _brief
+    code = _run(arguments)
+    sys.excepthook = before
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        result = make_app()(arguments, exit_on_error=False, print_error=True, result_action="return_value")
+    except CycloptsError:
+        return USAGE
+    except Failure as failure:
+        complain(str(failure))
+        return failure.code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return result if isinstance(result, int) else OK
+
+
+def complain(text: str) -> None:
+    """An error, to stderr."""
+    tell(f"{painted('error:', RED, sys.stderr)} {text}")
+
+
+def _take(arguments: list[str], flag: str) -> bool:
+    """Is the flag among the options (before a lone --)? Removes it."""
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    if flag not in options:
+        return False
+    arguments.remove(flag)
+    return True
+
+
+def _brief(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """For what no command foresaw: a defect of ours in one line; the interpreter exits with 1."""
+    complain(f"unexpected {kind.__name__}: {error}\n  hint: run it again with --debug and report what it prints")

@@ -1,0 +1,78 @@
+"""Speaking to a running gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+from equipoise.cli.exits import PROBLEMS, UNREACHABLE, USAGE, Failure
+from equipoise.http import ClientResponse, HTTPError, Pool, Timeouts
+
+GATEWAY = "http://127.0.0.1:4000"
+ADMIN = "http://127.0.0.1:4001"
+LONGEST_ERROR = 65_536
+
+
+class Remote:
+    """One gateway, by its address; shows EQUIPOISE_API_KEY where that is set. Raises Failure (3) when none answers."""
+
+    def __init__(self, url: str, *, seconds: float = 10.0) -> None:
+        parts = urlsplit(url)
+        self.url, self._path = url.rstrip("/"), parts.path.rstrip("/").removesuffix("/v1")
+        self._timeouts = Timeouts(connect=seconds, first_byte=seconds, between_bytes=seconds)
+        try:
+            self._pool = Pool(f"{parts.scheme}://{parts.netloc}")
+        except ValueError as error:
+            raise Failure(f"{url} is not the address of a gateway", USAGE, f"for example {GATEWAY}") from error
+
+    async def __aenter__(self) -> Remote:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self._pool.close()
+
+    async def get(self, path: str) -> Any:
+        """The JSON document at a path."""
+        response = await self.request("GET", path)
+        return json.loads(await self._reading(response))
+
+    async def request(self, method: str, path: str, body: bytes = b"") -> ClientResponse:
+        """A response whose status is good; the gateway's own words otherwise."""
+        try:
+            response = await self._pool.request(
+                method, self._path + path, headers=_headers(), body=body, timeouts=self._timeouts
+            )
+        except HTTPError as error:
+            raise self.unreachable(error) from error
+        if response.status >= 400:
+            raise refused(response.status, await self._reading(response, LONGEST_ERROR))
+        return response
+
+    async def _reading(self, response: ClientResponse, limit: int | None = None) -> bytes:
+        try:
+            return await response.read(limit)
+        except HTTPError as error:
+            raise self.unreachable(error) from error
+
+    def unreachable(self, error: HTTPError) -> Failure:
+        """No gateway answers there."""
+        hint = "`equipoise serve` starts one; --url and EQUIPOISE_URL say where it is"
+        return Failure(f"no gateway answers at {self.url}: {error}", UNREACHABLE, hint)
+
+
+def _headers() -> list[tuple[bytes, bytes]]:
+    key = os.environ.get("EQUIPOISE_API_KEY")
+    plain = [(b"accept", b"*/*"), (b"content-type", b"application/json")]
+    return [*plain, (b"authorization", b"Bearer " + key.encode())] if key else plain
+
+
+def refused(status: int, body: bytes) -> Failure:
+    """The gateway answered with an error; its message is passed on."""
+    try:
+        message = json.loads(body)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = f"the gateway answered {status}"
+    hint = "set EQUIPOISE_API_KEY" if status == 401 else None
+    return Failure(str(message), PROBLEMS, hint)
