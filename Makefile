@@ -1,0 +1,54 @@
+# Everything runs in .venv, made on the first call from hashed requirements. PYTHON names the interpreter to make it with.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo demo-real test check e2e bench bench-gateway fuzz soak lock clean
+
+$(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/equipoise demo
+
+demo-real: $(READY)
+	@$(BIN)/equipoise demo --real
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not end_to_end"
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+e2e: $(READY)
+	$(BIN)/python -m tests.end_to_end.install
+	$(BIN)/python -m pytest -m end_to_end --no-skips
+
+# Needs a checkout of the measuring bench: make bench PERF=/path/to/perf
+bench: $(READY)
+	$(BIN)/python -m bench.decision.decide
+	$(BIN)/python -m bench.telemetry.observers
+	@if [ -n "$(PERF)" ]; then $(BIN)/python -m bench.gateway.ratio --perf "$(PERF)"; \
+	else echo "gateway against haproxy: not measured; name the measuring bench with PERF=DIR"; fi
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.run
+
+soak: $(READY)
+	$(BIN)/python -m bench.http.soak
+
+lock:
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  pyproject.toml --extra uvicorn -o requirements/runtime.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  pyproject.toml --extra uvicorn --group dev -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .e2e build dist
