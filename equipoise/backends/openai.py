@@ -1,0 +1,188 @@
+"""OpenAI and the servers that speak as it does: vLLM, Ollama, llama.cpp and others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import closing, suppress
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from equipoise.backends.base import Finished, ProbeResult, Relayed, StreamItem
+from equipoise.backends.citations import mappings
+from equipoise.backends.classify import Blame, no_answer, rejected
+from equipoise.backends.openai_reply import Completion
+from equipoise.backends.openai_request import Splice, body_for
+from equipoise.backends.openai_stream import MEANINGFUL_ENDS, Relay, parsed
+from equipoise.backends.probing import probed
+from equipoise.backends.translation import pieces_of, translated
+from equipoise.backends.transport import ANSWER_LIMIT, Patience, Spent, Upstream, endpoint, header_list
+from equipoise.core.model import Answer, BackendType, NanoUSD, Request, Usage
+from equipoise.core.pricing import estimate_tokens
+from equipoise.http import ClientResponse, HTTPError, Pool
+
+TRAILING: Final = 0.1
+"""Seconds to wait after [DONE] for the end of the body, so that the connection can be used again."""
+
+
+class OpenAIClient:
+    """One OpenAI-compatible server.
+
+    `model` replaces the client's (None passes his on); `options` are fields added to bodies that lack them;
+    `stream_usage` False is for servers that refuse `stream_options`. `local` servers are probed without a key.
+    """
+
+    def __init__(
+        self,
+        endpoint_url: str = "https://api.openai.com",
+        *,
+        api_key: str | None = None,
+        model: str | None = None,
+        local: bool = False,
+        options: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        pool: Pool | None = None,
+        patience: Patience | None = None,
+        stream_usage: bool = True,
+        max_tokens_field: str | None = None,
+        probe_timeout: float = 5.0,
+    ) -> None:
+        origin, base = endpoint(endpoint_url, version=True)
+        who = BackendType.LOCAL_LLM if local else BackendType.OPENAI_DIRECT
+        own = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+        keyed = {**own, "authorization": f"Bearer {api_key}"} if api_key else own
+        field = max_tokens_field or _max_tokens_field(origin)
+        self._splice = Splice.make(model, options or {}, stream_usage=stream_usage, max_tokens_field=field)
+        self._blame = Blame(
+            who=who.value,
+            own_model=model is not None,
+            own_body=False,
+            own_fields=frozenset(options or ()),
+            secret=api_key or "",
+        )
+        self._upstream = Upstream(origin, pool, header_list(keyed, headers), self._blame, patience or Patience())
+        self._target, self._models = f"{base}/chat/completions", f"{base}/models"
+        self._health = base.removesuffix("/v1") + "/health"
+        self._model, self._local, self._probe_timeout = model, local, probe_timeout
+
+    async def send(self, request: Request, timeout: float) -> Answer:
+        """Ask and wait for the whole answer; `raw` holds the upstream's bytes."""
+        response = await self._post(request, timeout)
+        return self._whole(await self._upstream.read(response), request)
+
+    def stream(self, request: Request, timeout: float) -> AsyncGenerator[StreamItem, None]:
+        """Pass the upstream's events on as they are; decoded into pieces if the client does not speak this dialect."""
+        relayed = self._relayed(request, timeout)
+        return relayed if request.question.body is not None else translated(relayed)
+
+    async def probe(self) -> ProbeResult:
+        """List the models, which validates the key and costs nothing; a local server without a list may have `/health`."""
+        return await probed(self._probe)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._upstream.close()
+
+    async def _relayed(self, request: Request, timeout: float) -> AsyncGenerator[StreamItem, None]:
+        response = await self._post(request, timeout)
+        relay = Relay(self._blame)
+        with closing(response), self._upstream.reading(lambda: _spent(relay, request)):
+            if response.headers.get(b"content-type", b"").startswith(b"application/json"):
+                for item in self._in_one_piece(await response.read(ANSWER_LIMIT), request):
+                    yield item
+                return
+            async for piece in response:
+                if events := relay.feed(piece):
+                    yield Relayed(events)
+                if relay.done:
+                    break
+            rest = relay.finish()
+            await _read_to_end(response)
+        if rest:
+            yield Relayed(rest)
+        yield Finished(relay.answer(request.input_tokens))
+
+    async def _post(self, request: Request, timeout: float) -> ClientResponse:
+        return await self._upstream.post(
+            self._target,
+            body_for(request.question, self._splice),
+            timeout,
+            trace=request.trace,
+            repeat=request.repeatable,
+        )
+
+    def _whole(self, body: bytes, request: Request) -> Answer:
+        completion = parsed(body, self._blame)
+        usage, cost = _billed(completion, request)
+        choice, said = completion.first, completion.first.said
+        if not said.says_something and choice.finish_reason not in MEANINGFUL_ENDS:
+            raise no_answer("the reply holds no text", self._blame, usage=usage, cost=cost)
+        return Answer(
+            text=said.content or said.refusal or "",
+            citations=completion.sources(),
+            usage=usage,
+            metered_cost=cost,
+            model=completion.model or "",
+            finish_reason=choice.finish_reason or "stop",
+            tool_calls=said.tool_calls,
+            reasoning=said.thought or None,
+            raw=body,
+            upstream_id=completion.id,
+        )
+
+    def _in_one_piece(self, body: bytes, request: Request) -> list[StreamItem]:
+        """The items of a stream that came as one plain reply: some servers ignore `stream`."""
+        answer = self._whole(body, request)
+        completion = parsed(body, self._blame)
+        return [*pieces_of(completion.first.said), Finished(answer)]
+
+    async def _probe(self) -> dict[str, Any]:
+        status, body = await self._upstream.get(self._models, self._probe_timeout)
+        if status in (404, 405, 501) and self._local:
+            return await self._probe_health()
+        if status != 200:
+            raise rejected(status, {}, body, self._blame)
+        return _models_in(body, self._model)
+
+    async def _probe_health(self) -> dict[str, Any]:
+        status, body = await self._upstream.get(self._health, self._probe_timeout)
+        if status != 200:
+            raise rejected(status, {}, body, self._blame)
+        return {"health": "ok"}
+
+
+def _billed(completion: Completion, request: Request) -> tuple[Usage, NanoUSD | None]:
+    """What the reply says was used; estimated from its words when it says nothing."""
+    if completion.usage is not None:
+        return completion.usage.counted(), completion.usage.metered()
+    said = completion.first.said
+    output = estimate_tokens((said.content or "") + said.thought)
+    return Usage(input_tokens=request.input_tokens, output_tokens=output, estimated=True), None
+
+
+def _spent(relay: Relay, request: Request) -> Spent:
+    return Spent(relay.usage(request.input_tokens), relay.cost)
+
+
+async def _read_to_end(response: ClientResponse) -> None:
+    """Let the body end; the answer is already whole, so what goes wrong now costs the connection and nothing else."""
+    with suppress(HTTPError, TimeoutError):
+        async with asyncio.timeout(TRAILING):
+            async for _ in response:
+                pass
+
+
+def _models_in(body: bytes, model: str | None) -> dict[str, Any]:
+    try:
+        listed = msgspec.json.decode(body, type=dict[str, Any]).get("data")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {"models": 0}
+    names = [entry.get("id") for entry in mappings(listed)]
+    return {"models": len(names)} if model is None else {"models": len(names), "model_listed": model in names}
+
+
+def _max_tokens_field(origin: str) -> str:
+    """OpenAI's reasoning models refuse `max_tokens`; most other servers know no other name."""
+    return "max_completion_tokens" if urlsplit(origin).hostname == "api.openai.com" else "max_tokens"
