@@ -16,7 +16,7 @@ from typing import Any
 xllamacpp: Any = importlib.import_module("xllamacpp")
 
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
-TEMPERATURE, REPEAT_PENALTY = 0.1, 1.05  # near the text, without falling into loops
+TEMPERATURE = 0.1  # near the text
 
 
 def parameters(port: int) -> Any:
@@ -26,7 +26,7 @@ def parameters(port: int) -> Any:
     chosen.model.path = next(str(file.locate()) for file in files if file.name.endswith(".gguf"))
     chosen.model_alias = {"smollm2-135m"}
     chosen.n_ctx, chosen.n_parallel, chosen.cpuparams.n_threads = CONTEXT_TOKENS, 1, 1
-    chosen.sampling.temp, chosen.sampling.penalty_repeat = TEMPERATURE, REPEAT_PENALTY
+    chosen.sampling.temp = TEMPERATURE
     chosen.port, chosen.hostnames, chosen.ui = port, ["127.0.0.1"], False
     return chosen
 

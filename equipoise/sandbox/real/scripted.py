@@ -42,7 +42,7 @@ def shortened(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         return list(messages)
     turns = [message for message in messages[:-1] if message.get("role") != "system"]
     texts = "\n".join(text for _, text in found)
-    question = f"Text:\n{texts}\n\nUsing only this text, answer in one or two sentences: {messages[-1]['content']}"
+    question = f"{texts}\n\nQuestion: {messages[-1]['content']}\nAnswer with one sentence from the text."
     return [*turns, {"role": "user", "content": question}]
 
 

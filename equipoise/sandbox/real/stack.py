@@ -17,18 +17,18 @@ HERE = Path(__file__).parent
 EMBEDDING_DIMENSIONS = "256"
 INGEST_SECONDS = 600.0
 
-# So little context that a small model reads a prompt on one processor in seconds: two passages, a few rows of the graph.
+# So little context that a small model reads a prompt in seconds and is not led astray: one passage.
 SMALL_CONTEXT = {
     "CHUNK_SIZE": "300",
     "CHUNK_OVERLAP_SIZE": "30",
     "TOP_K": "4",
-    "CHUNK_TOP_K": "2",
+    "CHUNK_TOP_K": "1",
     "RELATED_CHUNK_NUMBER": "1",
     "MAX_ENTITY_TOKENS": "150",
     "MAX_RELATION_TOKENS": "150",
     "MAX_TOTAL_TOKENS": "2500",
     "OPENAI_LLM_MAX_TOKENS": "120",
-    "OPENAI_LLM_TEMPERATURE": "0.1",
+    "OPENAI_LLM_TEMPERATURE": "0.0",
 }
 
 # The defaults that would call a model more often, or ask for what is not installed.
