@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -38,11 +39,13 @@ class Remote:
         response = await self.request("GET", path)
         return json.loads(await self._reading(response))
 
-    async def request(self, method: str, path: str, body: bytes = b"") -> ClientResponse:
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> ClientResponse:
         """A response whose status is good; the gateway's own words otherwise."""
         try:
             response = await self._pool.request(
-                method, self._path + path, headers=_headers(), body=body, timeouts=self._timeouts
+                method, self._path + path, headers=[*_headers(), *headers], body=body, timeouts=self._timeouts
             )
         except HTTPError as error:
             raise self.unreachable(error) from error
@@ -58,8 +61,7 @@ class Remote:
 
     def unreachable(self, error: HTTPError) -> Failure:
         """No gateway answers there."""
-        hint = "`equipoise serve` starts one; --url and EQUIPOISE_URL say where it is"
-        return Failure(f"no gateway answers at {self.url}: {error}", UNREACHABLE, hint)
+        return Failure(f"no gateway answers at {self.url}: {error}", UNREACHABLE, "`equipoise serve` starts one")
 
 
 def _headers() -> list[tuple[bytes, bytes]]:

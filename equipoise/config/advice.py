@@ -22,10 +22,13 @@ def on(config: Config, tree: Tree) -> list[str]:
 
 
 def _on_backend(backend: BackendConfig, tree: Tree) -> Iterator[str]:
+    kind = backend.backend_type.value
     host = urlsplit(backend.endpoint_url or "").hostname or ""
-    home = urlsplit(IMPLIED[backend.backend_type].get("endpoint_url", "")).hostname
+    home = urlsplit(IMPLIED[kind].get("endpoint_url", "")).hostname
     if home and host == home and backend.api_key is None:
-        yield f"has no key: set {KEY_VARIABLES[backend.backend_type]} or api_key"
+        yield f"has no key: set {KEY_VARIABLES[kind]} or api_key"
+    if kind in ("openai_direct", "local_llm") and backend.model is None:
+        yield "has no model: it is asked for the one its client names"
     place = tree.said(("backend_instances", backend.id, "api_key"))
     url_from_file = not tree.said(("backend_instances", backend.id, "endpoint_url")).startswith("$")
     if home and place.startswith("$") and url_from_file and host not in (home, *LOOPBACK):

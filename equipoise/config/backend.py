@@ -108,7 +108,7 @@ class BackendConfig(Section):
     max_concurrent_requests: Count | None = None
     """Never more requests at once; without it, a limit is learned from its pace."""
     first_byte_timeout_seconds: Positive = 60.0
-    """Seconds until the first byte of a streamed answer."""
+    """Seconds until the first byte of an answer; an answer that is not streamed comes whole."""
     idle_timeout_seconds: Positive = 30.0
     """Seconds between two pieces of a streamed answer."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
@@ -126,15 +126,12 @@ class BackendConfig(Section):
         return {**implied(data), **data} if isinstance(data, dict) else data
 
 
+OPENAI = "https://api.openai.com/v1"
 OPENAI_ABILITIES: tuple[Ability, ...] = ("tools", "json", "images")
 IMPLIED: dict[str, dict[str, Any]] = {
     "lightrag": {},
     "perplexity": {"endpoint_url": "https://api.perplexity.ai", "supports": ("json",)},
-    "openai_direct": {
-        "endpoint_url": "https://api.openai.com/v1",
-        "model": "gpt-4o-mini",
-        "supports": OPENAI_ABILITIES,
-    },
+    "openai_direct": {"endpoint_url": OPENAI, "supports": OPENAI_ABILITIES},
     "local_llm": {"first_byte_timeout_seconds": 120.0},
     "function": {},
 }
@@ -142,9 +139,11 @@ KEY_VARIABLES = {"lightrag": "LIGHTRAG_API_KEY", "perplexity": "PERPLEXITY_API_K
 
 
 def implied(data: dict[str, Any]) -> dict[str, Any]:
-    """The defaults that follow from the kind of backend (and, for Perplexity, from its dialect)."""
+    """The defaults that follow from the kind of backend, for Perplexity from its dialect, for OpenAI from its address."""
     kind = str(data.get("backend_type", ""))
     found = dict(IMPLIED.get(kind, {}))
     if kind == "perplexity" and not data.get("preset"):
         found["model"] = "sonar" if data.get("api") == "chat" else "perplexity/sonar"
+    if kind == "openai_direct" and str(data.get("endpoint_url", OPENAI)).startswith("https://api.openai.com"):
+        found["model"] = "gpt-4o-mini"
     return found

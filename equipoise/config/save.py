@@ -36,7 +36,8 @@ def plain(config: Config, *, everything: bool = False, secrets: bool = False) ->
 
 def _backend(backend: BackendConfig, everything: bool) -> dict[str, Any]:
     """The id is the key. What the kind implies is always written: its absence would mean something else."""
-    implied_fields = implied({"backend_type": backend.backend_type.value, "api": backend.api})
+    known = {"backend_type": backend.backend_type.value, "api": backend.api, "endpoint_url": backend.endpoint_url}
+    implied_fields = implied(known)
     wanted = {"backend_type", *implied_fields, *backend.model_dump(exclude_defaults=not everything)} - {"id"}
     return {name: value for name, value in backend.model_dump().items() if name in wanted}
 

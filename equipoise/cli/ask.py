@@ -1,0 +1,74 @@
+"""`equipoise ask`"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from equipoise.cli.asking import Query, Told, ask_gateway, ask_here
+from equipoise.cli.output import DIM, document, painted, say, tell
+from equipoise.cli.serve import looped
+
+
+def ask(
+    question: str,
+    /,
+    *,
+    model: str = "auto",
+    strategy: str | None = None,
+    url: str | None = None,
+    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    timeout: float = 120.0,
+    json: bool = False,
+) -> int:
+    """Ask one question and see answer, sources, cost and reason.
+
+    Parameters
+    ----------
+    question: str
+        What to ask.
+    model: str
+        A route (auto, auto:cheap, auto:fast, auto:best, your own), a strategy, a backend or an alias.
+    strategy: str
+        How the backend is chosen.
+    url: str
+        A running gateway; otherwise EQUIPOISE_URL. Without either the question is answered in this process, by the
+        backends of the configuration. EQUIPOISE_API_KEY is shown to the gateway.
+    config: Path
+        The configuration to answer from.
+    timeout: float
+        Seconds to wait.
+    json: bool
+        Print one JSON document at the end.
+    """
+    query = Query(question, model, strategy, timeout, (lambda piece: None) if json else _print_piece)
+    gateway = url or (None if config else os.environ.get("EQUIPOISE_URL"))
+    return looped(_asked(ask_gateway(gateway, query) if gateway else ask_here(config, query), json))
+
+
+async def _asked(asking: Awaitable[Told], json: bool) -> int:
+    told = await asking
+    if told.warning:
+        tell(f"warning: {told.warning}")
+    document(told.as_dict()) if json else _print_rest(told)
+    return 0
+
+
+def _print_piece(piece: str) -> None:
+    say(piece, end="")
+
+
+def _print_rest(told: Told) -> None:
+    say("\n" if told.text else "")
+    for citation in told.citations:
+        say(f"  [{citation['index']}] {citation['title'] or ''} {citation['url'] or citation['file'] or ''}".rstrip())
+    if told.citations:
+        say()
+    by = told.backend if told.model in (None, "", told.backend) else f"{told.backend} ({told.model})"
+    say(painted(f"{by}, {told.strategy}: {told.reason}", DIM))
+    after = f", {told.attempts} attempts, instead of {told.fallback_from}" if told.fallback_from else ""
+    say(painted(f"${told.cost_usd} ({told.cost_source}), {told.seconds:.2f} s{after}", DIM))

@@ -1,0 +1,99 @@
+"""`equipoise serve`"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from equipoise.cli.configured import configuration
+from equipoise.cli.exits import REFUSED, Failure
+from equipoise.config.sections import ListenConfig
+
+
+def serve(
+    *,
+    config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    host: str | None = None,
+    port: int | None = None,
+    admin_port: int | None = None,
+    server: Literal["own", "uvicorn"] | None = None,
+    state_dir: str | None = None,
+    log_level: Literal["debug", "info", "warning", "error"] | None = None,
+    log_format: Literal["console", "json"] | None = None,
+    insecure: bool = False,
+) -> int:
+    """Run the gateway until SIGTERM or Ctrl-C; running answers then finish before it stops.
+
+    Parameters
+    ----------
+    config: Path
+        The file; otherwise $EQUIPOISE_CONFIG, ./equipoise.yaml, pyproject.toml [tool.equipoise], the user's, the
+        system's; without any, the backends that keys and URLs in the environment name.
+    host: str
+        Address to listen on (default 127.0.0.1).
+    port: int
+        Port to listen on (default 4000); 0 lets the system choose.
+    admin_port: int
+        Port of the admin listener (default: the next one).
+    server: Literal["own", "uvicorn"]
+        The HTTP server.
+    state_dir: str
+        Where state is kept.
+    log_level: Literal["debug", "info", "warning", "error"]
+        The least important lines that are logged.
+    log_format: Literal["console", "json"]
+        Log lines for people or for machines.
+    insecure: bool
+        Listen beyond this machine without keys.
+    """
+    flags = {
+        "listen.host": host,
+        "listen.port": port,
+        "listen.admin_port": admin_port,
+        "server": server,
+        "state_dir": state_dir,
+        "log.level": log_level,
+        "log.format": log_format,
+    }
+    loaded = configuration(config, flags)
+    guard(loaded.config.listen, keys=bool(loaded.config.keys), insecure=insecure)
+    from equipoise.cli.serving import run
+
+    return looped(run(loaded))
+
+
+def guard(listen: ListenConfig, *, keys: bool, insecure: bool) -> None:
+    """Refuse to let strangers spend money, or to show them the admin listener, unless that was said to be wanted."""
+    if insecure:
+        return
+    if not keys and not is_loopback(listen.host):
+        hint = "configure keys: or set EQUIPOISE_API_KEY; --insecure serves everybody"
+        raise Failure(f"{listen.host} can be reached from elsewhere and no key is configured", REFUSED, hint)
+    if not is_loopback(listen.admin_host):
+        hint = "the admin listener has no keys of its own; --insecure opens it to everybody"
+        raise Failure(f"the admin address {listen.admin_host} can be reached from elsewhere", REFUSED, hint)
+
+
+def is_loopback(host: str) -> bool:
+    """Is this an address that only this machine reaches?"""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def looped(main: Coroutine[Any, Any, int]) -> int:
+    """Run to the end, on uvloop where there is one."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    return uvloop.run(main)
