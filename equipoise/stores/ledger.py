@@ -25,6 +25,8 @@ FOREVER = float("inf")
 # Retention looks once a minute and removes at most this many rows in one transaction.
 TIDY_SECONDS = 60.0
 RETIRE_AT_ONCE = 10_000
+# SQLite's integers end here: nine billion dollars.
+LARGEST_INTEGER = 2**63 - 1
 
 
 class LedgerHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,7 +169,7 @@ class Ledger:
     def _note_losses(self) -> None:
         if (gap := self._losses.take()) is None:
             return
-        values = (gap.first_wall, gap.last_wall, gap.attempts, gap.cost)
+        values = (gap.first_wall, gap.last_wall, gap.attempts, min(gap.cost, LARGEST_INTEGER))
         try:
             self._in_transaction(lambda connection: connection.execute("INSERT INTO gaps VALUES (?, ?, ?, ?)", values))
         except StoreError:

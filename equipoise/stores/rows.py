@@ -85,7 +85,9 @@ def story_of(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _decision_of(story: dict[str, Any]) -> dict[str, Any]:
-    decision = {name: story[name] for name in ("backend_id", "strategy", "route", "kind")} | story["decision"]
+    decision: dict[str, Any] = {name: story[name] for name in ("backend_id", "strategy", "route", "kind")} | story[
+        "decision"
+    ]
     fields = decision.pop("fields")
     decision["candidates"] = [dict(zip(fields, values, strict=True)) for values in decision["candidates"]]
     return decision

@@ -69,8 +69,8 @@ class BatchWriter(Generic[T]):
     def flush(self) -> Flushed:
         """A future that is done when all put down before is durable; StoreError when a write failed meanwhile."""
         flushed: Flushed = Future()
-        if self._closing.is_set():
-            flushed.set_result(None)
+        if not self.is_alive():
+            flushed.set_exception(StoreError(self.error or "the store is closed"))
             return flushed
         self._items.append(flushed)
         self._hurry.set()
@@ -86,15 +86,17 @@ class BatchWriter(Generic[T]):
         return self._held + [item for item in self._items if not isinstance(item, Future)]
 
     def _run(self) -> None:
-        while not self._closing.is_set():
-            self._due.wait()
-            self._hurry.wait(self._batch_seconds)
-            self._hurry.clear()
-            self._due.clear()
-            self._awake = False
+        try:
+            while not self._closing.is_set():
+                self._due.wait()
+                self._hurry.wait(self._batch_seconds)
+                self._hurry.clear()
+                self._due.clear()
+                self._awake = False
+                self._drain()
             self._drain()
-        self._drain()
-        self._abandon()
+        finally:
+            self._stop()
 
     def _drain(self) -> None:
         pause = FIRST_PAUSE
@@ -141,7 +143,11 @@ class BatchWriter(Generic[T]):
         self.error = None
         return True
 
-    def _abandon(self) -> None:
+    def _stop(self) -> None:
+        """Refuse what comes, and let nobody wait for ever: also when a fault of ours ends the thread."""
+        if not self._closing.is_set():
+            self.error = "the writer stopped by a fault"
+        self._closing.set()
         for flushed in [item for item in self._items if isinstance(item, Future)]:
             self._items.remove(flushed)
             if flushed.set_running_or_notify_cancel():

@@ -1,0 +1,74 @@
+"""Migrations are numbered, whole, forward-only and safe to race."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from equipoise.stores.insertion import insert_statement
+from equipoise.stores.rows import COLUMNS, row_of
+from equipoise.stores.sqlite import Migration, migrate, migrations, open_database, statements
+from tests.shell.stores.attempts import attempt
+
+
+def test_shipped_migrations_are_numbered_without_a_hole() -> None:
+    """1, 2, 3, …: a missing file would be a schema nobody has."""
+    assert [step.version for step in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_a_migration_is_applied_once(tmp_path: Path) -> None:
+    """Opening again finds nothing to do; a database from a newer version is left alone."""
+    connection = open_database(tmp_path / "l.db")
+    connection.execute("INSERT INTO schema_migrations VALUES (999, '0999_future.sql', 0)")
+    assert migrate(connection, migrations()) == []
+    step = Migration(2, "0002_more.sql", "CREATE TABLE more (x);\nINSERT INTO more VALUES (';');")
+    assert migrate(connection, [*migrations(), step]) == [2]
+    assert migrate(connection, [*migrations(), step]) == []
+    assert connection.execute("SELECT x FROM more").fetchall() == [(";",)]
+    connection.close()
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Half a schema would be worse than the old one."""
+    connection = open_database(tmp_path / "l.db")
+    broken = Migration(2, "0002_broken.sql", "CREATE TABLE half (x);\nCREATE TABLE half (x);")
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, [broken])
+    assert connection.execute("SELECT * FROM sqlite_master WHERE name = 'half'").fetchall() == []
+    assert not connection.in_transaction
+    connection.close()
+
+
+def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    """Workers start together; each finds the schema whole and none fails."""
+    errors: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            open_database(tmp_path / "l.db").close()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test must show it
+            errors.append(error)
+
+    threads = [threading.Thread(target=start) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+
+
+def test_a_script_is_cut_at_statements_not_at_semicolons() -> None:
+    """A semicolon inside a string or a trigger is no end."""
+    script = "INSERT INTO a VALUES ('x;\ny');\nSELECT 1"
+    assert [part.strip() for part in statements(script)] == ["INSERT INTO a VALUES ('x;\ny');", "SELECT 1"]
+
+
+def test_every_column_has_its_value_and_a_statement_fits_sqlite() -> None:
+    """Columns and values are two lists in two places; 32,766 is SQLite's limit of values in a statement."""
+    row = row_of(attempt())
+    assert len(row) == len(COLUMNS) == len(set(COLUMNS))
+    assert dict(zip(COLUMNS, row, strict=True))["cost"] == 6_100_000
+    assert insert_statement(64).count("?") == 64 * len(COLUMNS) < 32_766
