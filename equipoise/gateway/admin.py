@@ -6,7 +6,7 @@ import ipaddress
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
@@ -78,7 +78,7 @@ class Admin:
         if not self._is_own(host):
             raise Problem(403, "forbidden_host", "This listener is asked by an address of its own machine only.")
         origin = request.headers.get(b"origin")
-        if origin is not None and urlsplit(origin.decode("latin-1")).netloc.lower() != host.lower():
+        if origin is not None and origin.decode("latin-1").partition("://")[2].lower() != host.lower():
             raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
         if request.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from equipoise.balancer import Unanswered
+from equipoise.core.attempts import Unanswered
+from equipoise.core.intake import Hints
 from equipoise.gateway import headers as fields
 from equipoise.gateway import problems
 from equipoise.gateway.admin import Admin
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
-from equipoise.gateway.hints import read_hints
+from equipoise.gateway.hints import read_hints, unknown_strategy
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.problems import Problem
@@ -128,7 +129,7 @@ class Gateway:
             tenant = self._tenant(request)
             asked = dialect.read(request.body)
             hints = read_hints(request.headers, asked, request_id, tenant)
-            sized, warning = self._balancer.request(asked.question, hints)
+            sized, warning = self._sized(asked, hints)
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, warning)
             reply = await self._balancer.answer(sized)
@@ -140,9 +141,17 @@ class Gateway:
             return problems.refusal(problems.unreadable(reply, error), request_id, dialect.problem)
         return Response(200, fields.of_reply(request_id, reply, warning, started), body)
 
+    def _sized(self, asked: Asked, hints: Hints) -> tuple[Sized, str | None]:
+        try:
+            return self._balancer.request(asked.question, hints)
+        except ValueError as error:
+            if hints.strategy is None:
+                raise
+            raise unknown_strategy(str(error)) from None
+
     async def _stream(self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None) -> Response:
         stream = await self._balancer.open(sized)
-        writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.backend_id)
+        writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)
         head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
         return Response(200, head, StreamBody(stream, writer))
 

@@ -62,17 +62,12 @@ def of_stream(request_id: str, stream: AnswerStream, warning: str | None, conten
         (b"x-accel-buffering", b"no"),
         (b"x-request-id", request_id.encode()),
         (b"x-equipoise-backend", known(stream.backend_id)),
+        (b"x-equipoise-model", known(stream.model)),
         (b"x-equipoise-strategy", known(stream.strategy)),
         (b"x-equipoise-reason", clean(stream.reason)),
-        (b"x-equipoise-attempts", b"%d" % stream_attempts(stream)),
+        (b"x-equipoise-attempts", b"%d" % (len(stream.attempts) + 1)),
     ]
     return _more(fields, stream.fallback_from, warning)
-
-
-def stream_attempts(stream: AnswerStream) -> int:
-    """Attempts so far, the running one included."""
-    ended = len(stream.attempts)
-    return ended if ended and stream.attempts[-1].backend_id == stream.backend_id else ended + 1
 
 
 def _more(fields: Fields, fallback_from: str | None, warning: str | None) -> Fields:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from equipoise.backends.base import StreamItem
-from equipoise.balancer import Unanswered
+from equipoise.core.attempts import Unanswered
 from equipoise.gateway.problems import Problem, of_unanswered
 
 if TYPE_CHECKING:
@@ -35,7 +35,8 @@ async def pieces(stream: AnswerStream, writer: StreamWriter) -> AsyncGenerator[b
         async for item in stream.items():
             if data := writer.item(item):
                 yield data
-        yield writer.end(stream.reply)
+        if stream.reply is not None:
+            yield writer.end(stream.reply)
     except Unanswered as error:
         yield writer.cut(of_unanswered(error).told(stream.request_id))
     except msgspec.DecodeError as error:

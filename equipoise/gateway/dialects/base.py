@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,6 +12,7 @@ from equipoise.core.model import NANO_PER_USD, Answer, NanoUSD, Question, Usage
 T = TypeVar("T")
 
 MAX_OUTPUT_TOKENS = 2**31 - 1
+MAX_DEPTH = 100
 ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 encode = msgspec.json.Encoder().encode
 
@@ -67,12 +69,20 @@ def invalid(error: msgspec.ValidationError) -> Malformed:
     return Malformed(f"{what}{f' in {param}' if param else ''}", param)
 
 
-def require_writable(value: object, param: str | None = None) -> None:
-    """Refuse what could be read but never be written again: integers beyond 64 bits, nesting near the limit."""
-    try:
-        encode(value)
-    except (OverflowError, RecursionError, ValueError, TypeError):
-        raise Malformed("A number is out of range or the value is nested too deeply.", param) from None
+def require_shallow(value: object, param: str | None = None) -> None:
+    """Refuse what nests deeper than any honest body: it could be read here but not be written again further down."""
+    layer = [value]
+    for _ in range(MAX_DEPTH):
+        layer = [child for each in layer for child in _children(each)]
+        if not layer:
+            return
+    raise Malformed("The body is nested too deeply.", param)
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def token_limit(value: int | None, param: str) -> int | None:

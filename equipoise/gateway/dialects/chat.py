@@ -14,7 +14,7 @@ from equipoise.gateway.dialects.base import (
     encode,
     read,
     require_roles,
-    require_writable,
+    require_shallow,
     token_limit,
     total_tokens,
     usd,
@@ -96,7 +96,7 @@ def read_chat(body: bytes) -> Asked:
         body=body,
     )
     require_roles(question, "messages")
-    _require_writable(question)
+    _require_shallow(question)
     return Asked(question, said.model, said.metadata)
 
 
@@ -117,15 +117,15 @@ def _rest(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return options, extra
 
 
-def _require_writable(question: Question) -> None:
+def _require_shallow(question: Question) -> None:
     """Only loosely typed parts can hold what cannot be written again; plain text never."""
     if question.options or question.extra:
-        require_writable((question.options, question.extra))
+        require_shallow((question.options, question.extra))
     if question.tools or question.tool_choice or question.response_format:
-        require_writable((question.tools, question.tool_choice, question.response_format))
+        require_shallow((question.tools, question.tool_choice, question.response_format))
     for message in question.messages:
         if message.tool_calls or not isinstance(message.content, str):
-            require_writable((message.content, message.tool_calls), "messages")
+            require_shallow((message.content, message.tool_calls), "messages")
 
 
 def write_chat(reply: Reply, asked: Asked, envelope: Envelope) -> bytes:

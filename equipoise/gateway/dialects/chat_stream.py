@@ -54,7 +54,7 @@ class ChatStream:
         answer = reply.answer
         self._model = answer.model or self._model
         self._upstream_id = answer.upstream_id if self._relayed else None
-        parts = []
+        parts = [] if self._begun or self._relayed or not answer.text else [self.item(TextDelta(answer.text))]
         if answer.citations:
             marks = cite.chat_annotations(answer.text, answer.citations)
             parts.append(event(self._chunk({"annotations": marks}) | sources(answer)))

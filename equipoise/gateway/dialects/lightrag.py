@@ -17,7 +17,7 @@ from equipoise.gateway.dialects.base import (
     opened,
     read,
     require_roles,
-    require_writable,
+    require_shallow,
     total_tokens,
 )
 from equipoise.gateway.dialects.chat_stream import story
@@ -57,7 +57,7 @@ def read_query(body: bytes) -> Asked:
         extra["include_chunk_content"] = True
     question = Question(messages=[*_history(said), Message("user", said.query)], stream=bool(said.stream), extra=extra)
     require_roles(question, "conversation_history")
-    require_writable((extra, said.conversation_history))
+    require_shallow((extra, said.conversation_history))
     wants = said.include_references is not False
     return Asked(question, said.model or "auto", said.metadata, wants, bool(said.include_chunk_content))
 

@@ -13,7 +13,7 @@ from equipoise.gateway.dialects.base import (
     invalid,
     read,
     require_roles,
-    require_writable,
+    require_shallow,
     token_limit,
 )
 
@@ -83,7 +83,7 @@ def read_responses(body: bytes) -> Asked:
         extra=extra,
     )
     require_roles(question, "input")
-    require_writable((said.input, options, extra, functions, question.tool_choice, question.response_format))
+    require_shallow((said.input, options, extra, functions, question.tool_choice, question.response_format))
     return Asked(question, said.model or next(iter(said.models or ()), "auto"), said.metadata)
 
 
