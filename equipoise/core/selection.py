@@ -117,6 +117,13 @@ class Selection:
             return False
         return True
 
+    def probed(self, backend_id: str, *, healthy: bool, error: str | None, details: Mapping[str, Any]) -> None:
+        """Take in what a free health probe of a backend found."""
+        health = self.backends[backend_id].health
+        health.probed(
+            healthy=healthy, error=error, details=details, now=self.clock.monotonic(), wall=self.clock.wall()
+        )
+
     def drain(self, backend_id: str) -> None:
         """Give a backend no new attempts. Raises KeyError for an unknown id."""
         self.backends[backend_id].drain()
