@@ -1,8 +1,9 @@
 """What each backend has proven to be good for: a belief about quality per backend and kind of question, that forgets.
 
-The quality of a backend for a kind is `level + offset(kind)`. The offsets are slow (plain Bayesian averaging), the level
-walks (a random walk: backends change under us), so evidence about one kind also moves the others, and a silent change
-is followed within some hundred rewards. Both are estimated together by one exact Kalman filter per backend.
+The quality of a backend for a kind is `base + swing + offset(kind)`. Base and offsets are slow, nearly plain Bayesian
+averages. The swing is quick: it walks with every reward anyone gets and is drawn back to zero, so a silent change is
+followed within a hundred rewards, evidence about one kind also moves the others, and what was long unseen becomes
+doubtful again, to a limit. All are estimated together by one exact Kalman filter per backend.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from equipoise.core.features import KINDS
 REWARD_VARIANCE = 0.0225
 """How much single rewards scatter around a backend's mean for a kind: 0.15 squared."""
 
-DRIFT = 5e-6
-"""Variance the level gains with each reward anyone gets; it settles at a memory of some 70 own rewards."""
+SWING_VARIANCE = 0.003
+"""How far a backend swings around its usual quality, left to itself: a standard deviation of 0.055."""
 
-DRIFT_CAP = 0.003
-"""The level's variance never drifts beyond this: a backend unseen for long is doubtful, not unknown."""
+SWING_MEMORY = 1200.0
+"""Rewards (of anyone) after which a swing has faded to 1/e; SWING_VARIANCE * 2 / SWING_MEMORY = 5e-6 is new each time."""
+
+SLOW_DRIFT = 5e-8
+"""Variance the base gains with each reward: what was learned long ago fades too, over some 700 own rewards."""
 
 OFFSET_VARIANCE = 0.01
 """How far kinds are expected to differ within one backend: 0.1 squared."""
@@ -34,46 +38,57 @@ class Doubt(ValueError):
     """The belief about a backend is not usable: something in it is no finite number."""
 
 
-class Belief:
-    """One backend's level (index 0) and an offset per kind: means and their covariance."""
+BASE, SWING, FIRST_KIND = 0, 1, 2
+SIZE = FIRST_KIND + len(KINDS)
 
-    __slots__ = ("covariance", "means", "observed", "tick")
+
+class Belief:
+    """One backend's base, swing and an offset per kind: means and their covariance."""
+
+    __slots__ = ("covariance", "means", "observed", "prior_variance", "tick")
 
     def __init__(self, mean: float, sd: float, tick: int) -> None:
-        size = len(KINDS) + 1
-        self.means = [mean] + [0.0] * len(KINDS)
-        self.covariance = [[0.0] * size for _ in range(size)]
-        self.covariance[0][0] = sd * sd
-        for i in range(1, size):
-            self.covariance[i][i] = OFFSET_VARIANCE
+        self.prior_variance = sd * sd
+        variances = [self.prior_variance, SWING_VARIANCE] + [OFFSET_VARIANCE] * len(KINDS)
+        self.means = [mean] + [0.0] * (SIZE - 1)
+        self.covariance = [[variance if i == j else 0.0 for j in range(SIZE)] for i, variance in enumerate(variances)]
         self.observed = 0
         self.tick = tick
 
     def drift_to(self, tick: int) -> None:
-        """Let the level walk for the rewards others got meanwhile."""
-        variance = self.covariance[0][0]
-        if tick > self.tick and variance < DRIFT_CAP:
-            self.covariance[0][0] = min(DRIFT_CAP, variance + DRIFT * (tick - self.tick))
-        self.tick = tick
+        """Let swing and base move on for the rewards others got meanwhile."""
+        passed, self.tick = tick - self.tick, tick
+        kept = math.exp(-passed / SWING_MEMORY)
+        covariance = self.covariance
+        row = covariance[SWING] = [kept * value for value in covariance[SWING]]
+        for i, value in enumerate(row):
+            covariance[i][SWING] = value
+        row[SWING] = kept * row[SWING] + SWING_VARIANCE * (1.0 - kept * kept)
+        self.means[SWING] *= kept
+        base = covariance[BASE]
+        base[BASE] = max(base[BASE], min(self.prior_variance, base[BASE] + SLOW_DRIFT * passed))
 
     def about(self, kind: int) -> tuple[float, float]:
         """Return mean and standard deviation of the quality for a kind (0: none in particular)."""
-        level, covariance = self.means[0], self.covariance
-        if kind == 0:
-            mean, variance = level, covariance[0][0] + OFFSET_VARIANCE
+        base, swing = self.covariance[BASE], self.covariance[SWING]
+        mean = self.means[BASE] + self.means[SWING]
+        variance = base[BASE] + 2.0 * base[SWING] + swing[SWING]
+        if kind:
+            mean += self.means[kind]
+            variance += 2.0 * (base[kind] + swing[kind]) + self.covariance[kind][kind]
         else:
-            mean = level + self.means[kind]
-            variance = covariance[0][0] + 2.0 * covariance[0][kind] + covariance[kind][kind]
+            variance += OFFSET_VARIANCE
         if not (math.isfinite(mean) and 0.0 <= variance < math.inf):
             raise Doubt(f"quality {mean} with variance {variance}")
         return mean, math.sqrt(variance)
 
     def update(self, kind: int, reward: float, variance: float) -> None:
         """Take one reward into account: x += K (r - h'x), P -= K h'P with K = P h / (h'P h + R)."""
-        covariance, means = self.covariance, self.means
-        gain = [row[0] + row[kind] for row in covariance] if kind else [row[0] for row in covariance]
-        spread = variance + (gain[0] + gain[kind] if kind else gain[0] + OFFSET_VARIANCE)
-        surprise = reward - means[0] - (means[kind] if kind else 0.0)
+        seen = (BASE, SWING, kind) if kind else (BASE, SWING)
+        means, covariance = self.means, self.covariance
+        gain = [sum([row[i] for i in seen]) for row in covariance]
+        spread = sum([gain[i] for i in seen]) + variance + (0.0 if kind else OFFSET_VARIANCE)
+        surprise = reward - sum([means[i] for i in seen])
         for i, row in enumerate(covariance):
             share = gain[i] / spread
             means[i] += share * surprise
@@ -87,6 +102,7 @@ class SavedBelief(msgspec.Struct, frozen=True):
 
     means: list[float]
     covariance: list[list[float]]
+    prior_variance: float
     observed: int
     age: int
 
@@ -104,7 +120,7 @@ class Learner:
     """Believe, per backend and kind of question, in a quality with an uncertainty; learn from rewards in [0, 1]."""
 
     def __init__(self) -> None:
-        self._kinds = {kind: number for number, kind in enumerate(KINDS, start=1)}
+        self._kinds = {kind: number for number, kind in enumerate(KINDS, start=FIRST_KIND)}
         self._beliefs: dict[str, Belief] = {}
         self._tick = 0
 
@@ -150,7 +166,7 @@ class Learner:
     def state(self) -> dict[str, Any]:
         """Return everything known as plain data, for JSON."""
         saved = {
-            name: SavedBelief(b.means, b.covariance, b.observed, self._tick - b.tick)
+            name: SavedBelief(b.means, b.covariance, b.prior_variance, b.observed, self._tick - b.tick)
             for name, b in self._beliefs.items()
         }
         builtins: dict[str, Any] = msgspec.to_builtins(SavedLearner(STATE_VERSION, list(KINDS), self._tick, saved))
@@ -166,12 +182,11 @@ class Learner:
 
 
 def _revived(saved: SavedBelief, tick: int) -> Belief:
-    size = len(KINDS) + 1
-    if len(saved.means) != size or [len(row) for row in saved.covariance] != [size] * size:
-        raise ValueError(f"a belief has {size} numbers, this one {len(saved.means)}")
+    if len(saved.means) != SIZE or [len(row) for row in saved.covariance] != [SIZE] * SIZE:
+        raise ValueError(f"a belief has {SIZE} numbers, this one {len(saved.means)}")
     belief = Belief(0.0, 0.0, tick - saved.age)
     belief.means, belief.covariance = list(saved.means), [list(row) for row in saved.covariance]
-    belief.observed = saved.observed
-    for kind in range(size):
+    belief.prior_variance, belief.observed = saved.prior_variance, saved.observed
+    for kind in (0, *range(FIRST_KIND, SIZE)):
         belief.about(kind)
     return belief

@@ -21,7 +21,7 @@ class SavedPolicy(msgspec.Struct, frozen=True):
     """What is kept between processes."""
 
     learner: dict[str, Any]
-    price: Annotated[float, msgspec.Meta(ge=0.0, lt=math.inf)]
+    price: Annotated[float, msgspec.Meta(ge=0.0, le=1e300)]
 
 
 class AdaptiveLearning(Configured):
@@ -80,7 +80,7 @@ class AdaptiveLearning(Configured):
         """Return mean and standard deviation of what an answer from this backend is worth; raises Doubt."""
         mean, sd = self.learner.about(c.backend_id, kind, c.quality_mean, c.quality_sd)
         mean -= self.price.value * c.expected_cost / self._cost_scale
-        if c.completion > self._slo:
+        if not c.completion <= self._slo:  # so that what is no number is not taken for prompt
             mean -= self._latency_price * (c.completion - self._slo) / self._slo
         if not -math.inf < mean < math.inf:
             raise Doubt(f"{c.backend_id} is worth {mean}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from equipoise.core.model import Candidate, Choice, Request
@@ -18,11 +17,23 @@ LIGHTEST = 1e-9
 
 def capacities_of(candidates: Sequence[Candidate]) -> dict[str, float]:
     """Return weight x health of each candidate."""
-    capacities = {c.backend_id: c.weight * min(1.0, max(SICKEST, c.health)) for c in candidates}
+    capacities = {
+        c.backend_id: c.weight * (c.health if SICKEST <= c.health <= 1.0 else min(1.0, max(SICKEST, c.health)))
+        for c in candidates
+    }
     least = max(capacities.values()) * LIGHTEST
     if least <= 0.0:
         return dict.fromkeys(capacities, 1.0)
     return capacities if min(capacities.values()) >= least else {k: max(least, v) for k, v in capacities.items()}
+
+
+class _Sums:
+    """What was passed so far on the way from the most to the least loaded: capacity, and odds of being drawn first."""
+
+    __slots__ = ("capacity", "odds")
+
+    def __init__(self) -> None:
+        self.capacity = self.odds = 0.0
 
 
 def of_two(
@@ -30,28 +41,26 @@ def of_two(
 ) -> dict[str, float]:
     """Return the exact probability of each candidate when two are drawn by capacity and the less loaded one is taken.
 
-    With p = capacity / total, i comes first and j second with probability p_i p_j / (1 - p_i). Those who carry the same
-    number of requests are not compared: the first drawn wins. So i is chosen with probability
-    p_i [ (sum of p_j beaten or equal) / (1 - p_i) + sum of p_j / (1 - p_j) beaten ]: two running sums over the
-    candidates from the most loaded on, minus what belongs to those with the same number in flight.
+    With w = capacity and W = sum of w, i comes first and j second with probability w_i / W * w_j / (W - w_i). Those who
+    carry the same number of requests are not compared: the first drawn wins. So, with odds o = w / (W - w), i has
+    [ o_i (sum of w_j beaten or equal) + w_i (sum of o_j beaten) ] / W: two running sums from the most loaded on, less
+    what belongs to those with the same number in flight.
     """
     total = sum(capacities.values())
-    equal: dict[int, float] = defaultdict(float)
+    equal: dict[int, float] = {}
     for c in candidates:
-        equal[c.in_flight] += capacities[c.backend_id]
-    behind, behind_odds = 0.0, 0.0
-    group, group_odds = dict.fromkeys(equal, 0.0), dict.fromkeys(equal, 0.0)
+        equal[c.in_flight] = equal.get(c.in_flight, 0.0) + capacities[c.backend_id]
+    passed, passed_equal = _Sums(), {count: _Sums() for count in equal}
     probabilities = {}
-    for c in sorted(candidates, key=lambda c: (loads[c.backend_id], c.in_flight, c.backend_id), reverse=True):
-        name, count = c.backend_id, c.in_flight
-        own = capacities[name]
+    for _, count, name in sorted([(loads[c.backend_id], c.in_flight, c.backend_id) for c in candidates], reverse=True):
+        own, same = capacities[name], passed_equal[count]
         odds = own / (total - own)
-        beaten_or_equal = behind - group[count] + equal[count] - own
-        probabilities[name] = odds * beaten_or_equal / total + own / total * (behind_odds - group_odds[count])
-        behind += own
-        behind_odds += odds
-        group[count] += own
-        group_odds[count] += odds
+        beaten_or_equal = passed.capacity - same.capacity + equal[count] - own
+        probabilities[name] = (odds * beaten_or_equal + own * (passed.odds - same.odds)) / total
+        passed.capacity += own
+        passed.odds += odds
+        same.capacity += own
+        same.odds += odds
     return probabilities
 
 

@@ -1,0 +1,100 @@
+"""The arithmetic under adaptive_learning."""
+
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from equipoise.core.policies.thompson import Price, chances_to_win
+
+Beliefs = dict[str, tuple[float, float]]
+
+
+def by_sampling(beliefs: Beliefs, count: int) -> dict[str, float]:
+    """Who wins how often when one number is drawn from each belief."""
+    chance = Random(11)
+    wins = dict.fromkeys(beliefs, 0)
+    for _ in range(count):
+        wins[max(beliefs, key=lambda name: chance.gauss(*beliefs[name]))] += 1
+    return {name: won / count for name, won in wins.items()}
+
+
+@pytest.mark.parametrize(
+    "beliefs",
+    [
+        {"a": (0.8, 0.02), "b": (0.79, 0.02), "c": (0.75, 0.04), "d": (0.7, 0.1), "e": (0.6, 0.03)},
+        {"a": (0.8, 0.001), "b": (0.801, 0.003), "c": (0.79, 0.02)},
+        {"a": (-3.0, 0.5), "b": (-2.5, 0.1)},
+    ],
+)
+def test_the_probabilities_are_those_of_sampling(beliefs: Beliefs) -> None:
+    """The quadrature agrees with a hundred thousand samples within one in a hundred."""
+    assert chances_to_win(beliefs) == pytest.approx(by_sampling(beliefs, 100_000), abs=0.01)
+
+
+@given(st.floats(-1.0, 1.0), st.floats(0.01, 0.2), st.floats(-1.0, 1.0), st.floats(0.01, 0.2))
+def test_two_are_compared_exactly(mean_a: float, sd_a: float, mean_b: float, sd_b: float) -> None:
+    """For two Gaussians the answer is known: Phi(difference / root of the sum of variances)."""
+    exact = 0.5 * (1.0 + math.erf((mean_a - mean_b) / math.sqrt(2.0 * (sd_a**2 + sd_b**2))))
+    assert chances_to_win({"a": (mean_a, sd_a), "b": (mean_b, sd_b)})["a"] == pytest.approx(exact, abs=0.005)
+
+
+@given(st.lists(st.tuples(st.floats(-10.0, 10.0), st.floats(0.0, 2.0)), min_size=1, max_size=30))
+def test_any_beliefs_make_a_vector_of_probabilities(rows: list[tuple[float, float]]) -> None:
+    """However many, however certain: all in [0, 1], summing to one, everybody named."""
+    beliefs = {f"b{i}": row for i, row in enumerate(rows)}
+    chances = chances_to_win(beliefs)
+    assert chances.keys() == beliefs.keys()
+    assert sum(chances.values()) == pytest.approx(1.0)
+    assert min(chances.values()) >= 0.0
+
+
+def test_certain_equals_share_evenly() -> None:
+    """Without any doubt and without any difference there is no favourite."""
+    assert chances_to_win({"a": (0.8, 0.0), "b": (0.8, 0.0)}) == pytest.approx({"a": 0.5, "b": 0.5})
+
+
+def test_who_cannot_win_is_not_asked() -> None:
+    """Four standard deviations apart on both sides is never."""
+    assert chances_to_win({"a": (0.9, 0.01), "b": (0.5, 0.01)}) == {"a": 1.0, "b": 0.0}
+
+
+def test_spending_too_fast_raises_the_price_and_too_slowly_lowers_it() -> None:
+    """The price moves until spending meets its target."""
+    price = Price(1.0, target=100.0)
+    for _ in range(50):
+        price.paid(200.0)
+    raised = price.value
+    for _ in range(80):
+        price.paid(50.0)
+    assert 1.0 < price.value < raised
+
+
+def test_one_dear_call_moves_the_price_by_a_tenth_at_most() -> None:
+    """A single outlier at a tight budget must not shut the dear backends out."""
+    price = Price(1.0, target=1.0)
+    price.paid(1e9)
+    assert price.value == pytest.approx(math.exp(0.1))
+
+
+def test_a_price_stays_within_ten_thousandfold() -> None:
+    """However long spending is off, the way back is finite."""
+    price = Price(1.0, target=1.0)
+    for _ in range(1000):
+        price.paid(1e9)
+    assert price.value == pytest.approx(1e4)
+
+
+def test_without_a_target_the_price_is_fixed() -> None:
+    """Nothing paces what has no budget."""
+    price = Price(0.5, target=0.0)
+    price.paid(1e9)
+    assert price.value == 0.5
+
+
+def test_pacing_needs_a_price_to_start_from() -> None:
+    """Zero times anything is zero."""
+    with pytest.raises(ValueError, match="above 0"):
+        Price(0.0, target=1.0)

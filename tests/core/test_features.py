@@ -1,0 +1,89 @@
+"""What the classifier sees in a question."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from equipoise.core.features import KINDS, WINDOW, Vocabulary, classify, hand_features, leaning, topics, window
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("What is clinical metabolomics?", "metabolomics"),
+        ("Which lipids are elevated in serum?", "metabolomics"),
+        ("Latest biomarkers for diabetes", "current_research"),
+        ("What was announced at the congress last week?", "current_research"),
+        ("FDA approvals in 2026", "current_research"),
+        ("How do I normalize LC-MS data step by step?", "methodology"),
+        ("Sample preparation protocol for urine", "methodology"),
+        ("Give me an overview of the literature on statins", "review"),
+        ("Compare LC-MS versus NMR", "review"),
+        ("Who wrote Hamlet?", "general"),
+        ("", "general"),
+        ("🧪" * 50, "general"),
+    ],
+)
+def test_kinds_of_question(text: str, kind: str) -> None:
+    """Typical questions are told apart; what says nothing is general."""
+    assert classify(text) == kind
+
+
+def test_case_does_not_matter_and_words_are_whole() -> None:
+    """SERUM is serum; a 'reviewer' is no review, a 'newsletter' no news."""
+    assert classify("LIPIDS IN SERUM") == "metabolomics"
+    assert classify("the reviewer's newsletter") == "general"
+
+
+def test_recency_leans_to_the_web_and_relations_to_the_graph() -> None:
+    """Cues are numbers in [0, 1): a prior, not a rule."""
+    recent = leaning(topics("latest news this week"))
+    related = leaning(topics("How is insulin linked to the mechanism of this pathway?"))
+    assert recent["perplexity"] > 0.7
+    assert recent["lightrag"] == 0.0
+    assert related["lightrag"] > 0.7
+    assert related["perplexity"] == 0.0
+
+
+def test_an_operator_of_another_domain_brings_other_words() -> None:
+    """The vocabulary is data; words, beginnings and phrases all count."""
+    law = Vocabulary({"metabolomics": ["tort", "statut*", "common law"], "current_research": ["this term"]})
+    assert classify("Is there a statutory duty in tort?", law) == "metabolomics"
+    assert classify("What says the common law?", law) == "metabolomics"
+    assert classify("What did the court decide this term?", law) == "current_research"
+    assert classify("Lipids in serum", law) == "general"
+
+
+def test_a_beginning_of_a_word_that_is_too_short_is_refused() -> None:
+    """Three letters begin too many words."""
+    with pytest.raises(ValueError, match="met"):
+        Vocabulary({"metabolomics": ["met*"]})
+
+
+def test_of_a_long_prompt_the_beginning_and_the_end_are_read() -> None:
+    """The work is bounded, and a question before or after pasted documents is still found."""
+    filler = "lorem ipsum " * 7000
+    assert len(window(filler)) <= 2 * WINDOW + 1
+    assert classify(f"Latest news? {filler}") == "current_research"
+    assert classify(f"{filler} Latest news?") == "current_research"
+    assert classify(f"{filler} latest news {filler}") == "general"
+
+
+def test_features_tell_shapes_apart() -> None:
+    """Code, choices, digits and the form of a question show in their numbers."""
+    assert hand_features("def f(x):\n    return x == 1")["code"] == 1.0
+    assert hand_features("Pick: A) red B) blue C) green D) none")["choices"] == 1.0
+    assert hand_features("12345 67890")["digits"] > 0.8
+    assert hand_features("Does it help?")["yes_no"] == 1.0
+    assert hand_features("Why does it help?")["reason"] == 1.0
+    assert hand_features("Who wrote it?")["fact"] == 1.0
+
+
+@given(st.text(max_size=300))
+def test_any_text_has_a_kind_and_the_same_thirteen_numbers(text: str) -> None:
+    """Never an error, always a known kind, all numbers in range, the same each time."""
+    assert classify(text) in KINDS
+    features = hand_features(text)
+    assert len(features) == 13
+    assert all(0.0 <= value <= 1.5 for value in features.values())
+    assert features == hand_features(text)
