@@ -67,11 +67,9 @@ class ClientConnection(asyncio.Protocol):
 
     # The exchange
 
-    async def exchange(self, message: bytes, timeouts: Timeouts, total_at: float, *, head_only: bool) -> ClientResponse:
-        """Send a request; returns when the head of its response is complete, raises HTTPError."""
+    def start(self, message: bytes, timeouts: Timeouts, total_at: float, *, head_only: bool) -> ClientResponse:
+        """Send a request; what becomes of it shows in the response, its head first."""
         loop, pool = self._loop, self._pool
-        if self.closed:
-            raise HTTPError(f"{pool.origin}: the upstream closed the connection", phase="send", maybe_processed=False)
         now = loop.time()
         self._response = response = ClientResponse(self, loop, HIGH_WATER, pool.limits.body_bytes)
         self._answered = self._final = self._ended = False
@@ -83,7 +81,6 @@ class ClientConnection(asyncio.Protocol):
         first_byte = NEVER if timeouts.first_byte is None else now + timeouts.first_byte
         self._deadline.set(first_byte if first_byte < total_at else total_at)
         self._transport.write(message)
-        await response.head()
         return response
 
     # What the transport tells

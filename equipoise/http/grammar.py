@@ -1,7 +1,7 @@
 """RFC 9112 without its leniencies: what a request head may look like, and how long the body behind it is.
 
-Two parsers must agree on every head. The expression below admits only the strict grammar and shows where the head ends;
-llhttp (httptools) then splits the fields. What either refuses is refused. Both together cost 2 µs for seven fields.
+One expression admits the strict grammar and shows where the head ends; what it refuses is refused. llhttp, which is
+more lenient, is the judge in the tests: it must accept, and read alike, whatever is admitted here (ADR 0002).
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import httptools
-
-from equipoise.http.messages import BadRequest, Headers, Request, ServerLimits
+from equipoise.http.messages import BadRequest, Headers, ServerLimits
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 # Possessive quantifiers: no input makes this backtrack, so its time is linear in the head. One empty line before the
 # request line is allowed (RFC 9112, 2.2). Values admit obs-text, but neither CR, LF, NUL nor folding.
 HEAD: Final = re.compile(
-    rb"(?:\r\n)?+(" + TOKEN + rb") ([\x21-\x7e]++) HTTP/1\.([01])\r\n"
+    rb"(?:\r\n)?+(" + TOKEN + rb" [\x21-\x7e]++) HTTP/1\.([01])\r\n"
     rb"((?:" + TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+\r\n)*+)\r\n"
 )
 OTHER_VERSION: Final = re.compile(rb"(?:\r\n)?+" + TOKEN + rb" [\x21-\x7e]++ HTTP/[0-9]\.[0-9]\r\n")
@@ -31,37 +29,71 @@ BODILESS: Final = 0
 CHUNKED: Final = -1
 
 
-class Fields:
-    """Collects what llhttp finds in one head."""
+# What was found good is not checked again; cleared when full, so that strangers cannot make it grow.
+REMEMBERED: Final = 512
 
-    __slots__ = ("headers",)
+
+def split_fields(block: bytes) -> Headers:
+    """The fields of a block that `HEAD` has admitted."""
+    headers: Headers = {}
+    for line in block.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in headers:
+            headers[name] += b", " + value.strip()
+        else:
+            headers[name] = value.strip()
+    del headers[b""]  # behind the last line break
+    return headers
+
+
+class Targets:
+    """Method, path and query of request lines; those of a gateway repeat."""
+
+    __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self.headers: Headers = {}
+        self._known: dict[bytes, tuple[str, str, str]] = {}
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if value[-1:] in b" \t":  # llhttp leaves trailing blanks, and b"" needs nothing either
-            value = value.rstrip(b" \t")
-        headers = self.headers
-        if name in headers:
-            headers[name] += b", " + value
-        else:
-            headers[name] = value
+    def read(self, line: bytes, headers: Headers) -> tuple[str, str, str]:
+        """What `METHOD target` asks for; raises BadRequest."""
+        return self._known.get(line) or self._parse(line, headers)
+
+    def _parse(self, line: bytes, headers: Headers) -> tuple[str, str, str]:
+        method, _, target = line.decode("ascii").partition(" ")
+        asked = (method, *split_target(target, method, headers))
+        if target[0] == "/":  # the absolute form depends on Host
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            self._known[line] = asked
+        return asked
 
 
-def split_fields(head: bytes) -> Headers:
-    """The fields of a head that `HEAD` has admitted; raises BadRequest where llhttp disagrees."""
-    fields = Fields()
-    try:
-        httptools.HttpRequestParser(fields).feed_data(head)
-    except httptools.HttpParserUpgrade:
-        pass  # an offer to switch protocols that we do not take (RFC 9110, 7.8)
-    except httptools.HttpParserInvalidMethodError:
-        raise BadRequest(501, "This method is not known.") from None
-    except httptools.HttpParserError as error:
-        raise BadRequest(400, f"The head of the request is malformed: {error}.") from None
-    return fields.headers
+class Hosts:
+    """Which values of Host are well-formed."""
+
+    __slots__ = ("_good",)
+
+    def __init__(self) -> None:
+        self._good: set[bytes | None] = set()
+
+    def check(self, host: bytes | None, minor_version: bytes) -> None:
+        """Exactly one well-formed Host (RFC 9112, 3.2); joined duplicates are not well-formed."""
+        if host in self._good:
+            return
+        if host is None:
+            if minor_version == b"1":
+                raise BadRequest(400, "HTTP/1.1 needs a Host field.")
+            return
+        if host and AUTHORITY.fullmatch(host) is None:
+            raise BadRequest(400, "Host is not one name with an optional port.")
+        if len(self._good) >= REMEMBERED:
+            self._good.clear()
+        self._good.add(host)
+
+
+TARGETS: Final = Targets()
+HOSTS: Final = Hosts()
 
 
 def split_target(target: str, method: str, headers: Headers) -> tuple[str, str]:
@@ -108,19 +140,9 @@ def declared_length(value: bytes, limits: ServerLimits) -> int:
     return length
 
 
-def check_host(headers: Headers, minor_version: bytes) -> None:
-    """Exactly one well-formed Host (RFC 9112, 3.2); joined duplicates are not well-formed."""
-    host = headers.get(b"host")
-    if host is None:
-        if minor_version == b"1":
-            raise BadRequest(400, "HTTP/1.1 needs a Host field.")
-    elif host and AUTHORITY.fullmatch(host) is None:
-        raise BadRequest(400, "Host is not one name with an optional port.")
-
-
-def check_sizes(target: bytes, method: bytes, fields: bytes, limits: ServerLimits) -> None:
+def check_sizes(line: bytes, fields: bytes, limits: ServerLimits) -> None:
     """Request line, number of fields and their bytes."""
-    if len(target) + len(method) + 10 > limits.request_line:
+    if len(line) + 9 > limits.request_line:
         raise BadRequest(414, f"The request line may have at most {limits.request_line} bytes.")
     if len(fields) > limits.header_bytes:
         raise BadRequest(431, f"The header fields may have at most {limits.header_bytes} bytes.")
@@ -146,10 +168,3 @@ def refuse_head(buffer: bytes) -> BadRequest:
         if not version.startswith(b"HTTP/1."):
             return BadRequest(505, "This server speaks HTTP/1.1.")
     return BadRequest(400, "The head of the request is malformed.")
-
-
-def read_request(method: bytes, target: bytes, headers: Headers) -> Request:
-    """The request that a checked head describes, its body still empty."""
-    name = method.decode("ascii")
-    path, query = split_target(target.decode("ascii"), name, headers)
-    return Request(name, path, query, headers)

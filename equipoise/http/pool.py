@@ -86,6 +86,7 @@ class Pool:
         self._places = 0  # connections, those being made, and those promised to a waiter
         self._waiters: deque[asyncio.Future[ClientConnection | None]] = deque()
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def idle(self) -> int:
@@ -113,19 +114,31 @@ class Pool:
         idempotent or `retry_stale` is set.
         """
         message = self._writer.message(method, target, headers, body)
-        loop = asyncio.get_running_loop()
+        loop = self._loop or self._find_loop()
         now = loop.time()
         total_at = NEVER if timeouts.total is None else now + timeouts.total
-        connection = None if self._waiters else self._take_idle(now)
-        if connection is None:
-            connection = await self._obtain(loop, timeouts, total_at)
-        try:
-            return await connection.exchange(message, timeouts, total_at, head_only=method == "HEAD")
-        except HTTPError as error:
-            if error.timed_out or not connection.stale or not (retry_stale or method in IDEMPOTENT):
+        fresh = False
+        while True:
+            connection = None if fresh or self._waiters else self._take_idle(now)
+            if connection is None:
+                connection = await self._obtain(loop, timeouts, total_at, fresh=fresh)
+            response = connection.start(message, timeouts, total_at, head_only=method == "HEAD")
+            try:
+                await response.expect()
+            except asyncio.CancelledError:
+                response.close()
                 raise
-        connection = await self._obtain(loop, timeouts, total_at, fresh=True)
-        return await connection.exchange(message, timeouts, total_at, head_only=method == "HEAD")
+            error = response.error
+            if error is None:
+                return response
+            if fresh or error.timed_out or not connection.stale or not (retry_stale or method in IDEMPOTENT):
+                raise error
+            fresh = True
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop this pool lives in; asking for it anew costs a system call."""
+        self._loop = loop = asyncio.get_running_loop()
+        return loop
 
     async def close(self) -> None:
         """Close every connection; requests under way fail."""
@@ -195,6 +208,9 @@ class Pool:
         finally:
             if connection is None or connection.closed:
                 self._pass_on(None)
+        if connection.closed:
+            message = f"{self.origin}: the upstream closed the connection at once"
+            raise HTTPError(message, phase="connect")
         self._all.add(connection)
         return connection
 

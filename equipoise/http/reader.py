@@ -59,17 +59,16 @@ class RequestReader:
         if match is None:
             self._refuse_or_wait(buffer)
             return None
-        method, target, minor_version, fields = match.groups()
+        line, minor_version, fields = match.groups()
         limits = self._limits
-        grammar.check_sizes(target, method, fields, limits)
-        end = match.end()
-        headers = grammar.split_fields(buffer[:end])
-        grammar.check_host(headers, minor_version)
+        grammar.check_sizes(line, fields, limits)
+        headers = grammar.split_fields(fields)
+        grammar.HOSTS.check(headers.get(b"host"), minor_version)
+        method, path, query = grammar.TARGETS.read(line, headers)
         self._length = grammar.body_length(headers, minor_version, limits)
-        request = grammar.read_request(method, target, headers)
         self._settle_connection(headers, minor_version)
-        self._waiting, self._searched = buffer[end:], 0
-        return request
+        self._waiting, self._searched = buffer[match.end() :], 0
+        return Request(method, path, query, headers)
 
     def _settle_connection(self, headers: dict[bytes, bytes], minor_version: bytes) -> None:
         self.received = 0

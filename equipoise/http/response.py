@@ -47,13 +47,6 @@ class ClientResponse:
         self._loop, self._body_limit = loop, body_limit
         self._waiter: asyncio.Future[None] | None = None
 
-    async def head(self) -> None:
-        """Wait for status and headers."""
-        while self.status == 0:
-            if self.error is not None:
-                raise self.error
-            await self._wait()
-
     async def read(self, limit: int | None = None) -> bytes:
         """The whole body; raises BodyTooLarge beyond `limit` bytes (default: the pool's)."""
         if limit is None:
@@ -89,18 +82,20 @@ class ClientResponse:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def _wait(self) -> None:
-        self._waiter = waiter = self._loop.create_future()
         try:
-            await waiter
+            await self.expect()
         except asyncio.CancelledError:
             self.close()
             raise
-        finally:
-            self._waiter = None
+
+    def expect(self) -> asyncio.Future[None]:
+        """Done as soon as anything more is known: the head, bytes, the end, an error."""
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def wake(self) -> None:
         """Something changed: more bytes, the end, or an error."""
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
