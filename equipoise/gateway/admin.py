@@ -98,13 +98,15 @@ class Admin:
             raise unknown_path(request.path)
         if request.method != "POST":
             raise wrong_method(request.method, "POST")
-        if backend_id not in self._balancer.status():
-            raise Problem(404, "backend_not_found", "There is no backend of this name.", param="id")
-        commands[verb](backend_id)
-        return _json({"id": backend_id, "done": verb, "backend": self._balancer.status().get(backend_id)})
+        try:
+            commands[verb](backend_id)
+        except KeyError:
+            raise Problem(404, "backend_not_found", "There is no backend of this name.", param="id") from None
+        rows = self._balancer.status()["backends"]
+        return _json({"done": verb, "backend": next((row for row in rows if row["id"] == backend_id), None)})
 
     async def _backends(self) -> dict[str, Any]:
-        return {"backends": self._balancer.status()}
+        return self._balancer.status()
 
     async def _config(self) -> dict[str, Any]:
         return self._config_dump()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -11,13 +12,13 @@ import msgspec
 
 from equipoise.core.attempts import Unanswered
 from equipoise.core.intake import Hints
+from equipoise.gateway import endings, problems
 from equipoise.gateway import headers as fields
-from equipoise.gateway import problems
 from equipoise.gateway.admin import Admin
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
-from equipoise.gateway.hints import read_hints, unknown_strategy
+from equipoise.gateway.hints import bad_strategy, read_hints
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.problems import Problem
@@ -119,41 +120,53 @@ class Gateway:
                 self._require_path(head)
             self._tenant(head)
         except Problem as problem:
-            return problems.refusal(problem, self._ids.of(head.headers), _problem_writer(head.path))
+            request_id = self._ids.of(head.headers)
+            if head.path in ASKING:
+                self._balancer.tell(endings.of_problem(None, request_id, "", problem, time.perf_counter()))
+            return problems.refusal(problem, request_id, _problem_writer(head.path))
         return None
 
     async def _ask(self, dialect: Dialect, request: Request, request_id: str) -> Response:
         """One question: read it, have it answered, write the answer."""
-        started = time.perf_counter()
+        started, tenant, sized = time.perf_counter(), "default", None
         try:
             tenant = self._tenant(request)
             asked = dialect.read(request.body)
-            hints = read_hints(request.headers, asked, request_id, tenant)
-            sized, warning = self._sized(asked, hints)
+            sized, warning = self._sized(asked, read_hints(request.headers, asked, request_id, tenant))
             if asked.question.stream:
-                return await self._stream(dialect, asked, sized, warning)
+                return await self._stream(dialect, asked, sized, warning, started)
             reply = await self._balancer.answer(sized)
+            body = _written(dialect, reply, asked, request_id)
         except (Problem, Malformed, Unanswered) as error:
-            return problems.refusal(_problem(error), request_id, dialect.problem)
-        try:
-            body = dialect.write(reply, asked, Envelope(request_id, int(time.time())))
-        except msgspec.DecodeError as error:
-            return problems.refusal(problems.unreadable(reply, error), request_id, dialect.problem)
-        return Response(200, fields.of_reply(request_id, reply, warning, started), body)
+            problem = _problem(error)
+            self._balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started))
+            return problems.refusal(problem, request_id, dialect.problem)
+        except asyncio.CancelledError:
+            self._balancer.tell(endings.of_problem(sized, request_id, tenant, endings.client_gone(), started))
+            raise
+        response = Response(200, fields.of_reply(request_id, reply, warning, started), body)
+        self._balancer.tell(endings.of_reply(sized, reply, started))
+        return response
 
     def _sized(self, asked: Asked, hints: Hints) -> tuple[Sized, str | None]:
         try:
             return self._balancer.request(asked.question, hints)
-        except ValueError as error:
-            if hints.strategy is None:
+        except Unanswered as error:
+            if hints.strategy is None or error.code != "invalid_request_error":
                 raise
-            raise unknown_strategy(str(error)) from None
+            raise bad_strategy(error.message) from None
 
-    async def _stream(self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None) -> Response:
+    async def _stream(
+        self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None, started: float
+    ) -> Response:
         stream = await self._balancer.open(sized)
+
+        def ended(problem: Problem | None) -> None:
+            self._balancer.tell(endings.of_stream(sized, stream, problem, started))
+
         writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)
         head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
-        return Response(200, head, StreamBody(stream, writer))
+        return Response(200, head, StreamBody(stream, writer, ended))
 
     def _tenant(self, request: Request) -> str:
         """Whose request it is; raises Problem 401 where a key is needed and none is good."""
@@ -195,6 +208,13 @@ def _problem(error: Problem | Malformed | Unanswered) -> Problem:
     if isinstance(error, Problem):
         return error
     return problems.of_malformed(error) if isinstance(error, Malformed) else problems.of_unanswered(error)
+
+
+def _written(dialect: Dialect, reply: Reply, asked: Asked, request_id: str) -> bytes:
+    try:
+        return dialect.write(reply, asked, Envelope(request_id, int(time.time())))
+    except msgspec.DecodeError as error:
+        raise problems.unreadable(reply, error) from error
 
 
 def _problem_writer(path: str) -> Callable[[dict[str, Any]], bytes]:

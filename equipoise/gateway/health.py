@@ -55,7 +55,7 @@ class Health:
         good = all(word == "ok" for word in checks.values())
         body: dict[str, object] = {"status": "healthy" if good else "unhealthy"}
         if self._may_see(request):
-            body |= {"checks": checks, "backends": self._balancer.status(), "in_flight": self._balancer.in_flight}
+            body |= {"checks": checks, **self._balancer.status()}
         return Response(200 if good else 503, (JSON, NO_STORE), encode(body))
 
     async def scrape(self, request: Request, request_id: str) -> Response:

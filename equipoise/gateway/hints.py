@@ -67,9 +67,9 @@ def _bad(name: str, why: str) -> Malformed:
     return Malformed(f"{name} {why}.", name)
 
 
-def unknown_strategy(why: str) -> Malformed:
+def bad_strategy(why: str) -> Malformed:
     """Only the balancer knows the strategies there are, the operator's own included; `why` is its sentence."""
-    return Malformed(why, STRATEGY)
+    return Malformed(f"{STRATEGY}: {why}", STRATEGY)
 
 
 def _nano_dollars(said: str | None) -> NanoUSD | None:

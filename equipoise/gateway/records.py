@@ -55,14 +55,14 @@ class Records:
 def _summary(request_id: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
     """The whole of it first, then every attempt with its decision."""
     last = attempts[-1]
-    cost = sum(int(row["outcome"]["cost"]) for row in attempts)
+    cost = sum(row["cost"] for row in attempts)
     return {
         "id": request_id,
         "object": "equipoise.request",
-        "question_hash": last.get("question_hash"),
-        "answered_by": last.get("backend_id") if last["outcome"].get("verdict") == "success" else None,
-        "strategy": last["decision"].get("strategy"),
-        "reason": last["decision"].get("reason"),
+        "question_hash": last["question_hash"],
+        "answered_by": last["backend_id"] if last["verdict"] == "success" else None,
+        "strategy": last["strategy"],
+        "reason": last["decision"]["reason"],
         "cost_usd": dollars(cost),
         "attempts": attempts,
     }

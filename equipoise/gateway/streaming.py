@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from equipoise.backends.base import StreamItem
 from equipoise.core.attempts import Unanswered
+from equipoise.gateway.endings import client_gone
 from equipoise.gateway.problems import Problem, of_unanswered
 
 if TYPE_CHECKING:
@@ -27,42 +28,23 @@ class StreamWriter(Protocol):
     def cut(self, error: dict[str, Any]) -> bytes: ...
 
 
-async def pieces(stream: AnswerStream, writer: StreamWriter) -> AsyncGenerator[bytes, None]:
-    """What the client reads: at the end either the bookkeeping or an explicit error, never silence."""
-    try:
-        if opening := writer.begin():
-            yield opening
-        async for item in stream.items():
-            if data := writer.item(item):
-                yield data
-        if stream.reply is not None:
-            yield writer.end(stream.reply)
-    except Unanswered as error:
-        yield writer.cut(of_unanswered(error).told(stream.request_id))
-    except msgspec.DecodeError as error:
-        problem = Problem(502, "stream_interrupted", f"The upstream sent a malformed chunk: {error}")
-        yield writer.cut(problem.told(stream.request_id))
-
-
 class StreamBody:
-    """The pieces as a body that closes its upstream even if nobody ever asked for the first piece.
+    """The pieces of an answer, as an iterator.
 
-    A bare async generator would not: closing one that was never started runs none of it.
+    It closes its upstream even if nobody ever asked for the first piece; a bare async generator would not, for closing
+    one that was never started runs none of it. `ended` is told once: None for a whole answer, else what went wrong.
     """
 
-    def __init__(self, stream: AnswerStream, writer: StreamWriter) -> None:
-        self._stream = stream
-        self._pieces = pieces(stream, writer)
+    def __init__(self, stream: AnswerStream, writer: StreamWriter, ended: Callable[[Problem | None], None]) -> None:
+        self._stream, self._writer, self._ended = stream, writer, ended
+        self._over = False
+        self._pieces = self._written()
 
     def __aiter__(self) -> StreamBody:
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            return await self._pieces.__anext__()
-        except StopAsyncIteration:
-            await self._stream.aclose()
-            raise
+        return await self._pieces.__anext__()
 
     async def aclose(self) -> None:
         """The client is gone or has all: stop and close the upstream."""
@@ -70,3 +52,40 @@ class StreamBody:
             await self._pieces.aclose()
         finally:
             await self._stream.aclose()
+            self._end(client_gone())
+
+    async def _written(self) -> AsyncGenerator[bytes, None]:
+        """What the client reads: at the end either the bookkeeping or an explicit error, never silence."""
+        writer = self._writer
+        try:
+            if opening := writer.begin():
+                yield opening
+            async for item in self._stream.items():
+                if data := writer.item(item):
+                    yield data
+            last = self._finished()
+        except Unanswered as error:
+            last = self._cut(of_unanswered(error))
+        except msgspec.DecodeError as error:
+            await self._stream.aclose()
+            cost = sum(attempt.cost for attempt in self._stream.attempts)
+            message = f"The upstream sent a malformed chunk: {error}"
+            attempts = len(self._stream.attempts)
+            last = self._cut(Problem(502, "stream_interrupted", message, attempts=attempts, cost=cost))
+        yield last
+
+    def _finished(self) -> bytes:
+        reply = self._stream.reply
+        if reply is None:
+            return self._cut(Problem(502, "stream_interrupted", "The stream ended without its end."))
+        self._end(None)
+        return self._writer.end(reply)
+
+    def _cut(self, problem: Problem) -> bytes:
+        self._end(problem)
+        return self._writer.cut(problem.told(self._stream.request_id))
+
+    def _end(self, problem: Problem | None) -> None:
+        if not self._over:
+            self._over = True
+            self._ended(problem)

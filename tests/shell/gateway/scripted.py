@@ -16,6 +16,7 @@ from equipoise.core.model import (
     Decision,
     Question,
     Request,
+    RequestEnded,
     Usage,
     Verdict,
 )
@@ -33,7 +34,7 @@ DECISION = Decision(
     scores={"graph-a": 1.0, "web-b": 2.0},
     probabilities={},
     excluded={"llm-c": "open"},
-    candidates=("graph-a", "web-b"),
+    candidates=(),
 )
 CITED = Answer(
     text="Water boils at 100 °C [1], less on mountains [2].",
@@ -98,11 +99,11 @@ class ScriptedBalancer:
         self.streams: list[ScriptedStream] = []
         self.commands: list[tuple[str, str]] = []
         self.in_flight = 0
-        self.observers: list[Any] = []
+        self.events: list[RequestEnded] = []
 
     def request(self, question: Question, hints: Hints) -> tuple[Request, str | None]:
         if hints.strategy == "astrology":
-            raise ValueError("unknown strategy 'astrology'")
+            raise Unanswered("invalid_request_error", "unknown strategy 'astrology'")
         self.hints.append(hints)
         return Request(id=hints.request_id or "none", question=question, tenant=hints.tenant), self.warning
 
@@ -124,13 +125,21 @@ class ScriptedBalancer:
         return ["auto", "graph-a", "provider/model"]
 
     def status(self) -> dict[str, Any]:
-        return {"graph-a": {"state": "closed"}, "web-b": {"state": "open"}}
+        return {"in_flight": 0, "backends": [{"id": "graph-a", "draining": False}]}
 
     def drain(self, backend_id: str) -> None:
-        self.commands.append(("drain", backend_id))
+        self._command("drain", backend_id)
 
     def resume(self, backend_id: str) -> None:
-        self.commands.append(("resume", backend_id))
+        self._command("resume", backend_id)
+
+    def _command(self, verb: str, backend_id: str) -> None:
+        if backend_id != "graph-a":
+            raise KeyError(backend_id)
+        self.commands.append((verb, backend_id))
+
+    def tell(self, event: RequestEnded) -> None:
+        self.events.append(event)
 
 
 STORY = [
@@ -138,8 +147,10 @@ STORY = [
         "tenant": "default",
         "backend_id": "graph-a",
         "question_hash": "abc",
-        "decision": {"strategy": "cost_optimized", "reason": "cheap", "scores": {"graph-a": 1.0}},
-        "outcome": {"verdict": "success", "cost": 1_000},
+        "strategy": "cost_optimized",
+        "decision": {"reason": "cheap", "scores": {"graph-a": 1.0}},
+        "verdict": "success",
+        "cost": 1_000,
     }
 ]
 

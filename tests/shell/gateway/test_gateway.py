@@ -14,6 +14,7 @@ from equipoise.core.attempts import Attempted, Interrupted, Unanswered
 from equipoise.core.model import Answer, CostSource, Verdict
 from equipoise.gateway import ClientKeys
 from equipoise.gateway.headers import clean
+from equipoise.gateway.streaming import StreamBody
 from tests.shell.gateway.scripted import CITED, ScriptedBalancer, fields_of, gateway_of, http, whole
 
 QUESTION = b'{"model":"auto","messages":[{"role":"user","content":"Why?"}]}'
@@ -76,7 +77,6 @@ async def test_a_stream_says_what_is_known_at_its_first_byte(balancer: ScriptedB
     body = await whole(response)
     assert b'"cost_usd":"0.001234567"' in body
     assert body.endswith(b"data: [DONE]\n\n")
-    assert balancer.streams[0].closed == 1
 
 
 async def test_an_interrupted_stream_ends_in_an_error(balancer: ScriptedBalancer):
@@ -251,7 +251,8 @@ async def test_health_details_need_a_key(balancer: ScriptedBalancer):
     gateway = gateway_of(balancer, ClientKeys.of(["sk-a"]))
     assert json.loads(await whole(await gateway.handle(http("GET", "/health")))) == {"status": "healthy"}
     detailed = json.loads(await whole(await gateway.handle(http("GET", "/health", x_api_key="sk-a"))))
-    assert detailed["backends"]["web-b"] == {"state": "open"}
+    assert detailed["backends"] == [{"id": "graph-a", "draining": False}]
+    assert detailed["checks"] == {"ledger": "ok", "shutdown": "ok"}
 
 
 async def test_an_untranslatable_answer_is_a_502_with_its_cost(balancer: ScriptedBalancer):
@@ -260,3 +261,26 @@ async def test_an_untranslatable_answer_is_a_502_with_its_cost(balancer: Scripte
     response = await gateway_of(balancer).handle(http("POST", "/v1/responses", b'{"input":"Why?"}'))
     assert response.status == 502
     assert fields_of(response)[b"x-equipoise-cost-usd"] == b"0.001234567"
+
+
+async def test_observers_are_told_how_every_question_ended(balancer: ScriptedBalancer):
+    """One event a question: answered, refused, streamed, cut, left by its client."""
+    gateway = gateway_of(balancer)
+    await gateway.handle(http("POST", "/v1/chat/completions", QUESTION))
+    await gateway.handle(http("POST", "/v1/chat/completions", b"{}"))
+    cut = Interrupted("stream_interrupted", "cut", attempts=(FAILED,))
+    for script in ([TextDelta("a"), Finished(CITED)], [TextDelta("a"), cut]):
+        balancer.stream_with = list(script)
+        await whole(await gateway.handle(http("POST", "/v1/chat/completions", STREAMED)))
+    left = await gateway.handle(http("POST", "/v1/chat/completions", STREAMED))
+    assert isinstance(left.body, StreamBody)
+    await left.body.aclose()
+    told = [(e.status, e.stream, e.interrupted, e.error_code) for e in balancer.events]
+    assert told == [
+        (200, False, False, None),
+        (400, False, False, "invalid_request_error"),
+        (200, True, False, None),
+        (200, True, True, "stream_interrupted"),
+        (499, True, False, "cancelled"),
+    ]
+    assert balancer.events[0].cost == 1_234_567

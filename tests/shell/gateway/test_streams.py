@@ -180,15 +180,17 @@ def test_a_cut_query_stream_ends_in_an_error_line():
 
 async def test_a_body_closes_its_upstream_even_if_it_was_never_started():
     """The client may be gone before the first piece is asked for."""
+    ended: list[Problem | None] = []
     stream = ScriptedStream("req-1", [TextDelta("x")])
-    await StreamBody(stream, ChatStream(asked(), ENVELOPE, "m")).aclose()
+    await StreamBody(stream, ChatStream(asked(), ENVELOPE, "m"), ended.append).aclose()
     assert stream.closed == 1
+    assert [problem and problem.code for problem in ended] == ["cancelled"]
 
 
 async def test_a_body_closes_its_upstream_in_the_middle():
     """Hanging up after the first piece closes as well."""
     stream = ScriptedStream("req-1", [TextDelta("x"), TextDelta("y"), Finished(CITED)])
-    body = StreamBody(stream, ChatStream(asked(), ENVELOPE, "m"))
+    body = StreamBody(stream, ChatStream(asked(), ENVELOPE, "m"), lambda problem: None)
     await anext(body)
     await body.aclose()
     assert stream.closed == 1
@@ -198,5 +200,5 @@ async def test_a_body_closes_its_upstream_in_the_middle():
 async def test_a_malformed_relayed_chunk_is_an_interruption_in_another_dialect():
     """What cannot be translated is not left out silently."""
     stream = ScriptedStream("req-1", [Relayed(b"data: {nonsense\n\n"), Finished(CITED)])
-    body = [piece async for piece in StreamBody(stream, ResponsesStream(asked(), ENVELOPE, "m"))]
+    body = [piece async for piece in StreamBody(stream, ResponsesStream(asked(), ENVELOPE, "m"), lambda problem: None)]
     assert data(b"".join(body))[-1]["type"] == "response.failed"
