@@ -9,11 +9,12 @@ MASK = "[redacted]"
 # What keys look like (vendor prefixes with a long tail), what follows a scheme or a telling name, and passwords in URLs.
 _SECRETS = re.compile(
     r"""
-    \b(?:sk|pk|pplx|xai|gsk|hf|ghp|glpat|xox[abp]|eqp|AKIA|AIza)[-_]?[A-Za-z0-9_\-*]{12,}
+    \b(?:sk|pk|pplx|xai|gsk|hf|ghp|glpat|xox[abp]|eqp)[-_](?-i:[A-Za-z0-9_\-*]{12,})
+    | \b(?-i:AKIA|AIza)[A-Za-z0-9_\-]{12,}
     | (?<=bearer\ )[^\s"',;]{6,}
     | (?<=basic\ )[A-Za-z0-9+/=]{8,}
     | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*
-    | (?P<name>\b[\w\-]*(?:api[_\-]?key|secret|password|passwd|token|authorization)["']?\s*[=:]\s*["']?)
+    | (?P<name>\b[\w\-]{0,40}(?:api[_\-]?key|secret|password|passwd|token|authorization)["']?\s*[=:]\s*["']?)
       (?!\[redacted\]|bearer\ |basic\ )[^\s"',;&)}]{4,}
     | (?P<user>://[^\s:/@]+:)[^\s/@]+(?=@)
     """,

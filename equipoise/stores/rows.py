@@ -62,7 +62,7 @@ def row_of(attempt: Attempt) -> Row:
         _encode(attempt.tags).decode() if attempt.tags else "[]",
         attempt.session, attempt.role, attempt.backend_id, attempt.backend_type, outcome.model or attempt.model,
         decision.route, decision.strategy, decision.kind, attempt.stream,
-        outcome.verdict, outcome.status, outcome.error_code, outcome.error and redact(outcome.error)[:LONGEST_ERROR],
+        outcome.verdict, outcome.status, outcome.error_code, outcome.error and redact(outcome.error[: 2 * LONGEST_ERROR])[:LONGEST_ERROR],
         outcome.finish_reason, outcome.interrupted, outcome.sent,
         outcome.duration, outcome.first_token, attempt.decision_seconds,
         usage.input_tokens, usage.output_tokens, usage.cached_tokens,
