@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from decimal import Decimal
 from typing import Any
 
 from equipoise.cli.output import BOLD, GREEN, RED, painted, say, table
+from equipoise.core.model import dollars
 from equipoise.sandbox.demo.report import Report
 
 WIDTH = 110
@@ -58,7 +58,7 @@ def _story(story: dict[str, Any]) -> None:
     say(painted(f"The story of request {story['id']}", BOLD))
     for attempt in story["attempts"]:
         _attempt(attempt)
-    say(f"  in all {_dollars(Decimal(str(story['cost_usd'])))}, answered by {story.get('answered_by')}")
+    say(f"  in all {_dollars(story['cost_usd'])}, answered by {story.get('answered_by')}")
 
 
 def _attempt(attempt: dict[str, Any]) -> None:
@@ -69,7 +69,7 @@ def _attempt(attempt: dict[str, Any]) -> None:
     for name, why in sorted(decision.get("excluded", {}).items()):
         _folded("left out", f"{name}: {why}")
     error = f": {outcome['error']}" if outcome.get("error") else ""
-    cost = _dollars(Decimal(int(outcome["cost"])).scaleb(-9))
+    cost = _dollars(dollars(int(outcome["cost"])))
     _folded("outcome", f"{outcome['verdict']} after {float(outcome['duration']):.3f} s{error}")
     _folded("cost", f"{cost} ({outcome.get('cost_source', '')})")
 
@@ -105,5 +105,5 @@ def _seconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds:.2f} s"
 
 
-def _dollars(amount: Decimal) -> str:
-    return f"${amount:.9f}"
+def _dollars(amount: str) -> str:
+    return f"${amount}"

@@ -12,8 +12,8 @@ from equipoise.sandbox.demo.asking import Fate, Heard, ask
 from equipoise.sandbox.demo.questions import DemoQuestion
 from equipoise.sandbox.demo.stage import Stage
 
-SPREAD = 11.0
-"""Seconds over which the questions are sent."""
+A_QUESTION_EVERY = 0.09
+"""Seconds between two questions."""
 AT_ONCE = 12
 KILL_AT, REVIVE_AT = 0.38, 0.66
 """Shares of the questions after which the backend dies and comes back."""
@@ -41,7 +41,6 @@ class Plot:
 
     async def play(self) -> None:
         """Ask everything; returns when the last question is answered and the victim is back."""
-        interval = SPREAD / len(self._asked)
         deeds = {round(KILL_AT * len(self._asked)): self._kill, round(REVIVE_AT * len(self._asked)): self._revive}
         began, done = time.monotonic(), asyncio.Lock()
         async with asyncio.TaskGroup() as tasks:
@@ -50,7 +49,7 @@ class Plot:
                     tasks.create_task(self._in_turn(done, deeds[number]()))
                 await self._slots.acquire()
                 tasks.create_task(self._one(question))
-                await asyncio.sleep(max(0.0, began + (number + 1) * interval - time.monotonic()))
+                await asyncio.sleep(max(0.0, began + (number + 1) * A_QUESTION_EVERY - time.monotonic()))
 
     async def _one(self, question: DemoQuestion) -> None:
         try:

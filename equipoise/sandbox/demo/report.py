@@ -8,13 +8,17 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.model import dollars
 from equipoise.sandbox.demo.asking import Fate, Heard
 
 ERRORS = ("failure", "throttled", "refused")
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One backend: `requests` are attempts, `share` is of all answers, times are seconds of successful attempts."""
+    """One backend: `requests` are attempts, `share` is of all answers, times are seconds of successful attempts.
+
+    Money is text with nine decimals, so that no reader of the JSON rounds it.
+    """
 
     backend: str
     requests: int
@@ -24,7 +28,7 @@ class Row(msgspec.Struct, frozen=True):
     p95_seconds: float | None
     no_answer: int
     errors: int
-    cost_usd: Decimal
+    cost_usd: str
     citations: int
 
 
@@ -38,8 +42,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     streamed: int
     killed_backend: str
     seconds: float
-    cost_usd: Decimal
-    ledger_cost_usd: Decimal
+    cost_usd: str
+    ledger_cost_usd: str
     ledger_records: int
     costs_agree: bool
     failed_over: int
@@ -78,7 +82,7 @@ def _row(name: str, attempts: list[dict[str, Any]], all_answers: int) -> Row:
         p95_seconds=quantile(times, 0.95),
         no_answer=sum(one["verdict"] == "no_answer" for one in outcomes),
         errors=sum(one["verdict"] in ERRORS for one in outcomes),
-        cost_usd=Decimal(sum(int(one["cost"]) for one in outcomes)).scaleb(-9),
+        cost_usd=dollars(sum(int(one["cost"]) for one in outcomes)),
         citations=sum(int(one["citations"]) for one in good),
     )
 

@@ -13,8 +13,6 @@ from equipoise.sandbox.demo.questions import questions
 from equipoise.sandbox.demo.report import Report, counted, interesting, rows, told_cost
 from equipoise.sandbox.demo.stage import Stage
 
-NANO = Decimal("0.000000001")
-
 
 async def perform(stage: Stage, count: int, seed: int, watcher: Watcher, began: float) -> Report:
     """Play on a running stage and report; `began` is `time.monotonic()` when the user pressed return."""
@@ -33,8 +31,8 @@ async def _reported(stage: Stage, plot: Plot, began: float) -> Report:
         **counted(plot.heard),
         killed_backend=plot.killed,
         seconds=round(time.monotonic() - began, 3),
-        cost_usd=cost.quantize(NANO),
-        ledger_cost_usd=ledger_cost.quantize(NANO),
+        cost_usd=f"{cost:.9f}",
+        ledger_cost_usd=f"{ledger_cost:.9f}",
         ledger_records=int(summary["records"]),
         costs_agree=cost == ledger_cost,
         backends=rows(list(stage.backends), attempts),
