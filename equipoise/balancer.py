@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from equipoise.backends.base import BackendClient, BackendError
 from equipoise.core.accounting import answered, failed
@@ -17,6 +17,9 @@ from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
 from equipoise.reply import AnswerStream, Reply, first_of, reply_of
+
+if TYPE_CHECKING:
+    from equipoise.config import Config
 
 __all__ = ["AnswerStream", "Attempted", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
 
@@ -139,7 +142,7 @@ class LoadBalancer:
             observer(event)
 
     @classmethod
-    def from_config(cls, source: str | Path | Mapping[str, Any]) -> LoadBalancer:
+    def from_config(cls, source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
         """Build one from a file or a mapping of the same shape. Raises config.ConfigError naming all that is wrong."""
         from equipoise.build import load_balancer  # the one door upwards, for users of the library
 
