@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import closing, suppress
-from typing import Any, Final
+from contextlib import closing
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,13 +17,10 @@ from equipoise.backends.openai_request import Splice, body_for
 from equipoise.backends.openai_stream import MEANINGFUL_ENDS, Relay, parsed
 from equipoise.backends.probing import probed
 from equipoise.backends.translation import pieces_of, translated
-from equipoise.backends.transport import ANSWER_LIMIT, Patience, Spent, Upstream, endpoint, header_list
+from equipoise.backends.transport import ANSWER_LIMIT, Patience, Spent, Upstream, endpoint, header_list, read_to_end
 from equipoise.core.model import Answer, BackendType, NanoUSD, Request, Usage
 from equipoise.core.pricing import estimate_tokens
-from equipoise.http import ClientResponse, HTTPError, Pool
-
-TRAILING: Final = 0.1
-"""Seconds to wait after [DONE] for the end of the body, so that the connection can be used again."""
+from equipoise.http import ClientResponse, Pool
 
 
 class OpenAIClient:
@@ -99,7 +95,7 @@ class OpenAIClient:
                 if relay.done:
                     break
             rest = relay.finish()
-            await _read_to_end(response)
+            await read_to_end(response)
         if rest:
             yield Relayed(rest)
         yield Finished(relay.answer(request.input_tokens))
@@ -164,14 +160,6 @@ def _billed(completion: Completion, request: Request) -> tuple[Usage, NanoUSD | 
 
 def _spent(relay: Relay, request: Request) -> Spent:
     return Spent(relay.usage(request.input_tokens), relay.cost)
-
-
-async def _read_to_end(response: ClientResponse) -> None:
-    """Let the body end; the answer is already whole, so what goes wrong now costs the connection and nothing else."""
-    with suppress(HTTPError, TimeoutError):
-        async with asyncio.timeout(TRAILING):
-            async for _ in response:
-                pass
 
 
 def _models_in(body: bytes, model: str | None) -> dict[str, Any]:

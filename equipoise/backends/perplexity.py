@@ -16,7 +16,7 @@ from equipoise.backends.perplexity_reply import answer_from, cost_of, tool_call,
 from equipoise.backends.perplexity_request import CLIENT_FIELDS, OPERATOR_FIELDS, SEARCH_OPTIONS, agent_body
 from equipoise.backends.probing import probed
 from equipoise.backends.sse import Event, SSEDecoder
-from equipoise.backends.transport import Patience, Spent, Upstream, endpoint, header_list
+from equipoise.backends.transport import Patience, Spent, Upstream, endpoint, header_list, read_to_end
 from equipoise.core.model import Answer, Question, Request
 from equipoise.http import ClientResponse, Pool
 
@@ -74,8 +74,10 @@ class PerplexityClient:
                     yield item
                 if reading.answer is not None:
                     break
-            for item in reading.finish():
-                yield item
+            last = reading.finish()
+            await read_to_end(response)
+        for item in last:
+            yield item
 
     async def probe(self) -> ProbeResult:
         """List the models: free, but open to anyone, so it proves that the API is there and nothing about the key."""

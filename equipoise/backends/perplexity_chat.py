@@ -18,7 +18,7 @@ from equipoise.backends.classify import Blame, malformed, no_answer, reported
 from equipoise.backends.errors import error_of
 from equipoise.backends.perplexity import ORIGIN, decoded, probe_models, upstream
 from equipoise.backends.sse import Event, SSEDecoder
-from equipoise.backends.transport import Patience, Spent, endpoint
+from equipoise.backends.transport import Patience, Spent, endpoint, read_to_end
 from equipoise.core.model import Answer, Citation, NanoUSD, Question, Request, Usage
 from equipoise.core.pricing import estimate_tokens
 from equipoise.http import ClientResponse, Pool
@@ -108,8 +108,9 @@ class PerplexityChatClient:
                 if reading.done:
                     break
             answer = reading.finish()
-            if not reading.streamed:
-                yield TextDelta(answer.text)
+            await read_to_end(response)
+        if not reading.streamed:
+            yield TextDelta(answer.text)
         yield Finished(answer)
 
     async def probe(self) -> ProbeResult:

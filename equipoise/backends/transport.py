@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit
@@ -21,6 +23,9 @@ ERROR_LIMIT: Final = 65_536
 
 ANSWER_LIMIT: Final = 32 * 1024 * 1024
 """Bytes of a whole answer that are read."""
+
+TRAILING: Final = 0.1
+"""Seconds to wait after the last event for the end of the body, so that the connection can be used again."""
 
 HeaderList = tuple[tuple[bytes, bytes], ...]
 Trace = Iterable[tuple[bytes, bytes]]
@@ -179,3 +184,11 @@ class Upstream:
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.close()
+
+
+async def read_to_end(response: ClientResponse) -> None:
+    """Let the body end; the answer is already whole, so what goes wrong now costs the connection and nothing else."""
+    with suppress(HTTPError, TimeoutError):
+        async with asyncio.timeout(TRAILING):
+            async for _ in response:
+                pass
