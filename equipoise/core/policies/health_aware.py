@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from equipoise.core.model import Candidate, Choice, Request
 from equipoise.core.policies.comparing import draw
@@ -12,33 +14,31 @@ SICKEST = 0.1
 """Health counts in [0.1, 1]: a sick backend that is still eligible keeps enough traffic to show that it recovered."""
 
 LIGHTEST = 1e-9
-"""No capacity counts for less than this share of the greatest, which keeps every division finite."""
+"""No capacity counts for less than this share of all together, which keeps every division finite."""
+
+Row: TypeAlias = tuple[float, int, str, float]
+"""Load, requests in flight, id, capacity: in the order in which they are compared."""
 
 
-def capacities_of(candidates: Sequence[Candidate]) -> dict[str, float]:
-    """Return weight x health of each candidate."""
-    capacities = {
-        c.backend_id: c.weight * (c.health if SICKEST <= c.health <= 1.0 else min(1.0, max(SICKEST, c.health)))
-        for c in candidates
-    }
-    least = max(capacities.values()) * LIGHTEST
-    if least <= 0.0:
-        return dict.fromkeys(capacities, 1.0)
-    return capacities if min(capacities.values()) >= least else {k: max(least, v) for k, v in capacities.items()}
+def rows_of(candidates: Sequence[Candidate]) -> list[Row]:
+    """Return each candidate's load, (in flight + 1) / capacity, and capacity, weight x health."""
+    rows, total, least = [], 0.0, math.inf
+    for c in candidates:
+        health = c.health
+        capacity = c.weight * (health if SICKEST <= health <= 1.0 else min(1.0, max(SICKEST, health)))
+        total += capacity
+        if capacity < least:
+            least = capacity
+        rows.append(((c.in_flight + 1) / (capacity or LIGHTEST), c.in_flight, c.backend_id, capacity))
+    return rows if least > LIGHTEST * total else _floored(rows, LIGHTEST * total or 1.0)
 
 
-class _Sums:
-    """What was passed so far on the way from the most to the least loaded: capacity, and odds of being drawn first."""
-
-    __slots__ = ("capacity", "odds")
-
-    def __init__(self) -> None:
-        self.capacity = self.odds = 0.0
+def _floored(rows: list[Row], least: float) -> list[Row]:
+    capacities = [max(least, capacity) for _, _, _, capacity in rows]
+    return [((count + 1) / c, count, name, c) for (_, count, name, _), c in zip(rows, capacities, strict=True)]
 
 
-def of_two(
-    candidates: Sequence[Candidate], capacities: Mapping[str, float], loads: Mapping[str, float]
-) -> dict[str, float]:
+def of_two(rows: list[Row]) -> dict[str, float]:
     """Return the exact probability of each candidate when two are drawn by capacity and the less loaded one is taken.
 
     With w = capacity and W = sum of w, i comes first and j second with probability w_i / W * w_j / (W - w_i). Those who
@@ -46,21 +46,24 @@ def of_two(
     [ o_i (sum of w_j beaten or equal) + w_i (sum of o_j beaten) ] / W: two running sums from the most loaded on, less
     what belongs to those with the same number in flight.
     """
-    total = sum(capacities.values())
-    equal: dict[int, float] = {}
-    for c in candidates:
-        equal[c.in_flight] = equal.get(c.in_flight, 0.0) + capacities[c.backend_id]
-    passed, passed_equal = _Sums(), {count: _Sums() for count in equal}
+    total, equal = 0.0, dict[int, float]()
+    for _, count, _, own in rows:
+        total += own
+        equal[count] = equal.get(count, 0.0) + own
+    if len(equal) == 1:
+        return {name: own / total for _, _, name, own in rows}
+    passed = passed_odds = 0.0
+    same = dict.fromkeys(equal, 0.0)
+    same_odds = same.copy()
     probabilities = {}
-    for _, count, name in sorted([(loads[c.backend_id], c.in_flight, c.backend_id) for c in candidates], reverse=True):
-        own, same = capacities[name], passed_equal[count]
+    for _, count, name, own in sorted(rows, reverse=True):
         odds = own / (total - own)
-        beaten_or_equal = passed.capacity - same.capacity + equal[count] - own
-        probabilities[name] = (odds * beaten_or_equal + own * (passed.odds - same.odds)) / total
-        passed.capacity += own
-        passed.odds += odds
-        same.capacity += own
-        same.odds += odds
+        theirs, their_odds = same[count], same_odds[count]
+        probabilities[name] = (odds * (passed - theirs + equal[count] - own) + own * (passed_odds - their_odds)) / total
+        passed += own
+        passed_odds += odds
+        same[count] = theirs + own
+        same_odds[count] = their_odds + odds
     return probabilities
 
 
@@ -73,19 +76,9 @@ class HealthAware(Configured):
     """
 
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
-        capacities = capacities_of(candidates)
-        loads = {c.backend_id: (c.in_flight + 1) / capacities[c.backend_id] for c in candidates}
-        probabilities = self._probabilities(candidates, capacities, loads)
+        rows = rows_of(candidates)
+        probabilities = of_two(rows)
         chosen = draw(probabilities, self.chance)
-        reason = f"two drawn by health, load {loads[chosen]:.3g} among {len(loads)}"
+        loads = {name: load for load, _, name, _ in rows}
+        reason = f"two drawn by health, load {loads[chosen]:.3g} among {len(rows)}"
         return Choice(chosen, loads, reason, probabilities[chosen], probabilities)
-
-    def _probabilities(
-        self, candidates: Sequence[Candidate], capacities: dict[str, float], loads: dict[str, float]
-    ) -> dict[str, float]:
-        first = candidates[0].in_flight
-        for c in candidates:
-            if c.in_flight != first:
-                return of_two(candidates, capacities, loads)
-        total = sum(capacities.values())
-        return {name: capacity / total for name, capacity in capacities.items()}

@@ -8,20 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise.core.model import Candidate
-from equipoise.core.policies.health_aware import HealthAware, capacities_of
+from equipoise.core.policies.health_aware import HealthAware, rows_of
 from tests.core.policies.candidates import a_request, alike, candidate, choices, shares, unlikely
 
 
 def by_enumeration(candidates: list[Candidate]) -> dict[str, float]:
     """The same probabilities the slow way: every ordered pair with its probability, compared by the rule."""
-    capacities = capacities_of(candidates)
-    total = sum(capacities.values())
-    result = dict.fromkeys(capacities, 0.0)
-    for first, second in permutations(candidates, 2):
-        one, two = capacities[first.backend_id], capacities[second.backend_id]
-        loads = [((c.in_flight + 1) / capacities[c.backend_id], c.in_flight, c.backend_id) for c in (first, second)]
-        wins = first if first.in_flight == second.in_flight or loads[0] < loads[1] else second
-        result[wins.backend_id] += one / total * two / (total - one)
+    rows = rows_of(candidates)
+    total = sum(capacity for _, _, _, capacity in rows)
+    result = {c.backend_id: 1.0 if len(rows) == 1 else 0.0 for c in candidates}
+    for first, second in permutations(rows, 2):
+        wins = first if first[1] == second[1] else min(first, second)
+        result[wins[2]] += first[3] / total * second[3] / (total - first[3])
     return result
 
 
