@@ -46,6 +46,7 @@ class Embedder:
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
         self.matrix = vectors(packaged("l2_supercat_256.safetensors"))
+        self.texts = 0
 
     def embed(self, text: str) -> tuple[Any, int]:
         """The mean of the text's word vectors, scaled to length 1, and the number of tokens read."""
@@ -56,6 +57,7 @@ class Embedder:
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """OpenAI's embeddings object; numbers or, when asked for, base64 of little-endian 32-bit floats."""
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        self.texts += len(texts)
         found = [self.embed(str(text)) for text in texts]
         packed = body.get("encoding_format") == "base64"
         data = [
@@ -78,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
     embedder: Embedder
 
     def do_GET(self) -> None:
-        self.reply(*((200, {"status": "ok"}) if self.path == "/health" else (404, {"error": "not found"})))
+        if self.path != "/health":
+            return self.reply(404, {"error": "not found"})
+        return self.reply(200, {"status": "ok", "texts": self.embedder.texts})
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", "0"))

@@ -15,7 +15,7 @@ import msgspec
 from equipoise.sandbox.real.processes import Child, call, free_port
 from equipoise.sandbox.real.stack import Stack
 
-KEY_VARIABLE = "EQUIPOISE_SANDBOX_LIGHTRAG_KEY"
+KEY_VARIABLE = "DEMO_LIGHTRAG_KEY"
 
 # The price is an example, so that there is a cost to show: nothing is billed for what runs on this machine.
 CONFIGURATION = """\
@@ -64,11 +64,10 @@ class RealGateway:
 
     def __init__(self, stack: Stack, directory: Path) -> None:
         self.configuration = directory / "equipoise.yaml"
-        model = stack.llm if stack.real_model else stack.rules
         self.configuration.write_text(
             CONFIGURATION.format(
                 lightrag=stack.lightrag.port,
-                model=model.port,
+                model=stack.llm.port,
                 variable=KEY_VARIABLE,
                 state=json.dumps(str(directory / "state")),
             )

@@ -44,7 +44,10 @@ FEW_CALLS = {
 
 
 class Stack:
-    """The servers of one run. LightRAG talks to the rules; with `real_model` these pass questions on to SmolLM2."""
+    """The servers of one run. LightRAG talks to the rules; with `real_model` these pass questions on to SmolLM2.
+
+    SmolLM2 runs in any case: it is also a backend of its own.
+    """
 
     def __init__(self, environment: Environment, directory: Path, *, real_model: bool) -> None:
         self.environment, self.directory, self.real_model = environment, directory, real_model
@@ -58,8 +61,7 @@ class Stack:
 
     @property
     def children(self) -> list[Child]:
-        model = [self.llm] if self.real_model else []
-        return [*model, self.embeddings, self.rules, self.lightrag]
+        return [self.llm, self.embeddings, self.rules, self.lightrag]
 
     def start(self, tell: Callable[[str], None]) -> None:
         """Start all and wait for all. Raises DidNotStart, with everything stopped again."""
@@ -84,11 +86,14 @@ class Stack:
         """
         begun = time.monotonic()
         self.ask_lightrag("POST", "/documents/texts", {"texts": list(texts.values()), "file_sources": list(texts)})
+        told = -1
         while (done := self._indexed()) < len(texts):
             if time.monotonic() - begun > seconds:
                 raise TimeoutError(f"LightRAG indexed {done} of {len(texts)} texts in {seconds:.0f} s")
-            tell(f"{done} of {len(texts)} texts indexed")
-            time.sleep(0.5)
+            if done > told:
+                tell(f"{done} of {len(texts)} texts indexed")
+                told = done
+            time.sleep(0.25)
         return time.monotonic() - begun
 
     def _indexed(self) -> int:
