@@ -25,10 +25,6 @@ def clean(text: str) -> bytes:
     return text[:MAX_VALUE].encode("latin-1", "replace").translate(_VISIBLE).strip()
 
 
-known = lru_cache(maxsize=512)(clean)
-"""The same for words that come again and again: names of backends, models, strategies."""
-
-
 def dollars_field(amount: NanoUSD) -> bytes:
     """Nine decimals, so that a sum over headers is exact."""
     return b"%d.%09d" % divmod(amount, NANO_PER_USD)
@@ -37,21 +33,30 @@ def dollars_field(amount: NanoUSD) -> bytes:
 def of_reply(request_id: str, reply: Reply, warning: str | None, started: float) -> Fields:
     """All of them, for a whole answer. `started` is `perf_counter` when the request arrived here."""
     waited = reply.duration - reply.overhead
-    own = max(0.0, (time.perf_counter() - started) - waited) * 1e3
+    own = b"%.3f" % (max(0.0, (time.perf_counter() - started) - waited) * 1e3)
+    decision = reply.decision
     fields = [
         JSON,
         (b"x-request-id", request_id.encode()),
-        (b"x-equipoise-backend", known(reply.backend_id)),
-        (b"x-equipoise-model", known(reply.answer.model)),
-        (b"x-equipoise-strategy", known(reply.strategy)),
-        (b"x-equipoise-reason", clean(reply.reason)),
+        *answered_by(decision.backend_id, reply.answer.model, decision.strategy),
+        (b"x-equipoise-reason", clean(decision.reason)),
         (b"x-equipoise-attempts", b"%d" % len(reply.attempts)),
         (b"x-equipoise-cost-usd", dollars_field(reply.cost)),
-        (b"x-equipoise-cost-source", reply.cost_source.value.encode()),
-        (b"x-equipoise-overhead-ms", b"%.3f" % own),
-        (b"server-timing", b"equipoise;dur=%.3f, upstream;dur=%.3f" % (own, waited * 1e3)),
+        (b"x-equipoise-cost-source", reply.cost_source.encode()),
+        (b"x-equipoise-overhead-ms", own),
+        (b"server-timing", b"equipoise;dur=" + own + b", upstream;dur=%.3f" % (waited * 1e3)),
     ]
     return _more(fields, reply.fallback_from, warning)
+
+
+@lru_cache(maxsize=512)
+def answered_by(backend_id: str, model: str, strategy: str) -> tuple[tuple[bytes, bytes], ...]:
+    """The fields whose values come again and again, made once."""
+    return (
+        (b"x-equipoise-backend", clean(backend_id)),
+        (b"x-equipoise-model", clean(model)),
+        (b"x-equipoise-strategy", clean(strategy)),
+    )
 
 
 def of_stream(request_id: str, stream: AnswerStream, warning: str | None, content_type: bytes) -> Fields:
@@ -61,9 +66,7 @@ def of_stream(request_id: str, stream: AnswerStream, warning: str | None, conten
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),
         (b"x-request-id", request_id.encode()),
-        (b"x-equipoise-backend", known(stream.backend_id)),
-        (b"x-equipoise-model", known(stream.model)),
-        (b"x-equipoise-strategy", known(stream.strategy)),
+        *answered_by(stream.backend_id, stream.model, stream.strategy),
         (b"x-equipoise-reason", clean(stream.reason)),
         (b"x-equipoise-attempts", b"%d" % (len(stream.attempts) + 1)),
     ]
@@ -72,7 +75,7 @@ def of_stream(request_id: str, stream: AnswerStream, warning: str | None, conten
 
 def _more(fields: Fields, fallback_from: str | None, warning: str | None) -> Fields:
     if fallback_from is not None:
-        fields.append((b"x-equipoise-fallback-from", known(fallback_from)))
+        fields.append((b"x-equipoise-fallback-from", clean(fallback_from)))
     if warning is not None:
         fields.append((b"x-equipoise-warning", clean(warning)))
     return fields

@@ -42,14 +42,14 @@ class Envelope(msgspec.Struct, frozen=True):
     created: int
 
 
-def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+def read(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
     """Decode JSON from a stranger; raises Malformed whatever is wrong with it.
 
     Skipped fields are not decoded, so UTF-8 is checked first for the body as a whole; nesting beyond the interpreter's
     recursion limit is refused by the decoder.
     """
     try:
-        if not body.isascii():
+        if type(body) is bytes and not body.isascii():
             str(body, "utf-8")
         return decoder.decode(body)
     except UnicodeDecodeError:
@@ -92,13 +92,16 @@ def token_limit(value: int | None, param: str) -> int | None:
     return value
 
 
-def require_roles(question: Question, param: str) -> None:
-    """At least one message, and each by somebody known."""
+def require_messages(question: Question, param: str) -> None:
+    """At least one message, each by somebody known, and none too deep; plain text cannot be."""
     if not question.messages:
         raise Malformed(f"{param} must not be empty.", param)
-    for number, message in enumerate(question.messages):
+    for message in question.messages:
         if message.role not in ROLES:
+            number = question.messages.index(message)
             raise Malformed(f"Unknown role {message.role[:40]!r}.", f"{param}[{number}].role")
+        if type(message.content) is not str or message.tool_calls is not None:
+            require_shallow((message.content, message.tool_calls), param)
 
 
 def usd(amount: NanoUSD) -> float:

@@ -13,7 +13,7 @@ from equipoise.gateway.dialects.base import (
     Envelope,
     encode,
     read,
-    require_roles,
+    require_messages,
     require_shallow,
     token_limit,
     total_tokens,
@@ -91,12 +91,13 @@ def read_chat(body: bytes) -> Asked:
         tools=said.tools,
         tool_choice=said.tool_choice,
         response_format=said.response_format,
-        extra=extra if said.extra_body is None else {**extra, **said.extra_body},
+        extra=extra if said.extra_body is None else _joined(extra, said.extra_body),
         include_usage=said.stream_options is not None and bool(said.stream_options.include_usage),
         body=body,
     )
-    require_roles(question, "messages")
-    _require_shallow(question)
+    require_messages(question, "messages")
+    if question.tools or question.tool_choice or question.response_format:
+        require_shallow((question.tools, question.tool_choice, question.response_format))
     return Asked(question, said.model, said.metadata)
 
 
@@ -105,27 +106,24 @@ def _limit(said: ChatBody) -> int | None:
     return limit if limit is not None else token_limit(said.max_tokens, "max_tokens")
 
 
+def _joined(extra: dict[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
+    require_shallow(nested, "extra_body")
+    return {**extra, **nested}
+
+
 def _rest(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sampling options every chat API knows, and fields that only one engine may know."""
+    """Sampling options every chat API knows, and fields that only one engine may know; null is as good as absent."""
     options: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    fields = _fields.decode(body)
-    for name in fields.keys() - TYPED:
-        value = read(_value, bytes(fields[name]))
+    for name, raw in _fields.decode(body).items():
+        if name in TYPED:
+            continue
+        value = read(_value, raw)
+        if type(value) is dict or type(value) is list:
+            require_shallow(value, name)
         if value is not None:
             (options if name in OPTIONS else extra)[name] = value
     return options, extra
-
-
-def _require_shallow(question: Question) -> None:
-    """Only loosely typed parts can hold what cannot be written again; plain text never."""
-    if question.options or question.extra:
-        require_shallow((question.options, question.extra))
-    if question.tools or question.tool_choice or question.response_format:
-        require_shallow((question.tools, question.tool_choice, question.response_format))
-    for message in question.messages:
-        if message.tool_calls or not isinstance(message.content, str):
-            require_shallow((message.content, message.tool_calls), "messages")
 
 
 def write_chat(reply: Reply, asked: Asked, envelope: Envelope) -> bytes:

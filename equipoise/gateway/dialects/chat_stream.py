@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from equipoise.balancer import Reply
 
 DONE = b"data: [DONE]\n\n"
+_SUFFIX = b'},"finish_reason":null}]}\n\n'
 
 
 def event(data: dict[str, Any]) -> bytes:
@@ -31,6 +32,7 @@ class ChatStream:
         self._envelope, self._model = envelope, model
         self._upstream_id: str | None = None
         self._relayed = self._begun = False
+        self._prefix = b""
 
     def begin(self) -> bytes:
         """Nothing: the role comes with the first piece."""
@@ -41,11 +43,14 @@ class ChatStream:
         if type(item) is Relayed:
             self._relayed = True
             return item.data
+        if type(item) is TextDelta and self._begun:
+            return self._prefix + encode(item.text) + _SUFFIX
         delta = _delta(item)
         if delta is None:
             return b""
         if not self._begun:
             self._begun = True
+            self._prefix = event(self._chunk({"content": ""})).partition(b'"content":')[0] + b'"content":'
             delta = {"role": "assistant", **delta}
         return event(self._chunk(delta))
 

@@ -16,7 +16,7 @@ from equipoise.gateway.dialects.base import (
     encode,
     opened,
     read,
-    require_roles,
+    require_messages,
     require_shallow,
     total_tokens,
 )
@@ -56,7 +56,7 @@ def read_query(body: bytes) -> Asked:
     if said.include_chunk_content:
         extra["include_chunk_content"] = True
     question = Question(messages=[*_history(said), Message("user", said.query)], stream=bool(said.stream), extra=extra)
-    require_roles(question, "conversation_history")
+    require_messages(question, "conversation_history")
     require_shallow((extra, said.conversation_history))
     wants = said.include_references is not False
     return Asked(question, said.model or "auto", said.metadata, wants, bool(said.include_chunk_content))

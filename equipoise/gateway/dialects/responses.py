@@ -12,7 +12,7 @@ from equipoise.gateway.dialects.base import (
     Malformed,
     invalid,
     read,
-    require_roles,
+    require_messages,
     require_shallow,
     token_limit,
 )
@@ -82,7 +82,7 @@ def read_responses(body: bytes) -> Asked:
         response_format=_response_format(said),
         extra=extra,
     )
-    require_roles(question, "input")
+    require_messages(question, "input")
     require_shallow((said.input, options, extra, functions, question.tool_choice, question.response_format))
     return Asked(question, said.model or next(iter(said.models or ()), "auto"), said.metadata)
 

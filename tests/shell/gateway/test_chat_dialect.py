@@ -79,7 +79,7 @@ def test_parts_tools_and_images_are_kept():
         (b'{"messages":[{"role":"user","content":"x"}],"max_tokens":"many"}', "max_tokens"),
         (b'{"messages":[{"role":"user","content":"x"}],"seed":1e999}', None),
         (b'{"messages":[{"role":"user","content":"x"}],"max_tokens":%s}' % (b"9" * 40), "max_tokens"),
-        (b'{"messages":[{"role":"user","content":"x"}],"stop":' + b"[" * 200 + b"]" * 200 + b"}", None),
+        (b'{"messages":[{"role":"user","content":"x"}],"stop":' + b"[" * 200 + b"]" * 200 + b"}", "stop"),
         (b"{}", None),
         (b"[]", None),
         (b"", None),
