@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, TypeAlias, cast
 
+from equipoise.http import grammar
 from equipoise.http.messages import (
     Abort,
     Admission,
@@ -91,20 +92,29 @@ class _Exchange:
         await self._answer_while_connected(request, early)
 
     def _read_head(self) -> Request:
-        scope, limits = self._scope, self._gate.limits
+        scope = self._scope
         headers = joined(scope["headers"])
-        if len(scope["headers"]) > limits.header_count:
-            raise BadRequest(431, f"There may be at most {limits.header_count} header fields.")
-        if sum(len(name) + len(value) + 4 for name, value in scope["headers"]) > limits.header_bytes:
-            raise BadRequest(431, f"The header fields may have at most {limits.header_bytes} bytes.")
-        path = scope.get("raw_path") or scope["path"].encode()
-        if len(path) + len(scope["query_string"]) + len(scope["method"]) + 11 > limits.request_line:
-            raise BadRequest(414, f"The request line may have at most {limits.request_line} bytes.")
+        self._check(headers)
+        path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         client, trusted = self._gate.proxies.peer(tuple(scope["client"]) if scope.get("client") else "")
         query = scope["query_string"].decode("latin-1")
-        request = Request(scope["method"], path.decode("latin-1"), query, headers, b"", client, scope["scheme"])
+        request = Request(scope["method"], path, query, headers, b"", client, scope["scheme"])
         self._gate.proxies.apply(request, trusted=trusted)
         return request
+
+    def _check(self, headers: Headers) -> None:
+        """The rules of our own server, as far as the host shows what was sent."""
+        scope, limits = self._scope, self._gate.limits
+        if scope["http_version"] not in {"1.0", "1.1"}:
+            raise BadRequest(505, "This server speaks HTTP/1.1.")
+        minor_version = scope["http_version"][2:].encode()
+        line = b"%b %b?%b" % (scope["method"].encode(), scope.get("raw_path") or b"", scope["query_string"])
+        grammar.check_sizes(line, b"".join(b"%b: %b\r\n" % field for field in scope["headers"]), limits)
+        grammar.check_host(headers.get(b"host"), minor_version)
+        grammar.body_length(headers, minor_version, limits)
+        grammar.check_expectation(headers.get(b"expect"))
+        if scope["path"] == "*" and scope["method"] != "OPTIONS":
+            raise BadRequest(400, "The request target is not one this server answers.")
 
     async def _read_body(self) -> bytes:
         limit, body = self._gate.limits.body_bytes, bytearray()
@@ -176,5 +186,6 @@ def joined(fields: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Fields in the form that requests have them."""
     headers: Headers = {}
     for name, value in fields:
+        value = value.strip()  # uvicorn leaves trailing blanks
         headers[name] = headers[name] + b", " + value if name in headers else value
     return headers

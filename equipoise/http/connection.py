@@ -21,7 +21,8 @@ RESET: Final = struct.pack("ii", 1, 0)
 # After an answer to a request that is not read to its end, the rest is read and dropped for so long, that the client
 # sees the answer and not a reset (RFC 9112, 9.6).
 LINGER: Final = 2.0
-# While reading is paused a hang-up shows only in the kernel's view of the connection.
+# While reading is paused a hang-up shows only in the kernel's view of the connection (and not at all if the client left
+# more than the kernel's buffers hold: its FIN waits behind that).
 HANG_UP_CHECK: Final = 0.5
 TCP_CLOSED_BY_PEER: Final = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h)
 OPTIONS_ANSWER: Final = Response(204, ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),))
@@ -177,6 +178,7 @@ class ServerConnection(asyncio.Protocol):
         self._whole = request
         if self._task is None:
             self._task = asyncio.Task(self._serve(), loop=self._loop)
+            self._task.add_done_callback(self._report)
         elif self._arrival is not None:
             self._arrival.set_result(None)
             self._arrival = None
@@ -190,6 +192,12 @@ class ServerConnection(asyncio.Protocol):
                 await arrival
             else:
                 await self._answer(request)
+
+    def _report(self, task: asyncio.Task[None]) -> None:
+        """A handler's own error is not ours to judge: the loop's exception handler is told."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._loop.call_exception_handler({"message": "a handler failed", "exception": error, "task": task})
 
     async def _answer(self, request: Request) -> None:
         complete = self._sent = False
@@ -208,7 +216,7 @@ class ServerConnection(asyncio.Protocol):
             complete = True
         except Abort as abort:
             self.cut(reset=abort.reset)
-        finally:  # a handler's own error goes on to the loop's exception handler
+        finally:
             server.in_flight -= 1
             self.answering = False
             self._finish(complete=complete)

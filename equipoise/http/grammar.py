@@ -13,9 +13,10 @@ from equipoise.http.messages import BadRequest, Headers, ServerLimits
 
 TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 # Possessive quantifiers: no input makes this backtrack, so its time is linear in the head. One empty line before the
-# request line is allowed (RFC 9112, 2.2). Values admit obs-text, but neither CR, LF, NUL nor folding.
+# request line is allowed (RFC 9112, 2.2). The target has no # in it. Values
+# admit obs-text, but neither CR, LF, NUL nor folding.
 HEAD: Final = re.compile(
-    rb"(?:\r\n)?+(" + TOKEN + rb" [\x21-\x7e]++) HTTP/1\.([01])\r\n"
+    rb"(?:\r\n)?+(" + TOKEN + rb" [\x21\x22\x24-\x7e]++) HTTP/1\.([01])\r\n"
     rb"((?:" + TOKEN + rb":[\t\x20-\x7e\x80-\xff]*+\r\n)*+)\r\n"
 )
 OTHER_VERSION: Final = re.compile(rb"(?:\r\n)?+" + TOKEN + rb" [\x21-\x7e]++ HTTP/[0-9]\.[0-9]\r\n")
@@ -24,13 +25,15 @@ AUTHORITY: Final = re.compile(
     rb"(?:[A-Za-z0-9\-._~%!$&'()*+;=]++|\[[0-9A-Fa-f:.]++(?:%25[A-Za-z0-9\-._~]++)?+\])(?::[0-9]{0,5}+)?+"
 )
 ABSOLUTE: Final = re.compile(r"https?://([^/?#@]++)(/[^?#]*+)?+(?:\?([^#]*+))?+", re.IGNORECASE)
-DIGITS: Final = re.compile(rb"[0-9]{1,18}+")
+LONGEST_NUMBER: Final = 18
 BODILESS: Final = 0
 CHUNKED: Final = -1
 
 
 # What was found good is not checked again; cleared when full, so that strangers cannot make it grow.
 REMEMBERED: Final = 512
+KNOWN_TARGETS: Final[dict[bytes, tuple[str, str, str]]] = {}
+GOOD_HOSTS: Final[set[bytes | None]] = set()
 
 
 def split_fields(block: bytes) -> Headers:
@@ -47,53 +50,28 @@ def split_fields(block: bytes) -> Headers:
     return headers
 
 
-class Targets:
-    """Method, path and query of request lines; those of a gateway repeat."""
-
-    __slots__ = ("_known",)
-
-    def __init__(self) -> None:
-        self._known: dict[bytes, tuple[str, str, str]] = {}
-
-    def read(self, line: bytes, headers: Headers) -> tuple[str, str, str]:
-        """What `METHOD target` asks for; raises BadRequest."""
-        return self._known.get(line) or self._parse(line, headers)
-
-    def _parse(self, line: bytes, headers: Headers) -> tuple[str, str, str]:
-        method, _, target = line.decode("ascii").partition(" ")
-        asked = (method, *split_target(target, method, headers))
-        if target[0] == "/":  # the absolute form depends on Host
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
-            self._known[line] = asked
-        return asked
+def read_target(line: bytes, headers: Headers) -> tuple[str, str, str]:
+    """Method, path and query that `METHOD target` asks for; raises BadRequest."""
+    method, _, target = line.decode("ascii").partition(" ")
+    asked = (method, *split_target(target, method, headers))
+    if target[0] == "/":  # the absolute form depends on Host
+        if len(KNOWN_TARGETS) >= REMEMBERED:
+            KNOWN_TARGETS.clear()
+        KNOWN_TARGETS[line] = asked
+    return asked
 
 
-class Hosts:
-    """Which values of Host are well-formed."""
-
-    __slots__ = ("_good",)
-
-    def __init__(self) -> None:
-        self._good: set[bytes | None] = set()
-
-    def check(self, host: bytes | None, minor_version: bytes) -> None:
-        """Exactly one well-formed Host (RFC 9112, 3.2); joined duplicates are not well-formed."""
-        if host in self._good:
-            return
-        if host is None:
-            if minor_version == b"1":
-                raise BadRequest(400, "HTTP/1.1 needs a Host field.")
-            return
-        if host and AUTHORITY.fullmatch(host) is None:
-            raise BadRequest(400, "Host is not one name with an optional port.")
-        if len(self._good) >= REMEMBERED:
-            self._good.clear()
-        self._good.add(host)
-
-
-TARGETS: Final = Targets()
-HOSTS: Final = Hosts()
+def check_host(host: bytes | None, minor_version: bytes) -> None:
+    """Exactly one well-formed Host (RFC 9112, 3.2); joined duplicates are not well-formed."""
+    if host is None:
+        if minor_version == b"1":
+            raise BadRequest(400, "HTTP/1.1 needs a Host field.")
+        return
+    if host and AUTHORITY.fullmatch(host) is None:
+        raise BadRequest(400, "Host is not one name with an optional port.")
+    if len(GOOD_HOSTS) >= REMEMBERED:
+        GOOD_HOSTS.clear()
+    GOOD_HOSTS.add(host)
 
 
 def split_target(target: str, method: str, headers: Headers) -> tuple[str, str]:
@@ -132,12 +110,21 @@ def body_length(headers: Headers, minor_version: bytes, limits: ServerLimits) ->
 
 def declared_length(value: bytes, limits: ServerLimits) -> int:
     """Content-Length as a number; a list, even of equal numbers, is refused."""
-    if DIGITS.fullmatch(value) is None:
+    if not value.isdigit() or len(value) > LONGEST_NUMBER:
         raise BadRequest(400, "Content-Length is not one decimal number.")
     length = int(value)
     if length > limits.body_bytes:
         raise BadRequest(413, f"The body may have at most {limits.body_bytes} bytes.")
     return length
+
+
+def check_expectation(expectation: bytes | None) -> bool:
+    """Whether the client waits to be told to go on with its body."""
+    if expectation is None:
+        return False
+    if expectation.lower() != b"100-continue":
+        raise BadRequest(417, "The only expectation known here is 100-continue.")
+    return True
 
 
 def check_sizes(line: bytes, fields: bytes, limits: ServerLimits) -> None:

@@ -31,8 +31,8 @@ class RequestWriter:
         """A whole request. Raises ValueError for a target, method or field that would break the framing."""
         start = self._starts.get((method, target)) or self._start(method, target)
         if body or method in WITH_BODY:
-            return b"%b%bcontent-length: %d\r\n\r\n%b" % (start, field_lines(headers), len(body), body)
-        return b"%b%b\r\n" % (start, field_lines(headers))
+            return b"".join((start, field_lines(headers), b"content-length: %d\r\n\r\n" % len(body), body))
+        return b"".join((start, field_lines(headers), b"\r\n"))
 
     def _start(self, method: str, target: str) -> bytes:
         if METHOD.fullmatch(method) is None or TARGET.fullmatch(target) is None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from equipoise.http import grammar
 from equipoise.http.chunked import ChunkedBody
-from equipoise.http.messages import BadRequest, Request, ServerLimits
+from equipoise.http.messages import Request, ServerLimits
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -63,8 +63,10 @@ class RequestReader:
         limits = self._limits
         grammar.check_sizes(line, fields, limits)
         headers = grammar.split_fields(fields)
-        grammar.HOSTS.check(headers.get(b"host"), minor_version)
-        method, path, query = grammar.TARGETS.read(line, headers)
+        host = headers.get(b"host")
+        if host not in grammar.GOOD_HOSTS:
+            grammar.check_host(host, minor_version)
+        method, path, query = grammar.KNOWN_TARGETS.get(line) or grammar.read_target(line, headers)
         self._length = grammar.body_length(headers, minor_version, limits)
         self._settle_connection(headers, minor_version)
         self._waiting, self._searched = buffer[match.end() :], 0
@@ -80,12 +82,8 @@ class RequestReader:
         else:
             options = {option.strip() for option in wish.lower().split(b",")}
             self.keep_alive = b"close" not in options and (minor_version == b"1" or b"keep-alive" in options)
-        expectation = headers.get(b"expect")
-        self.expects_continue = False
-        if expectation is not None and minor_version == b"1":
-            if expectation.lower() != b"100-continue":
-                raise BadRequest(417, "The only expectation known here is 100-continue.")
-            self.expects_continue = self._length != 0
+        waits = grammar.check_expectation(headers.get(b"expect"))
+        self.expects_continue = waits and self._length != 0 and minor_version == b"1"
 
     def _may_be_whole(self, buffer: bytes) -> bool:
         """A head that came in one piece is matched at once; one that drips in only when its end has come."""

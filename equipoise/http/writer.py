@@ -26,9 +26,11 @@ def field_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
     Raises ValueError for a field that would smuggle in another line: three scans in C, for the whole head at once.
     """
-    lines = [b"%b: %b\r\n" % (name, value) for name, value in headers if name.lower() not in FRAMING]
-    block = b"".join(lines)
-    if block.count(b"\n") != len(lines) or block.count(b"\r") != len(lines) or b"\0" in block:
+    lines = [b": ".join(field) for field in headers if field[0].lower() not in FRAMING]
+    lines.append(b"")
+    block = b"\r\n".join(lines)
+    breaks = len(lines) - 1
+    if block.count(b"\n") != breaks or block.count(b"\r") != breaks or b"\0" in block:
         raise ValueError("a header field contains a line break or NUL")
     return block
 
@@ -67,7 +69,7 @@ def whole_response(
     start = STATUS_LINES.get(status) + field_lines(headers) + connection
     if status in NO_BODY:
         return start + b"\r\n"
-    return b"%bcontent-length: %d\r\n\r\n%b" % (start, len(body), b"" if head_only else body)
+    return b"".join((start, b"content-length: %d\r\n\r\n" % len(body), b"" if head_only else body))
 
 
 def stream_head(status: int, headers: Sequence[tuple[bytes, bytes]], connection: bytes, *, chunked: bool) -> bytes:
