@@ -38,14 +38,15 @@ def sentences(text: str) -> list[str]:
 
 
 def runs(sentence: str) -> Iterator[tuple[str, ...]]:
-    """Runs of up to three content words, cut at stop words, numbers and punctuation."""
+    """Runs of one to three content words, cut at stop words, numbers and punctuation."""
     run: list[str] = []
     for token in [*WORD_OR_BREAK.findall(sentence), "."]:
-        if token[0].isalpha() and len(token) > 1 and token.lower() not in STOP_WORDS:
-            run.append(token)
-        elif run:
-            yield tuple(run[:3])
+        content = token[0].isalpha() and len(token) > 1 and token.lower() not in STOP_WORDS
+        if run and (len(run) == 3 or not content):
+            yield tuple(run)
             run = []
+        if content:
+            run.append(token)
 
 
 def term(run: Sequence[str]) -> str:

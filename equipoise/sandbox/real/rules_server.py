@@ -31,6 +31,7 @@ class RulesServer:
     def __init__(self, model: Pool | None = None) -> None:
         self.model = model
         self.seen: deque[list[dict[str, Any]]] = deque(maxlen=REMEMBERED)
+        self.asked = 0
 
     async def handle(self, request: Request) -> Response:
         """`GET /health`, `GET /seen`, `GET /v1/models`, `POST /v1/chat/completions`."""
@@ -38,7 +39,7 @@ class RulesServer:
             return await self.chat(json.loads(request.body))
         pages = {
             "/health": {"status": "ok"},
-            "/seen": {"conversations": list(self.seen)},
+            "/seen": {"asked": self.asked, "conversations": list(self.seen)},
             "/v1/models": {"object": "list", "data": [{"id": MODEL, "object": "model", "owned_by": "rules"}]},
         }
         if request.method != "GET" or request.path not in pages:
@@ -49,6 +50,7 @@ class RulesServer:
         """One chat completion, by a rule, by the model, or by quotation."""
         messages = body["messages"]
         self.seen.append(messages)
+        self.asked += 1
         text = scripted.reply(messages)
         if text is None and self.model is not None:
             return await relayed(self.model, {**body, "messages": scripted.shortened(messages)})
