@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
-from equipoise.cli.exits import OK, PROBLEMS, Failure
+from equipoise.cli.exits import OK, PROBLEMS, USAGE, Failure
 from equipoise.cli.output import say, tell
 
 if TYPE_CHECKING:
@@ -21,29 +21,49 @@ if TYPE_CHECKING:
     from equipoise.sandbox.demo.report import Report
     from equipoise.sandbox.demo.stage import Stage
 
-Count = Annotated[int, Parameter(validator=validators.Number(gte=10, lte=100_000))]
+Count = Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=100_000))]
+QUESTIONS, REAL_QUESTIONS = 120, 10
 
 
 def demo(
     *,
-    questions: Count = 120,
+    questions: Count = None,
     seed: int = 1,
     keep: bool = False,
     json: bool = False,
+    real: bool = False,
+    corpus: Path | None = None,
+    state_dir: Path | None = None,
 ) -> int:
     """Start four engines on this machine and the gateway, ask, kill one engine in the middle, revive it, and account.
 
     Parameters
     ----------
     questions: int
-        How many questions to ask.
+        How many questions to ask (default 120; 10 with --real).
     seed: int
         Another seed asks other questions in another order.
     keep: bool
         Leave everything running until Ctrl-C, and print a curl line to try.
     json: bool
         Print one JSON document at the end, alone on stdout.
+    real: bool
+        Install and run real software instead: a LightRAG server and a small language model.
+    corpus: Path
+        With --real: a directory of texts to read instead of our own.
+    state_dir: Path
+        With --real: where software is installed and logs are kept (default: the user's cache directory).
     """
+    if real:
+        from equipoise.sandbox.real.demo import run_real_demo
+
+        return run_real_demo(corpus, questions or REAL_QUESTIONS, json, keep, state_dir)
+    if corpus or state_dir:
+        raise Failure("--corpus and --state-dir belong to --real", USAGE)
+    return _sandboxed(questions or QUESTIONS, seed, keep=keep, json=json)
+
+
+def _sandboxed(questions: int, seed: int, *, keep: bool, json: bool) -> int:
     from equipoise.cli.demo_watch import watcher
     from equipoise.sandbox.demo.processes import DemoFailed
 

@@ -6,7 +6,6 @@ import textwrap
 from typing import Any
 
 from equipoise.cli.output import BOLD, GREEN, RED, painted, say, table
-from equipoise.core.model import dollars
 from equipoise.sandbox.demo.report import Report
 
 WIDTH = 110
@@ -62,16 +61,15 @@ def _story(story: dict[str, Any]) -> None:
 
 
 def _attempt(attempt: dict[str, Any]) -> None:
-    decision, outcome = attempt["decision"], attempt.get("outcome", attempt)
-    say(f"  attempt {attempt['number']}: {attempt['backend_id']}, chosen by {decision['strategy']}")
+    decision = attempt["decision"]
+    say(f"  attempt {attempt['number']}: {attempt['backend_id']}, chosen by {attempt['strategy']}")
     _folded("why", str(decision.get("reason", "")))
     _folded("compared", ", ".join(_score(*pair) for pair in _scores(decision)))
     for name, why in sorted(decision.get("excluded", {}).items()):
         _folded("left out", f"{name}: {why}")
-    error = f": {outcome['error']}" if outcome.get("error") else ""
-    cost = _dollars(dollars(int(outcome["cost"])))
-    _folded("outcome", f"{outcome['verdict']} after {float(outcome['duration']):.3f} s{error}")
-    _folded("cost", f"{cost} ({outcome.get('cost_source', '')})")
+    error = f": {attempt['error']}" if attempt["error"] else ""
+    _folded("outcome", f"{attempt['verdict']} after {float(attempt['latency']):.3f} s{error}")
+    _folded("cost", f"{_dollars(attempt['cost_usd'])} ({attempt['cost_source']})")
 
 
 def _scores(decision: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -65,32 +65,25 @@ def told_cost(heard: Sequence[Heard]) -> Decimal:
 
 def rows(names: Sequence[str], attempts: Sequence[dict[str, Any]]) -> list[Row]:
     """One row a backend, from the records of attempts."""
-    answers = sum(_outcome(one)["verdict"] == "success" for one in attempts)
+    answers = sum(one["verdict"] == "success" for one in attempts)
     return [_row(name, [one for one in attempts if one["backend_id"] == name], answers) for name in names]
 
 
 def _row(name: str, attempts: list[dict[str, Any]], all_answers: int) -> Row:
-    outcomes = [_outcome(one) for one in attempts]
-    good = [one for one in outcomes if one["verdict"] == "success"]
-    times = sorted(float(one["duration"]) for one in good)
+    good = [one for one in attempts if one["verdict"] == "success"]
+    times = sorted(float(one["latency"]) for one in good)
     return Row(
         backend=name,
-        requests=len(outcomes),
+        requests=len(attempts),
         answers=len(good),
         share=len(good) / all_answers if all_answers else 0.0,
         p50_seconds=quantile(times, 0.5),
         p95_seconds=quantile(times, 0.95),
-        no_answer=sum(one["verdict"] == "no_answer" for one in outcomes),
-        errors=sum(one["verdict"] in ERRORS for one in outcomes),
-        cost_usd=dollars(sum(int(one["cost"]) for one in outcomes)),
+        no_answer=sum(one["verdict"] == "no_answer" for one in attempts),
+        errors=sum(one["verdict"] in ERRORS for one in attempts),
+        cost_usd=dollars(sum(int(one["cost"]) for one in attempts)),
         citations=sum(int(one["citations"]) for one in good),
     )
-
-
-def _outcome(attempt: dict[str, Any]) -> dict[str, Any]:
-    """What became of an attempt; a record may hold it apart or among its own fields."""
-    outcome: dict[str, Any] = attempt.get("outcome", attempt)
-    return outcome
 
 
 def quantile(times: Sequence[float], share: float) -> float | None:

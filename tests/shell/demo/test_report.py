@@ -25,7 +25,7 @@ def heard(fate: Fate, **fields: Any) -> Heard:
 
 def attempt(backend: str, verdict: str, **fields: Any) -> dict[str, Any]:
     """One record as the ledger tells it."""
-    return {"backend_id": backend, "verdict": verdict, "duration": 0.5, "cost": 0, "citations": 0} | fields
+    return {"backend_id": backend, "verdict": verdict, "latency": 0.5, "cost": 0, "citations": 0} | fields
 
 
 @given(st.lists(NANO))
@@ -51,11 +51,11 @@ def test_nothing_has_no_quantile() -> None:
 def test_a_row_counts_attempts_of_one_backend() -> None:
     """Answers make the share, a 200 that answers nothing is no error, every attempt is paid."""
     attempts = [
-        attempt("a", "success", cost=5, citations=2, duration=1.0),
+        attempt("a", "success", cost=5, citations=2, latency=1.0),
         attempt("a", "no_answer", cost=3),
         attempt("a", "failure", cost=1),
         attempt("a", "ignored"),
-        {"backend_id": "b", "outcome": {"verdict": "success", "duration": 2.0, "cost": 7, "citations": 0}},
+        attempt("b", "success", cost=7, latency=2.0),
     ]
     a, b, never = rows(["a", "b", "c"], attempts)
     assert (a.requests, a.answers, a.share, a.no_answer, a.errors, a.citations) == (4, 1, 0.5, 1, 1, 2)
