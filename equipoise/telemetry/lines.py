@@ -1,0 +1,54 @@
+"""Two ways to write a log line: `key=value` for people, JSON for machines. Secrets are masked, control characters escaped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from equipoise.core.redaction import MASK, redact
+
+_PLAIN = re.compile(r"[\w.:/@+\-\[\]$>]+", re.ASCII)
+_SECRET_NAME = re.compile(r"key$|secret|passw|token$|authorization|cookie", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def moment(wall: float) -> str:
+    """Unix seconds as people write them, in UTC to the millisecond."""
+    return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def json_line(fields: Mapping[str, Any]) -> str:
+    """One JSON object; what msgspec cannot encode is written as its text."""
+    return msgspec.json.encode(_clean(fields), enc_hook=str).decode()
+
+
+def console_line(fields: Mapping[str, Any]) -> str:
+    """`key=value` pairs; a value with spaces or quotes is quoted, so that nobody can forge a pair or a line."""
+    return " ".join(f"{name}={_quoted(value)}" for name, value in _clean(fields).items())
+
+
+def quoted(value: str) -> str:
+    """A text in one unmistakable piece."""
+    return _quoted(_clean(value))
+
+
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) else _clean(str(value))
+    return text if _PLAIN.fullmatch(text) else msgspec.json.encode(text).decode()
+
+
+def _clean(value: Any) -> Any:
+    """The same without secrets and control characters, in all its parts."""
+    if isinstance(value, str):
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", redact(str(value)))
+    if isinstance(value, Mapping):
+        return {str(name): _hidden(str(name), part) for name, part in value.items()}
+    return [_clean(part) for part in value] if isinstance(value, list | tuple) else value
+
+
+def _hidden(name: str, value: Any) -> Any:
+    return MASK if isinstance(value, str) and _SECRET_NAME.search(name) else _clean(value)

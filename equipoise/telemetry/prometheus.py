@@ -1,0 +1,175 @@
+"""Counts what happens and shows it in Prometheus' text form, under the specification's names."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+
+from equipoise import __version__
+from equipoise.core.model import Attempt, AttemptEnded, BackendChanged, CostSource, Event, RequestEnded
+from equipoise.telemetry.families import families
+from equipoise.telemetry.totals import (
+    DECISION_BOUNDS,
+    BackendTotals,
+    Gauges,
+    Histogram,
+    LedgerCounts,
+    Snapshot,
+    Totals,
+)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+# Labels come from the configuration, never from clients; these bounds hold even if that should fail one day.
+MOST_BACKENDS = 2_000
+MOST_STRATEGIES = 64
+OTHER = "other"
+
+# A removed backend's series stay this long, so that what was counted last is scraped, and then go.
+LINGER_SECONDS = 600.0
+
+_BREAKER = {"closed": 0, "half_open": 1, "half-open": 1, "open": 2}
+Rows = Callable[[], Iterable[Mapping[str, Any]]]
+
+
+class LedgerHealth(Protocol):
+    """What is shown of a ledger."""
+
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def written(self) -> int: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def dropped_cost(self) -> int: ...
+
+
+class Metrics:
+    """Sums up events; told from one thread (the event loop's). Shown by `render`, or by `registry` to who pushes.
+
+    `now` gives monotonic seconds.
+    """
+
+    def __init__(self, version: str = __version__, now: Callable[[], float] = time.monotonic) -> None:
+        self.totals = Totals()
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(self)
+        self._version, self._now = version, now
+        self._rows: Rows | None = None
+        self._ledger: Callable[[], LedgerHealth] | None = None
+        self._absent: dict[str, float] = {}
+
+    def set_backend_gauges(self, rows: Rows) -> None:
+        """Where to look at a scrape: rows with `id`, `health`, `in_flight` and `breaker` (a state, or a dict with one)."""
+        self._rows = rows
+
+    def set_ledger(self, health: Callable[[], LedgerHealth]) -> None:
+        """Where to look for the ledger's own counts at a scrape."""
+        self._ledger = health
+
+    def observe(self, event: Event) -> None:
+        """Count one event; others than the three known are nothing to count."""
+        kind = type(event)
+        if kind is AttemptEnded:
+            self._attempt(event.attempt)  # type: ignore[attr-defined]
+        elif kind is RequestEnded:
+            self._request(event)  # type: ignore[arg-type]
+        elif kind is BackendChanged:
+            self._changed(event)  # type: ignore[arg-type]
+
+    def forget(self, backend_id: str) -> None:
+        """Drop the series of a backend at once."""
+        self.totals.backends.pop(backend_id, None)
+
+    def snapshot(self) -> Snapshot:
+        """Everything as plain data; `together` adds up those of several processes."""
+        gauges = {} if self._rows is None else {str(row["id"]): _gauges_of(row) for row in self._rows()}
+        if self._rows is not None:
+            self._let_go(gauges)
+        return Snapshot(self.totals, gauges, None if self._ledger is None else _counts_of(self._ledger()))
+
+    def collect(self) -> Iterable[Metric]:
+        """The metric families, for a registry."""
+        return families(self.snapshot(), self._version)
+
+    def render(self) -> bytes:
+        """The text that Prometheus scrapes."""
+        return generate_latest(self.registry)
+
+    def _attempt(self, attempt: Attempt) -> None:
+        totals = self.totals
+        outcome = attempt.outcome
+        backend = totals.backends.get(attempt.backend_id) or self._new_backend(attempt.backend_id)
+        verdict = outcome.verdict
+        verdicts = backend.verdicts
+        verdicts[verdict] = verdicts.get(verdict, 0) + 1
+        backend.duration.add(outcome.duration)
+        if outcome.first_token is not None:
+            backend.first_token.add(outcome.first_token)
+        backend.cost += outcome.cost
+        if outcome.cost_source is CostSource.UNPRICED:
+            backend.unpriced += 1
+        if outcome.interrupted:
+            backend.interruptions += 1
+        _count_tokens(backend, outcome.usage)
+        decided = totals.decisions.get(attempt.decision.strategy) or self._new_strategy(attempt.decision.strategy)
+        decided.add(attempt.decision_seconds)
+
+    def _request(self, ended: RequestEnded) -> None:
+        totals = self.totals
+        totals.statuses[ended.status] = totals.statuses.get(ended.status, 0) + 1
+        totals.duration.add(ended.duration)
+        if ended.attempts > 1:
+            totals.retries += ended.attempts - 1
+        if ended.error_code == "no_healthy_backend":
+            totals.nobody += 1
+
+    def _changed(self, event: BackendChanged) -> None:
+        if event.state in _BREAKER:
+            backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
+            backend.changes[event.state] = backend.changes.get(event.state, 0) + 1
+
+    def _new_backend(self, backend_id: str) -> BackendTotals:
+        backends = self.totals.backends
+        return backends.setdefault(backend_id if len(backends) < MOST_BACKENDS else OTHER, BackendTotals())
+
+    def _new_strategy(self, strategy: str) -> Histogram:
+        decisions = self.totals.decisions
+        name = strategy if len(decisions) < MOST_STRATEGIES else OTHER
+        return decisions.setdefault(name, Histogram.under(DECISION_BOUNDS))
+
+    def _let_go(self, present: Mapping[str, Gauges]) -> None:
+        now = self._now()
+        gone = self.totals.backends.keys() - present.keys() - {OTHER}
+        self._absent = {name: self._absent.get(name, now) for name in gone}
+        for name, since in self._absent.items():
+            if now - since >= LINGER_SECONDS:
+                self.forget(name)
+
+
+def _count_tokens(backend: BackendTotals, usage: Any) -> None:
+    backend.input_tokens += usage.input_tokens
+    backend.output_tokens += usage.output_tokens
+    if usage.cached_tokens:
+        backend.cached_tokens += usage.cached_tokens
+    if usage.reasoning_tokens:
+        backend.reasoning_tokens += usage.reasoning_tokens
+    if usage.citation_tokens:
+        backend.citation_tokens += usage.citation_tokens
+
+
+def _gauges_of(row: Mapping[str, Any]) -> Gauges:
+    breaker = row["breaker"]
+    state = breaker["state"] if isinstance(breaker, Mapping) else breaker
+    return Gauges(float(row["health"]), _BREAKER[str(state)], int(row["in_flight"]))
+
+
+def _counts_of(health: LedgerHealth) -> LedgerCounts:
+    return LedgerCounts(health.written, health.pending, health.dropped, health.dropped_cost, 0 if health.ok else 1)
