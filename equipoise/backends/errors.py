@@ -16,7 +16,6 @@ TOLD: Final = 2_000
 
 _KEYS = re.compile(r"\b(?:sk|pk|rk|pplx|gsk|xai|key)-[\w\-*.…]{6,}|(?i:bearer)\s+[\w\-.~+/=*]{6,}")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]{1,200}@")
-_NOT_PRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
 _MARKUP = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.DOTALL | re.IGNORECASE)
 
 
@@ -104,7 +103,7 @@ def _place(fault: Mapping[str, Any]) -> str:
 
 
 def _word(value: object) -> str:
-    return _NOT_PRINTABLE.sub(" ", str(value))[:100] if isinstance(value, str | int) else ""
+    return printable(str(value)[:100]) if isinstance(value, str | int) else ""
 
 
 def _encoded(value: object) -> str:
@@ -117,4 +116,9 @@ def safe_text(text: str, secret: str = "") -> str:
     if len(secret) >= 4:
         text = text.replace(secret, "[key]")
     text = _USER_INFO.sub("[user]@", _KEYS.sub("[key]", text))
-    return " ".join(_NOT_PRINTABLE.sub(" ", text).split())[:TOLD]
+    return " ".join(printable(text).split())[:TOLD]
+
+
+def printable(text: str) -> str:
+    """The text with a space for every character that could move a cursor or turn the writing round."""
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else " " for letter in text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,7 +33,7 @@ def streams(draw: st.DrawFn) -> tuple[bytes, list[Event]]:
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     """The same bytes in pieces."""
     edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(edges)]
 
 
 @given(streams(), st.lists(st.integers(0, 10_000), max_size=8))
