@@ -24,14 +24,20 @@ class SavedPolicy(msgspec.Struct, frozen=True):
     price: Annotated[float, msgspec.Meta(ge=0.0, le=1e300)]
 
 
+def _with_room(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return those below their concurrency limit; all when none is: the best answer is no use at the end of a queue."""
+    return [c for c in candidates if c.in_flight < c.limit] or candidates
+
+
 class AdaptiveLearning(Configured):
     """Choose by Thompson sampling over what each backend has proven for this kind of question, less cost and lateness.
 
     Each backend is chosen exactly as often as it is believed to be the best, so exploration pays only where there is
     doubt, and the logged probabilities are exact: the choice is drawn from the computed vector itself. The value of a
     backend is `quality - price * cost / cost_scale_usd - latency_price * max(0, seconds - slo_seconds) / slo_seconds`.
-    `price` is fixed, or paces spending towards `budget_per_request_usd`. `boldness` scales the standard deviations that
-    are sampled from. On any doubt (a number that is none) the choice is the health-aware one, and the reason says so.
+    `price` is fixed, or paces spending towards `budget_per_request_usd`; `boldness` scales the standard deviations that
+    are sampled from. Backends at their concurrency limit are left out unless all are. On any doubt (a number that is
+    none) the choice is the health-aware one, and the reason says so.
     """
 
     defaults = MappingProxyType(
@@ -58,7 +64,7 @@ class AdaptiveLearning(Configured):
         self._cautious = HealthAware(chance=chance)
 
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
-        compared = good_enough(candidates, request) or candidates
+        compared = _with_room(good_enough(candidates, request) or candidates)
         try:
             beliefs = {c.backend_id: self._value(c, request.kind) for c in compared}
         except Doubt as doubt:
@@ -80,8 +86,9 @@ class AdaptiveLearning(Configured):
         """Return mean and standard deviation of what an answer from this backend is worth; raises Doubt."""
         mean, sd = self.learner.about(c.backend_id, kind, c.quality_mean, c.quality_sd)
         mean -= self.price.value * c.expected_cost / self._cost_scale
-        if not c.completion <= self._slo:  # so that what is no number is not taken for prompt
-            mean -= self._latency_price * (c.completion - self._slo) / self._slo
+        seconds = c.completion * max(1.0, (c.in_flight + 1) / max(1.0, c.limit))
+        if not seconds <= self._slo:  # so that what is no number is not taken for prompt
+            mean -= self._latency_price * (seconds - self._slo) / self._slo
         if not -math.inf < mean < math.inf:
             raise Doubt(f"{c.backend_id} is worth {mean}")
         return mean, sd * self._boldness

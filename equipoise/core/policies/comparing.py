@@ -6,6 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from equipoise.core.model import Candidate, Chance, NanoUSD, Request, dollars
 
+RAREST_SUCCESS = 0.05
+"""Below one success in twenty an expected time says no more than 'avoid': it grows at most twentyfold."""
+
+
+def per_success(seconds: float, candidate: Candidate) -> float:
+    """Return the seconds to an answer if failures are asked again: seconds / success rate.
+
+    Without the division an empty queue makes a backend that fails fast look fast, and it would draw all traffic.
+    """
+    return seconds / max(RAREST_SUCCESS, candidate.success_rate)
+
 
 def by_load(candidate: Candidate) -> tuple[int, str]:
     """Order ties: fewer in flight first, then by id, so that replays agree."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import best_below_the_floor, by_load, good_enough, money
+from equipoise.core.policies.comparing import best_below_the_floor, by_load, good_enough, money, per_success
 from equipoise.core.policies.configured import Configured
 
 
@@ -13,7 +13,7 @@ def cheapest(candidates: Sequence[Candidate]) -> Candidate:
     """Return the lowest expected cost; among equals (free local models) the shortest expected wait, then id."""
     least = min([c.expected_cost for c in candidates])
     tied = [c for c in candidates if c.expected_cost == least]
-    return tied[0] if len(tied) == 1 else min(tied, key=lambda c: (c.load, *by_load(c)))
+    return tied[0] if len(tied) == 1 else min(tied, key=lambda c: (per_success(c.load, c), *by_load(c)))
 
 
 class CostOptimized(Configured):

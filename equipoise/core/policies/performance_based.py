@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import lowest
+from equipoise.core.policies.comparing import lowest, per_success
 from equipoise.core.policies.configured import Configured
-
-RAREST_SUCCESS = 0.05
-"""Below one success in twenty the estimate says no more than 'avoid': the expected time grows at most twentyfold."""
-
-
-def expected_seconds(candidate: Candidate) -> float:
-    """Return the seconds to an answer if failures are asked again: completion / success rate.
-
-    Without the division an empty queue makes a backend that fails fast look fast, and it would draw all traffic.
-    """
-    return candidate.completion / max(RAREST_SUCCESS, candidate.success_rate)
 
 
 def excess_seconds(candidate: Candidate) -> float:
     """Return how far a backend is beyond its limit, in the seconds per token it will cost everyone there."""
     waiting = candidate.in_flight - candidate.limit + 1.0
-    return waiting * candidate.seconds_per_token / max(RAREST_SUCCESS, candidate.success_rate)
+    return per_success(waiting * candidate.seconds_per_token, candidate)
 
 
 class PerformanceBased(Configured):
@@ -37,7 +26,7 @@ class PerformanceBased(Configured):
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
         cold = [c for c in candidates if c.in_flight < c.limit]
         if cold:
-            scores = {c.backend_id: expected_seconds(c) for c in cold}
+            scores = {c.backend_id: per_success(c.completion, c) for c in cold}
             chosen = lowest(cold, scores)
             seconds = scores[chosen.backend_id]
             reason = f"soonest answer expected among {len(cold)} below their limit: {seconds:.3g} s"

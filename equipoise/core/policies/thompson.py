@@ -21,7 +21,8 @@ def chances_to_win(beliefs: Mapping[str, tuple[float, float]]) -> dict[str, floa
     """Return the probability that each of the independent Gaussians (mean, sd) is the greatest; they sum to one.
 
     P(j) is the integral of phi_j(s) times the product of Phi_k(s) over the others, taken at 33 points within four
-    standard deviations of j: within 0.001 for spreads that differ less than tenfold.
+    standard deviations of j: within 0.001 for spreads that differ up to tenfold, 0.01 up to twentyfold. As choices are
+    drawn from the result itself, it is exact as a record whatever it is as an integral.
     """
     contenders = _contenders(beliefs)
     weights = {name: _weight(name, contenders) for name in contenders}

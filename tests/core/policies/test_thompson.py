@@ -34,11 +34,11 @@ def test_the_probabilities_are_those_of_sampling(beliefs: Beliefs) -> None:
     assert chances_to_win(beliefs) == pytest.approx(by_sampling(beliefs, 100_000), abs=0.01)
 
 
-@given(st.floats(-1.0, 1.0), st.floats(0.01, 0.2), st.floats(-1.0, 1.0), st.floats(0.01, 0.2))
+@given(st.floats(-1.0, 1.0), st.floats(0.01, 0.1), st.floats(-1.0, 1.0), st.floats(0.01, 0.1))
 def test_two_are_compared_exactly(mean_a: float, sd_a: float, mean_b: float, sd_b: float) -> None:
-    """For two Gaussians the answer is known: Phi(difference / root of the sum of variances)."""
+    """For two Gaussians with spreads up to tenfold the answer is known: Phi(difference / root of the summed variances)."""
     exact = 0.5 * (1.0 + math.erf((mean_a - mean_b) / math.sqrt(2.0 * (sd_a**2 + sd_b**2))))
-    assert chances_to_win({"a": (mean_a, sd_a), "b": (mean_b, sd_b)})["a"] == pytest.approx(exact, abs=0.005)
+    assert chances_to_win({"a": (mean_a, sd_a), "b": (mean_b, sd_b)})["a"] == pytest.approx(exact, abs=0.001)
 
 
 @given(st.lists(st.tuples(st.floats(-10.0, 10.0), st.floats(0.0, 2.0)), min_size=1, max_size=30))
