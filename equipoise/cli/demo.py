@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
@@ -67,11 +68,17 @@ def _sandboxed(questions: int, seed: int, *, keep: bool, json: bool) -> int:
     from equipoise.cli.demo_watch import watcher
     from equipoise.sandbox.demo.processes import DemoFailed
 
+    signal.signal(signal.SIGTERM, _interrupted)
     try:
         with watcher(quiet_stdout=json) as screen, tempfile.TemporaryDirectory(prefix="equipoise-demo-") as directory:
             return asyncio.run(_staged(Path(directory), questions, seed, screen, keep=keep, json=json))
     except DemoFailed as failed:
         raise Failure(str(failed), PROBLEMS) from failed
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the children as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 async def _staged(directory: Path, questions: int, seed: int, screen: Screen, *, keep: bool, json: bool) -> int:

@@ -64,7 +64,8 @@ def _attempt(attempt: dict[str, Any]) -> None:
     decision = attempt["decision"]
     say(f"  attempt {attempt['number']}: {attempt['backend_id']}, chosen by {attempt['strategy']}")
     _folded("why", str(decision.get("reason", "")))
-    _folded("compared", ", ".join(_score(*pair) for pair in _scores(decision)))
+    _folded("compared", ", ".join(f"{name} {score:.4g}" for name, score in sorted(decision["scores"].items())))
+    _folded("not", ", ".join(_unscored(decision)))
     for name, why in sorted(decision.get("excluded", {}).items()):
         _folded("left out", f"{name}: {why}")
     error = f": {attempt['error']}" if attempt["error"] else ""
@@ -72,12 +73,13 @@ def _attempt(attempt: dict[str, Any]) -> None:
     _folded("cost", f"{_dollars(attempt['cost_usd'])} ({attempt['cost_source']})")
 
 
-def _scores(decision: dict[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(decision.get("scores", {}).items())
-
-
-def _score(name: str, score: Any) -> str:
-    return f"{name} {float(score):.4g}"
+def _unscored(decision: dict[str, Any]) -> list[str]:
+    """Those that could have answered but were not compared, with the quality that a floor may have kept out."""
+    return [
+        f"{one['backend_id']} (quality at least {one['quality_low']:.2f})"
+        for one in decision["candidates"]
+        if one["backend_id"] not in decision["scores"]
+    ]
 
 
 def _folded(label: str, text: str) -> None:

@@ -12,10 +12,10 @@ from equipoise.sandbox.demo.asking import Fate, Heard, ask
 from equipoise.sandbox.demo.questions import DemoQuestion
 from equipoise.sandbox.demo.stage import Stage
 
-A_QUESTION_EVERY = 0.09
+A_QUESTION_EVERY = 0.11
 """Seconds between two questions."""
 AT_ONCE = 12
-KILL_AT, REVIVE_AT = 0.38, 0.66
+KILL_AT, REVIVE_AT = 0.36, 0.58
 """Shares of the questions after which the backend dies and comes back."""
 BUSY_WITHIN = 1.0
 """Seconds to wait for the moment when the victim is answering something."""
@@ -38,6 +38,7 @@ class Plot:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self.heard: list[Heard] = []
         self.killed = ""
+        self._awaited = ""
 
     async def play(self) -> None:
         """Ask everything; returns when the last question is answered and the victim is back."""
@@ -58,6 +59,9 @@ class Plot:
             self._slots.release()
         self.heard.append(heard)
         self._watcher.heard(heard)
+        if heard.backend == self._awaited and heard.fate is Fate.ANSWERED:
+            self._awaited = ""
+            self._watcher.happened(f"{heard.backend} answers again")
 
     async def _in_turn(self, done: asyncio.Lock, deed: Coroutine[None, None, None]) -> None:
         async with done:
@@ -81,4 +85,5 @@ class Plot:
     async def _revive(self) -> None:
         backend = self._stage.backends[self.killed]
         await backend.start()
+        self._awaited = self.killed
         self._watcher.happened(f"revived {self.killed} on port {backend.port}")

@@ -62,9 +62,10 @@ class BackendProcess:
         """Whether the process runs."""
         return self._process is not None and self._process.returncode is None
 
-    async def start(self) -> None:
-        """Start and wait until it listens; raises DemoFailed."""
-        command = ("equipoise.sandbox", self.profile.name, "--port", str(self.port), "--seed", str(self._seed))
+    async def start(self, port: int | None = None) -> None:
+        """Start and wait until it listens, on `port` or where it was before; raises DemoFailed."""
+        where = str(self.port if port is None else port)
+        command = ("equipoise.sandbox", self.profile.name, "--port", where, "--seed", str(self._seed))
         self._process = await _start(*command)
         said = await _line(self._process, self.profile.name)
         self.port = json.loads(said)["port"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +18,8 @@ from equipoise.sandbox.snippet import configuration
 QUICK = Timeouts(connect=2.0, first_byte=10.0, total=10.0)
 RECOVERY = """
     failure_threshold: 3
-    recovery_timeout_seconds: 1
-    health_check_interval_seconds: 1
+    recovery_timeout_seconds: 0.5
+    health_check_interval_seconds: 0.5
     health_check_timeout_seconds: 2
     timeout_seconds: 15"""
 """A minute's patience with a dead backend would outlast the demo."""
@@ -45,7 +48,7 @@ class Stage:
 
     async def __aenter__(self) -> Stage:
         try:
-            await asyncio.gather(*(backend.start() for backend in self.backends.values()))
+            await asyncio.gather(*(backend.start(free_port()) for backend in self.backends.values()))
             self._write_configuration()
             await self.gateway.start()
         except BaseException:
@@ -82,3 +85,15 @@ class Stage:
     async def in_flight(self, name: str) -> int:
         """How many questions a backend is answering right now, by its own count."""
         return int((await self.get(self.backends[name].url, "/__stats"))["in_flight"])
+
+
+def free_port() -> int:
+    """A port nobody listens on, below those the kernel gives to outgoing connections (from 32768 on Linux).
+
+    A backend must find its port free when it is revived, and one from that range could have been given away meanwhile.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as trial, contextlib.suppress(OSError):
+            trial.bind(("127.0.0.1", port))
+            return port
