@@ -53,6 +53,8 @@ def make_private(path: Path) -> None:
 
 
 def _configure(connection: sqlite3.Connection) -> None:
+    # An attempt among five backends is about 2.7 kB: three to a page of 8 kB, but only one to the usual 4 kB.
+    connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA journal_mode = WAL")
     # FULL: a commit survives losing power, not only kill -9. At five commits a second the sync costs nothing.
     connection.execute("PRAGMA synchronous = FULL")

@@ -8,8 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from equipoise.core.model import Event, RequestEnded, dollars
-from equipoise.telemetry.lines import console_line, json_line, moment
+from equipoise.telemetry.lines import cleaned_word, console_line, json_line, moment, quoted_word
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Sink(Protocol):
@@ -37,7 +41,8 @@ class AccessLog:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._sink, self._flush_seconds, self._capacity, self._wall = sink, flush_seconds, capacity, wall
-        self._line = json_line if style == "json" else _for_people
+        self._line = for_machines if style == "json" else for_people
+        self._remark = json_line if style == "json" else console_line
         self._waiting: deque[tuple[float, RequestEnded]] = deque()
         self._awake = False
         self._due, self._closing = threading.Event(), threading.Event()
@@ -78,9 +83,9 @@ class AccessLog:
     def _write(self) -> None:
         events = [self._waiting.popleft() for _ in range(len(self._waiting))]
         unsaid, self._unsaid = self._unsaid, 0
-        lines = [self._line(fields_of(wall, event)) for wall, event in events]
+        lines = [self._line(wall, event) for wall, event in events]
         if unsaid:
-            lines.append(self._line({"time": moment(self._wall()), "message": f"{unsaid} lines were dropped"}))
+            lines.append(self._remark({"time": moment(self._wall()), "message": f"{unsaid} lines were dropped"}))
         if not lines:
             return
         try:
@@ -90,24 +95,34 @@ class AccessLog:
             self.dropped += len(events)
 
 
-def fields_of(wall: float, event: RequestEnded) -> dict[str, Any]:
-    """What a line says, in its order; what there is not is left out."""
-    fields = {
-        "time": moment(wall),
+LONGEST = 200
+
+
+def for_people(wall: float, event: RequestEnded) -> str:
+    """The line as `key=value` after the time."""
+    return f"{moment(wall)} " + " ".join([f"{name}={value}" for name, value in _said(event, quoted_word).items()])
+
+
+def for_machines(wall: float, event: RequestEnded) -> str:
+    """The line as a JSON object."""
+    return _encode({"time": moment(wall), **_said(event, cleaned_word)}).decode()
+
+
+def _said(event: RequestEnded, word: Callable[[str], str]) -> dict[str, Any]:
+    """What a line says, in its order; what there is not is left out. Names pass through `word`, bounded."""
+    said: dict[str, Any] = {
         "status": event.status,
         "seconds": round(event.duration, 4),
         "cost_usd": dollars(event.cost),
-        "backend": event.backend_id,
-        "route": event.route[:200],
-        "tenant": event.tenant[:200],
         "attempts": event.attempts,
-        "stream": event.stream or None,
-        "error": event.error_code,
-        "interrupted": event.interrupted or None,
-        "request_id": event.request_id[:200],
+        "route": word(event.route[:LONGEST]),
+        "tenant": word(event.tenant[:LONGEST]),
     }
-    return {name: value for name, value in fields.items() if value not in (None, "")}
-
-
-def _for_people(fields: dict[str, Any]) -> str:
-    return f"{fields['time']} " + console_line({name: value for name, value in fields.items() if name != "time"})
+    if event.backend_id:
+        said["backend"] = word(event.backend_id)
+    if event.stream:
+        said["stream"] = "interrupted" if event.interrupted else "whole"
+    if event.error_code:
+        said["error"] = word(event.error_code)
+    said["request_id"] = word(event.request_id[:LONGEST])
+    return said
