@@ -9,7 +9,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from equipoise.http.exchange import ClientConnection
 
 Address: TypeAlias = tuple[int, tuple[Any, ...]]  # family and what sock_connect wants
+LookUp: TypeAlias = Callable[[str, int], Awaitable[list[Address]]]
 
 # How long the first address has before the next is tried beside it (RFC 8305, 5: 250 ms).
 HEAD_START: Final = 0.25
@@ -69,11 +70,18 @@ class Route(msgspec.Struct, frozen=True):
         return cls(host, port, tls, (parts.hostname, parts.port or 80), authorization)
 
 
+async def system_look_up(host: str, port: int) -> list[Address]:
+    """What the system's resolver says, both families."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [(info[0], info[4]) for info in found]
+
+
 class Dialer:
     """Makes connections along one route and remembers the addresses for `refresh` seconds."""
 
-    def __init__(self, route: Route, refresh: float, origin: str) -> None:
+    def __init__(self, route: Route, refresh: float, origin: str, look_up: LookUp | None = None) -> None:
         self._route, self._refresh, self._origin = route, refresh, origin
+        self._look_up = look_up or system_look_up
         self._addresses: list[Address] = []
         self._resolved_at = -NEVER
 
@@ -96,12 +104,12 @@ class Dialer:
             return self._addresses
         host, port = self._route.proxy or (self._route.host, self._route.port)
         try:
-            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = await self._look_up(host, port)
         except socket.gaierror:
             if not self._addresses:
                 raise
             return self._addresses
-        self._addresses = interleave([(info[0], info[4]) for info in found])
+        self._addresses = interleave(found)
         self._resolved_at = loop.time()
         return self._addresses
 

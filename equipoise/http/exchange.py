@@ -186,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
         response.buffered += len(piece)
 
     def on_message_complete(self) -> None:
-        if self._final:
+        if self._final and self._malformed is None:
             self._ended = True
 
     # Endings

@@ -21,6 +21,8 @@ from equipoise.http.response import ClientResponse
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"})  # RFC 9110, 9.2.2
 
+COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
+
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, or None for no limit.
@@ -107,12 +109,16 @@ class Pool:
         body: bytes = b"",
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         retry_stale: bool = False,
+        decompress: bool = False,
     ) -> ClientResponse:
         """Send one request; returns when the head of its response is complete. Raises HTTPError.
 
         A kept-alive connection that the upstream closed before it answered a byte is replaced once if the method is
-        idempotent or `retry_stale` is set.
+        idempotent or `retry_stale` is set. With `decompress` the upstream may compress, and the body reads as if it
+        had not.
         """
+        if decompress:
+            headers = (*headers, (b"accept-encoding", b"gzip, deflate"))
         message = self._writer.message(method, target, headers, body)
         loop = self._loop or self._find_loop()
         now = loop.time()
@@ -130,6 +136,7 @@ class Pool:
                 raise
             error = response.error
             if error is None:
+                response.compressed = decompress and response.headers.get(b"content-encoding") in COMPRESSED
                 return response
             if fresh or error.timed_out or not connection.stale or not (retry_stale or method in IDEMPOTENT):
                 raise error

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from equipoise.http.errors import BodyTooLarge, HTTPError
 from equipoise.http.messages import Headers
 
 if TYPE_CHECKING:
     from equipoise.http.exchange import ClientConnection
+
+INFLATED_PIECE: Final = 65_536
+GZIP_OR_ZLIB: Final = 32 + zlib.MAX_WBITS
 
 
 class ClientResponse:
@@ -26,6 +30,7 @@ class ClientResponse:
         "_waiter",
         "buffered",
         "complete",
+        "compressed",
         "error",
         "headers",
         "pause_at",
@@ -42,6 +47,7 @@ class ClientResponse:
         self.buffered = 0
         self.pause_at = pause_at
         self.complete = False
+        self.compressed = False  # and the caller asked for it to be undone
         self.error: HTTPError | None = None
         self._connection: ClientConnection | None = connection
         self._loop, self._body_limit = loop, body_limit
@@ -51,6 +57,8 @@ class ClientResponse:
         """The whole body; raises BodyTooLarge beyond `limit` bytes (default: the pool's)."""
         if limit is None:
             limit = self._body_limit
+        if self.compressed:
+            return await self._read_inflated(limit)
         self.pause_at = limit
         if self._connection is not None:
             self._connection.resume()
@@ -64,7 +72,16 @@ class ClientResponse:
         return self._take()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
+        return inflated(self) if self.compressed else self
+
+    async def _read_inflated(self, limit: int) -> bytes:
+        body = bytearray()
+        async for piece in self:
+            body += piece
+            if len(body) > limit:
+                self.close()
+                raise BodyTooLarge(f"the response has more than {limit} bytes")
+        return bytes(body)
 
     async def __anext__(self) -> bytes:
         while not self.pieces:
@@ -114,3 +131,24 @@ class ClientResponse:
     async def aclose(self) -> None:
         """`close`, under the name that asynchronous iterators give it."""
         self.close()
+
+
+async def inflated(response: ClientResponse) -> AsyncIterator[bytes]:
+    """The body of a gzip or deflate response in pieces of bounded size, however well it was compressed."""
+    decoder = zlib.decompressobj(GZIP_OR_ZLIB)
+    try:
+        while not decoder.eof:
+            compressed = await anext(response)
+            more = True
+            while more:
+                piece = decoder.decompress(compressed, INFLATED_PIECE)
+                compressed = decoder.unconsumed_tail
+                more = bool(compressed) or len(piece) == INFLATED_PIECE
+                if piece:
+                    yield piece
+        while await anext(response, b""):
+            pass  # what follows the compressed data is padding
+    except (zlib.error, StopAsyncIteration) as error:
+        raise HTTPError("the compressed response is damaged or ends early", phase="read") from error
+    finally:
+        response.close()
