@@ -47,19 +47,20 @@ OVERFLOW: Final = frozenset(
     }
 )
 
+# Upstreams repeat what a client wrote: words that would shut a backend out for everyone count only where they cannot be
+# his, at the beginning of a 400's message, or in the answer to a status that his body does not cause.
 _SPENT = re.compile(
     r"spend(?:ing)?[ _-]limit|out of credits|insufficient (?:credits|balance|funds)|exceeded your current quota"
 )
-_BAD_KEY = re.compile(
-    r"api[ _-]key (?:not valid|is invalid|required)|(?:invalid|incorrect|missing) api[ _-]key|unauthorized"
-)
+_REFUSAL_IN_400 = re.compile(r"(?:api key not valid|invalid api key|incorrect api key|your credit balance is too low)")
 _BUSY = re.compile(r"server busy|maximum pending requests|overloaded")
 _TOO_LONG = re.compile(
     r"context (?:length|window|size)|maximum context|prompt is too long|too many (?:input )?tokens"
     r"|request text is \d+ characters|longer than the maximum|exceeds? (?:the )?(?:available|maximum) (?:context|tokens)"
 )
+_MODEL_CODES: Final = frozenset({"model_not_found", "invalid_model", "unknown_model"})
 _NO_SUCH_MODEL = re.compile(
-    r"model_not_found|invalid[ _]model|unknown model|no such model"
+    r"invalid model|unknown model|no such model"
     r"|model\b[^.]{0,80}?(?:not found|does not exist|not exist|not available|not supported|try pulling|decommissioned|deprecated)"
 )
 _UNKNOWN_FIELD = re.compile(
@@ -74,8 +75,8 @@ _NAMED = re.compile(
 class Blame(msgspec.Struct, frozen=True, kw_only=True):
     """Who said what in a request, so that a complaint about it reaches the right one.
 
-    `own_model`: the operator named the model; `own_fields`: top-level fields set by us or the operator; `own_body`: we
-    wrote the body from what the upstream documents, so an unknown field is never the client's doing.
+    `own_model`: the operator named the model; `own_fields`: top-level fields set by us or the operator; `own_body`: no
+    field is the client's but the conversation itself, so an unknown field cannot be his doing.
     """
 
     who: str = "the backend"
@@ -151,18 +152,23 @@ def _verdict(error: ErrorBody, status: int, blame: Blame) -> tuple[Verdict, str]
 
 
 def _refused(error: ErrorBody, status: int, blame: Blame) -> tuple[Verdict, str] | None:
-    said, words = {error.code, error.type}, error.words
-    if status == 402 or said & QUOTA or (status < 500 and _SPENT.search(words)):
+    said = {error.code, error.type}
+    if status == 402 or said & QUOTA or (status in (403, 429) and _SPENT.search(error.words)):
         return Verdict.REFUSED, "insufficient_quota"
-    if status in (401, 403) or said & KEY or (status == 400 and _BAD_KEY.search(words)):
+    if status in (401, 403) or said & KEY:
         return Verdict.REFUSED, "permission_denied" if status == 403 else "invalid_api_key"
+    if status == 400 and _REFUSAL_IN_400.match(error.message.lower()):
+        return Verdict.REFUSED, "invalid_api_key"
     if blame.own_model and _no_such_model(error, status):
         return Verdict.REFUSED, "model_not_found"
     return None
 
 
 def _no_such_model(error: ErrorBody, status: int) -> bool:
-    return status in (400, 404, 422) and (error.param == "model" or bool(_NO_SUCH_MODEL.search(error.words)))
+    if status not in (400, 404, 422):
+        return False
+    told = bool({error.code, error.type} & _MODEL_CODES) or error.param == "model"
+    return told or (status == 404 and bool(_NO_SUCH_MODEL.search(error.words)))
 
 
 def _throttled(error: ErrorBody, status: int, blame: Blame) -> tuple[Verdict, str] | None:
@@ -188,10 +194,11 @@ def _callers_fault(error: ErrorBody, status: int, blame: Blame) -> tuple[Verdict
 
 
 def _our_field(error: ErrorBody, blame: Blame) -> bool:
-    named = {error.param.split(".")[0], *(a or b for a, b in _NAMED.findall(error.message))} - {""}
-    if named & blame.own_fields:
+    """A place that was named decides; mere words only if the client wrote none of the body's fields."""
+    if (place := error.param.split(".")[0]) in blame.own_fields:
         return True
-    return blame.own_body and bool(_UNKNOWN_FIELD.search(error.words))
+    named = set() if place else {a or b for a, b in _NAMED.findall(error.message)}
+    return blame.own_body and bool(named & blame.own_fields or _UNKNOWN_FIELD.search(error.words))
 
 
 def _pause(verdict: Verdict, headers: Mapping[bytes, bytes], error: ErrorBody) -> float | None:

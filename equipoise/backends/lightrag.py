@@ -120,7 +120,7 @@ class LightRAGClient:
             timeout,
             trace=request.trace,
             repeat=request.repeatable,
-            blame=msgspec.structs.replace(self._blame, own_fields=ours),
+            blame=msgspec.structs.replace(self._blame, own_fields=ours, own_body=not request.question.extra),
         )
 
     def _decoded(self, data: bytes) -> dict[str, Any]:

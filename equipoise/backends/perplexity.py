@@ -13,7 +13,7 @@ from equipoise.backends.billing import decode_exactly
 from equipoise.backends.classify import Blame, malformed, rejected, reported
 from equipoise.backends.errors import error_of
 from equipoise.backends.perplexity_reply import answer_from, cost_of, tool_call, usage_of
-from equipoise.backends.perplexity_request import CLIENT_FIELDS, OPERATOR_FIELDS, SEARCH_OPTIONS, agent_body
+from equipoise.backends.perplexity_request import OPERATOR_FIELDS, SEARCH_OPTIONS, agent_body
 from equipoise.backends.probing import probed
 from equipoise.backends.sse import Event, SSEDecoder
 from equipoise.backends.transport import Patience, Spent, Upstream, endpoint, header_list, read_to_end
@@ -53,7 +53,8 @@ class PerplexityClient:
         if unknown := self._options.keys() - OPERATOR_FIELDS - SEARCH_OPTIONS:
             raise ValueError(f"Perplexity's agent API has no option {', '.join(sorted(unknown))}")
         self._choice = {name: value for name, value in (("model", model), ("preset", preset)) if value}
-        self._choice = self._choice or {"model": MODEL}
+        if not self._choice and "effort" not in self._options:
+            self._choice["model"] = MODEL
         origin, base = endpoint(endpoint_url, version=True)
         self._blame = Blame(who="Perplexity", secret=api_key or "", own_body=True)
         self._upstream = upstream(origin, api_key, headers, pool, patience, self._blame)
@@ -89,7 +90,9 @@ class PerplexityClient:
 
     async def _post(self, request: Request, timeout: float) -> ClientResponse:
         body = agent_body(request.question, self._choice, self._options)
-        blame = msgspec.structs.replace(self._blame, own_fields=_ours(body, request.question))
+        blame = msgspec.structs.replace(
+            self._blame, own_fields=_ours(body, request.question), own_body=not shaped_by_client(request.question)
+        )
         return await self._upstream.post(
             self._target,
             msgspec.json.encode(body),
@@ -102,10 +105,16 @@ class PerplexityClient:
 
 def _ours(body: Mapping[str, Any], question: Question) -> frozenset[str]:
     """The fields of a body that the client had no part in."""
-    his = {"input", "instructions", "max_output_tokens", "response_format"} | (question.extra.keys() & CLIENT_FIELDS)
+    his = {"input", "instructions", "max_output_tokens", "response_format", "tool_choice"}
+    his |= question.extra.keys() | question.options.keys()
     if question.tools or question.extra.keys() & (SEARCH_OPTIONS | {"tools"}):
-        his |= {"tools", "tool_choice"}
+        his.add("tools")
     return frozenset(body.keys() - his)
+
+
+def shaped_by_client(question: Question) -> bool:
+    """Whether anything but the conversation of a body is the client's."""
+    return bool(question.extra or question.options or question.tools or question.response_format)
 
 
 def upstream(

@@ -16,7 +16,7 @@ from equipoise.backends.base import Finished, ProbeResult, StreamItem, TextDelta
 from equipoise.backends.billing import chat_usage, inner, metered
 from equipoise.backends.classify import Blame, malformed, no_answer, reported
 from equipoise.backends.errors import error_of
-from equipoise.backends.perplexity import ORIGIN, decoded, probe_models, upstream
+from equipoise.backends.perplexity import ORIGIN, decoded, probe_models, shaped_by_client, upstream
 from equipoise.backends.sse import Event, SSEDecoder
 from equipoise.backends.transport import Patience, Spent, endpoint, read_to_end
 from equipoise.core.model import Answer, Citation, NanoUSD, Question, Request, Usage
@@ -129,7 +129,9 @@ class PerplexityChatClient:
             timeout,
             trace=request.trace,
             repeat=request.repeatable,
-            blame=msgspec.structs.replace(self._blame, own_fields=ours),
+            blame=msgspec.structs.replace(
+                self._blame, own_fields=ours, own_body=not shaped_by_client(request.question)
+            ),
         )
 
 

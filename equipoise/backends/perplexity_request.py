@@ -15,13 +15,15 @@ from equipoise.core.model import Message, Question
 Body = dict[str, Any]
 
 OPERATOR_FIELDS: Final = frozenset(
-    {"instructions", "language_preference", "max_output_tokens", "max_steps", "models", "reasoning", "skills", "store",
-     "tool_choice", "tools"}
+    {"effort", "instructions", "language_preference", "max_output_tokens", "max_steps", "models", "prompt_cache_key",
+     "reasoning", "service_tier", "skills", "store", "temperature", "tool_choice", "tools", "top_p"}
 )  # fmt: skip
 """What the operator may set beside `model` and `preset`; `background` would give no answer."""
 
-CLIENT_FIELDS: Final = frozenset({"language_preference", "max_steps", "reasoning", "tool_choice"})
+CLIENT_FIELDS: Final = frozenset({"language_preference", "max_steps", "reasoning"})
 """What a client may set: nothing that changes who answers, or reaches a host of his choice."""
+
+SAMPLING: Final = ("temperature", "top_p")
 
 CLIENT_TOOLS: Final = frozenset({"web_search", "fetch_url", "people_search", "finance_search"})
 
@@ -29,11 +31,15 @@ FILTERS: Final = frozenset(
     {"search_domain_filter", "search_recency_filter", "search_after_date_filter", "search_before_date_filter",
      "last_updated_after_filter", "last_updated_before_filter"}
 )  # fmt: skip
-SEARCH_FIELDS: Final = frozenset({"search_context_size", "user_location", "max_tokens_per_page"})
+SEARCH_FIELDS: Final = frozenset({"search_context_size", "search_type", "user_location", "max_tokens_per_page"})
+TOOL_FIELDS: Final = SEARCH_FIELDS | {"type", "filters", "max_tokens", "max_urls"}
 
 SEARCH_OPTIONS: Final = FILTERS | SEARCH_FIELDS | {"disable_search", "web_search_options"}
 
-EFFORTS: Final = frozenset({"minimal", "low", "medium", "high", "xhigh"})
+SEARCH_TYPES: Final = frozenset({"web", "fast"})
+"""The older API's `pro` and `auto` are unknown here."""
+
+EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh"})
 
 
 def agent_body(question: Question, choice: Mapping[str, str], options: Mapping[str, Any]) -> Body:
@@ -42,6 +48,7 @@ def agent_body(question: Question, choice: Mapping[str, str], options: Mapping[s
     body: Body = {**choice, "input": _input(question)}
     body.update({name: value for name, value in options.items() if name in OPERATOR_FIELDS - {"tools", "instructions"}})
     body.update({name: value for name, value in extra.items() if name in CLIENT_FIELDS})
+    body.update({name: question.options[name] for name in SAMPLING if question.options.get(name) is not None})
     instructions = [str(options.get("instructions") or ""), question.system]
     body.update(
         _present(
@@ -50,7 +57,7 @@ def agent_body(question: Question, choice: Mapping[str, str], options: Mapping[s
             reasoning=_reasoning(question) or body.get("reasoning"),
             response_format=_response_format(question.response_format),
             tools=_tools(question, extra, options, searching="preset" not in choice),
-            tool_choice=question.tool_choice if question.tool_choice is not None else body.get("tool_choice"),
+            tool_choice=_tool_choice(question.tool_choice) or body.get("tool_choice"),
             stream=question.stream,
         )
     )
@@ -69,6 +76,14 @@ def _reasoning(question: Question) -> Body | None:
 def _response_format(wanted: Mapping[str, Any] | None) -> Body | None:
     """Only schemas: `text` is what comes anyway, and `json_object` is not known here."""
     return dict(wanted) if wanted is not None and wanted.get("type") == "json_schema" else None
+
+
+def _tool_choice(wanted: object) -> object:
+    """A word as it is; a function by its name, which this API wants beside the type."""
+    if not isinstance(wanted, Mapping):
+        return wanted
+    inner = wanted.get("function")
+    return {"type": "function", "name": inner.get("name")} if isinstance(inner, Mapping) else dict(wanted)
 
 
 def _input(question: Question) -> str | list[Body]:
@@ -114,7 +129,11 @@ def _tools(question: Question, extra: Body, options: Mapping[str, Any], *, searc
     """Web search with the wanted filters, the operator's tools, the client's hosted tools and functions; each once."""
     offered = [dict(tool) for tool in mappings(options.get("tools"))]
     asked = [dict(tool) for tool in (*mappings(extra.get("tools")), *(question.tools or ()))]
-    hosted = [tool for tool in asked if tool.get("type") in CLIENT_TOOLS]
+    hosted = [
+        {name: value for name, value in tool.items() if name in TOOL_FIELDS}
+        for tool in asked
+        if tool.get("type") in CLIENT_TOOLS
+    ]
     functions = [_function(tool) for tool in asked if tool.get("type") == "function"]
     by_type = {tool.get("type"): tool for tool in (*offered, *hosted)}
     _add_search(by_type, {**_search_options(options), **_search_options(extra)}, searching=searching)
@@ -124,7 +143,9 @@ def _tools(question: Question, extra: Body, options: Mapping[str, Any], *, searc
 def _search_options(given: Mapping[str, Any]) -> Body:
     """Search options from their top-level names or from `web_search_options`, as the older API has them."""
     nested = given.get("web_search_options")
-    both = {**(nested if isinstance(nested, Mapping) else {}), **given}
+    both: Body = {**(nested if isinstance(nested, Mapping) else {}), **given}
+    if both.get("search_type") not in SEARCH_TYPES:
+        both.pop("search_type", None)
     return {name: value for name, value in both.items() if name in SEARCH_OPTIONS and value is not None}
 
 

@@ -57,6 +57,7 @@ CASES: list[tuple[str, Blame, int, bytes, Verdict, str]] = [
     ("our model", OPENAI, 404, openai("The model `gpt-9` does not exist", code="model_not_found"), Verdict.REFUSED, "model_not_found"),
     ("Ollama model", OPENAI, 404, openai('model "tiny" not found, try pulling it first', "not_found_error"), Verdict.REFUSED, "model_not_found"),
     ("Perplexity model", STRICT, 400, openai("Invalid model 'sonar-9'", "invalid_model", 400), Verdict.REFUSED, "model_not_found"),
+    ("Gemini key", OPENAI, 400, openai("API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT", 400), Verdict.REFUSED, "invalid_api_key"),
     ("his model", Blame(own_model=False), 404, openai("The model `x` does not exist"), Verdict.IGNORED, "model_not_found"),
     ("context", OPENAI, 400, openai(LONG, code="context_length_exceeded"), Verdict.IGNORED, "context_length_exceeded"),
     ("vLLM context", OPENAI, 400, openai(LONG, "BadRequestError", 400), Verdict.IGNORED, "context_length_exceeded"),
@@ -95,6 +96,20 @@ def test_the_callers_own_fault_is_told_in_openais_form() -> None:
         "param": "temperature",
         "code": "invalid_request_error",
     }
+
+
+@pytest.mark.parametrize(
+    "words", ["unknown model", "invalid api key", "insufficient_quota", "spend limit", "unauthorized"]
+)
+def test_a_client_cannot_shut_a_backend_out_with_words(words: str) -> None:
+    """Upstreams repeat field names and values: none of them may look like a refused key, quota or model."""
+    for message in (
+        f"Unrecognized request argument supplied: {words}",
+        f"Invalid value: '{words}'",
+        f"no tool '{words}'",
+    ):
+        assert rejected(400, {}, openai(message), OPENAI).verdict is Verdict.IGNORED
+        assert rejected(422, {}, openai(message), OPENAI).verdict is Verdict.IGNORED
 
 
 @pytest.mark.parametrize(

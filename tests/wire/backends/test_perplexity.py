@@ -10,14 +10,13 @@ import perplexity.types as sdk
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from perplexity.types import response_create_params
+from perplexity.generated import api
 from pydantic import TypeAdapter
 
 from equipoise.backends import PerplexityClient
 from equipoise.backends.base import TextDelta, ToolCallDelta
 from equipoise.backends.billing import decode_exactly, metered
-from equipoise.backends.perplexity_request import agent_body
-from equipoise.core.model import Message, Question, Usage, Verdict
+from equipoise.core.model import Usage, Verdict
 from tests.wire.backends.scripted import (
     ScriptedUpstream,
     collected,
@@ -32,7 +31,6 @@ TEXT = "Lactate remains the reference [7], while lipids fall early [1]."
 USAGE = Usage(input_tokens=3184, output_tokens=271, cached_tokens=1024, reasoning_tokens=64, searches=2)
 COST = 6_281_500
 SEARCH = {"type": "web_search", "search_context_size": "low"}
-SEARCHING = ({"model": "perplexity/sonar"}, {})
 
 
 def client_for(upstream: ScriptedUpstream, **options: Any) -> PerplexityClient:
@@ -57,7 +55,9 @@ def test_the_fixtures_are_what_the_official_sdk_accepts() -> None:
     assert [item.type for item in reply.output] == ["search_results", "message"]
     TypeAdapter(sdk.ResponseCreateResponse).validate_json(recorded("perplexity_agent_failed.json"), strict=True)
     events = [part.split(b"\ndata: ")[1] for part in recorded("perplexity_agent.sse").split(b"\n\n") if part]
-    kinds = [TypeAdapter(sdk.ResponseStreamChunk).validate_json(data, strict=True).type for data in events]
+    chunk = TypeAdapter(sdk.ResponseStreamChunk)
+    chunk.rebuild(_types_namespace=vars(api))
+    kinds = [chunk.validate_json(data, strict=True).type for data in events]
     assert kinds[0] == "response.created"
     assert kinds[-1] == "response.completed"
 
@@ -237,85 +237,6 @@ async def test_a_probe_proves_reachability_and_says_so(upstream: ScriptedUpstrea
     result = await client_for(upstream).probe()
     assert (result.healthy, result.details) == (True, {"proves": "reachable", "key": "unknown"})
     assert upstream.seen[0].path == "/v1/models"
-
-
-def test_an_option_that_would_be_refused_is_refused_at_start() -> None:
-    """The body is strict: a typo would fail every question."""
-    with pytest.raises(ValueError, match="temperature"):
-        PerplexityClient(options={"temperature": 0})
-
-
-def test_search_options_find_their_place() -> None:
-    """Top-level names and `web_search_options` of the older API both reach the tool; the client overrules the operator."""
-    extra = {"search_domain_filter": ["nih.gov"], "web_search_options": {"search_context_size": "high"}, "mode": "mix"}
-    options = {"search_recency_filter": "month", "search_context_size": "medium"}
-    body = agent_body(Question(messages=[Message("user", "q")], extra=extra), {"preset": "low"}, options)
-    filters = {"search_domain_filter": ["nih.gov"], "search_recency_filter": "month"}
-    assert body == {
-        "preset": "low",
-        "input": "q",
-        "tools": [{"type": "web_search", "search_context_size": "high", "filters": filters}],
-    }
-
-
-def test_a_preset_brings_its_own_tools_and_search_can_be_left_out() -> None:
-    """No tool is added to a preset unasked, nor where the client wants none."""
-    question = Question(messages=[Message("user", "q")])
-    assert "tools" not in agent_body(question, {"preset": "fast"}, {})
-    assert "tools" not in agent_body(
-        Question(messages=[Message("user", "q")], extra={"disable_search": True}), *SEARCHING
-    )
-
-
-def test_a_conversation_with_tools_arrives_in_items() -> None:
-    """Turns, images, calls and their results, in order; instructions apart."""
-    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    image = {"type": "image_url", "image_url": {"url": "https://a.org/i.png"}}
-    messages = [
-        Message("system", "Be brief."),
-        Message("user", [{"type": "text", "text": "see"}, image]),
-        Message("assistant", None, tool_calls=[call]),
-        Message("tool", "42", tool_call_id="c1"),
-        Message("user", "So?"),
-    ]
-    function = {"type": "function", "function": {"name": "f", "parameters": {}}}
-    body = agent_body(Question(messages=messages, tools=[function], max_tokens=9, tool_choice="auto"), *SEARCHING)
-    assert body["instructions"] == "Be brief."
-    assert body["input"] == [
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "see"}, {"type": "input_image", "image_url": "https://a.org/i.png"}]},
-        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "c1", "output": "42"},
-        {"type": "message", "role": "user", "content": "So?"},
-    ]  # fmt: skip
-    assert body["tools"] == [SEARCH, {"type": "function", "name": "f", "parameters": {}}]
-    assert (body["max_output_tokens"], body["tool_choice"]) == (9, "auto")
-
-
-def test_a_client_cannot_reach_hosts_or_models_of_his_choice() -> None:
-    """Tools that call out or cost by the session, and the model, are the operator's to choose."""
-    extra = {
-        "tools": [{"type": "mcp", "server_url": "https://evil"}, {"type": "sandbox"}, {"type": "fetch_url"}],
-        "model": "x",
-        "models": ["y"],
-        "background": True,
-    }
-    body = agent_body(Question(messages=[Message("user", "q")], extra=extra), *SEARCHING)
-    assert body == {"model": "perplexity/sonar", "input": "q", "tools": [{"type": "fetch_url"}, SEARCH]}
-
-
-OPTION_NAMES = st.sampled_from(["temperature", "stop", "n", "top_k", "logprobs", "reasoning_effort", "seed", "search_mode", "language_preference", "max_steps"]) | st.text(max_size=10)  # fmt: skip
-ALLOWED = set(response_create_params.ResponseCreateParamsBase.__annotations__) | {"stream", "tool_choice"}
-
-
-@given(
-    st.dictionaries(OPTION_NAMES, st.integers() | st.text(max_size=5), max_size=6),
-    st.dictionaries(OPTION_NAMES, st.integers(), max_size=6),
-    st.booleans(),
-)
-def test_only_fields_that_the_api_knows_are_sent(options: dict[str, Any], extra: dict[str, Any], stream: bool) -> None:
-    """Whatever a client adds, no field goes out that the official SDK has no name for."""
-    question = Question(messages=[Message("user", "q")], options=options, extra=extra, stream=stream)
-    assert agent_body(question, *SEARCHING).keys() <= ALLOWED
 
 
 @given(st.decimals(0, 1000, places=9), st.sampled_from(["{}", '"{}"']))
