@@ -70,7 +70,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     backends = [_backend(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
     clients = {name: _client(of) for name, of in config.backend_instances.items()}
     routes = _routes(config)
-    selection = Selection(backends, routes, _policies(config, chance), clock=clock, chance=chance)
+    selection = Selection(backends, routes, _policies(chance), clock=clock, chance=chance)
     router = Router(routes, tuple(clients), aliases=config.aliases, strict=config.strict_models)
     ledger = _ledger(config, on_error)
     metrics = Metrics() if config.enable_prometheus_metrics else None
@@ -234,10 +234,15 @@ def _strategy(strategy: Strategy, config: Config) -> str:
     return (Strategy.HEALTH_AWARE if learns and not config.enable_adaptive_routing else strategy).value
 
 
-def _policies(config: Config, chance: Chance) -> Callable[[str], Policy]:
-    explores = {route.explore for route in config.routes.values()} or {"live"}
-    still = {"exploration_floor": 0.0} if explores == {"off"} else {}
-    return lambda name: make_policy(name, chance=chance, options=still)
+def _policies(chance: Chance) -> Callable[[Route, str], Policy]:
+    """Makes the policy of a strategy on a route; where live questions are not for exploring there is no floor."""
+
+    def make(route: Route, strategy: str) -> Policy:
+        return make_policy(
+            strategy, chance=chance, options={} if route.explore == "live" else {"exploration_floor": 0.0}
+        )
+
+    return make
 
 
 def _retry(config: Config) -> RetryOptions:

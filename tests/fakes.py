@@ -61,7 +61,7 @@ def selection(
     return Selection(
         backends,
         {"auto": route},
-        lambda name: make_policy(name, chance=chance),
+        lambda route, name: make_policy(name, chance=chance),
         clock=clock or FakeClock(),
         chance=chance,
     )

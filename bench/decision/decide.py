@@ -97,7 +97,7 @@ def measure(strategy: str, count: int, rounds: int) -> Timings:
     everyone = backends(count, chance)
     route = Route(name="auto", backends=tuple(b.id for b in everyone), strategy=strategy)
     selection = Selection(
-        everyone, {"auto": route}, lambda name: make_policy(name, chance=chance), clock=clock, chance=chance
+        everyone, {"auto": route}, lambda route, name: make_policy(name, chance=chance), clock=clock, chance=chance
     )
     question, open_leases = Question(messages=[]), deque[Lease]()
     for number in range(rounds + 200):

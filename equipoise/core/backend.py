@@ -82,10 +82,11 @@ class Backend:
         """Reasons that pass with time and do not depend on the question."""
         if self.draining:
             return "draining"
-        if not self.breaker.allows(now):
-            return f"circuit breaker {self.breaker.state}: {self.breaker.reason}"
-        if self.health.down:
-            return f"down by its health probes: {self.health.probe_error}"
+        breaker, health = self.breaker, self.health
+        if breaker.state is not BreakerState.CLOSED and not breaker.allows(now):
+            return f"circuit breaker {breaker.state}: {breaker.reason}"
+        if health.down:
+            return f"down by its health probes: {health.probe_error}"
         return self.room(now)
 
     def room(self, now: float) -> str | None:
@@ -131,29 +132,23 @@ class Backend:
         price = self.options.price
         if price is None:
             return UNKNOWN_PRICE
-        return expected_cost(price, request.input_tokens, self._output_tokens(request))
-
-    def _output_tokens(self, request: Request) -> int:
-        """The usual length of its answers, cut where the caller cuts."""
-        usual = int(self.load.output_tokens.value)
-        return min(usual, request.output_tokens) if request.output_tokens else usual
+        return expected_cost(price, request.input_tokens, self.load.expected_tokens(request.output_tokens))
 
     def candidate(self, request: Request, now: float) -> Candidate:
         """This backend as numbers, at this instant, for this question."""
         load, quality, health = self.load, self.quality, self.health
-        mean, error = quality.mean, quality.standard_error
         return Candidate(
             self.id,
             self.weight,
             load.in_flight,
             self.limit.value,
             health.value(now),
-            load.expected_wait(),
-            load.completion(self._output_tokens(request)),
+            load.peak * (load.in_flight + 1),
+            load.completion(load.expected_tokens(request.output_tokens)),
             self.expected_cost(request),
-            mean,
-            error,
-            max(0.0, mean - error),
+            quality.mean,
+            quality.error,
+            quality.low,
             self.options.reliability,
             load.response_time.value,
             health.success.value,

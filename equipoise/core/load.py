@@ -30,15 +30,28 @@ class Average:
 
 
 class Load:
-    """Attempts in flight and expected times of one backend, in seconds."""
+    """Attempts in flight and expected times of one backend, in seconds.
 
-    __slots__ = ("_peak_at", "first_token", "in_flight", "output_tokens", "peak", "response_time", "seconds_per_token")
+    `peak` times (in flight + 1) is the load of Finagle's balancer; `usual_tokens` the usual length of an answer.
+    """
+
+    __slots__ = (
+        "_peak_at",
+        "first_token",
+        "in_flight",
+        "output_tokens",
+        "peak",
+        "response_time",
+        "seconds_per_token",
+        "usual_tokens",
+    )
 
     def __init__(self, expected_seconds: float) -> None:
         self.in_flight = 0
         self.first_token = Average(expected_seconds * PRIOR_FIRST_TOKEN_SHARE)
         self.seconds_per_token = Average(expected_seconds * (1.0 - PRIOR_FIRST_TOKEN_SHARE) / PRIOR_TOKENS)
         self.output_tokens = Average(PRIOR_TOKENS)
+        self.usual_tokens = PRIOR_TOKENS
         self.response_time = Average(expected_seconds)
         self.peak = expected_seconds
         self._peak_at = 0.0
@@ -53,14 +66,15 @@ class Load:
             head = first_token if first_token is not None else min(self.first_token.value, duration)
             self.seconds_per_token.add((duration - head) / tokens)
             self.output_tokens.add(float(tokens))
+            self.usual_tokens = int(self.output_tokens.value)
+
+    def expected_tokens(self, most: int) -> int:
+        """The usual length of an answer, cut where the caller cuts (0: he does not)."""
+        return most if 0 < most < self.usual_tokens else self.usual_tokens
 
     def completion(self, tokens: int) -> float:
         """Seconds a whole answer of so many tokens is expected to take."""
         return self.first_token.value + tokens * self.seconds_per_token.value
-
-    def expected_wait(self) -> float:
-        """Peak-EWMA times (in flight + 1), the load of Finagle's balancer, in seconds."""
-        return self.peak * (self.in_flight + 1)
 
     def _add_peak(self, sample: float, now: float) -> None:
         if sample >= self.peak:

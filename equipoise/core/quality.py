@@ -10,23 +10,27 @@ MEMORY = 200.0
 
 
 class Quality:
-    """A running belief; the operator's `quality_score` counts like ten answers until real ones outweigh it."""
+    """A running belief; the operator's `quality_score` counts like ten answers until real ones outweigh it.
 
-    __slots__ = ("_variance", "mean", "prior", "samples")
+    `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for they are
+    read in every decision and change only when an answer was judged.
+    """
+
+    __slots__ = ("_samples", "_variance", "error", "low", "mean")
 
     def __init__(self, prior: float) -> None:
-        self.prior = self.mean = prior
-        self.samples = PRIOR_SAMPLES
-        self._variance = PRIOR_VARIANCE
+        self.mean = prior
+        self._samples, self._variance = PRIOR_SAMPLES, PRIOR_VARIANCE
+        self._settle()
 
     def add(self, score: float) -> None:
         """Take in the quality of one answer (0 for a reply that answered nothing)."""
-        self.samples = min(self.samples + 1.0, MEMORY)
+        self._samples = min(self._samples + 1.0, MEMORY)
         difference = score - self.mean
-        self.mean += difference / self.samples
-        self._variance += (difference * (score - self.mean) - self._variance) / self.samples
+        self.mean += difference / self._samples
+        self._variance += (difference * (score - self.mean) - self._variance) / self._samples
+        self._settle()
 
-    @property
-    def standard_error(self) -> float:
-        """The uncertainty of the mean."""
-        return math.sqrt(self._variance / self.samples)
+    def _settle(self) -> None:
+        self.error = math.sqrt(self._variance / self._samples)
+        self.low = max(0.0, self.mean - self.error)

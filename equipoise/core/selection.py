@@ -61,7 +61,7 @@ class Selection:
         self,
         backends: Iterable[Backend],
         routes: Mapping[str, Route],
-        make_policy: Callable[[str], Policy],
+        make_policy: Callable[[Route, str], Policy],
         *,
         clock: Clock,
         chance: Chance,
@@ -120,9 +120,7 @@ class Selection:
     def probed(self, backend_id: str, *, healthy: bool, error: str | None, details: Mapping[str, Any]) -> None:
         """Take in what a free health probe of a backend found."""
         health = self.backends[backend_id].health
-        health.probed(
-            healthy=healthy, error=error, details=details, now=self.clock.monotonic(), wall=self.clock.wall()
-        )
+        health.probed(healthy=healthy, error=error, details=details, now=self.clock.monotonic(), wall=self.clock.wall())
 
     def drain(self, backend_id: str) -> None:
         """Give a backend no new attempts. Raises KeyError for an unknown id."""
@@ -180,7 +178,7 @@ class Selection:
     def _policy(self, route: str, strategy: str) -> Policy:
         policy = self._policies.get((route, strategy))
         if policy is None:
-            policy = self._policies[route, strategy] = self._make_policy(strategy)
+            policy = self._policies[route, strategy] = self._make_policy(self.routes[route], strategy)
             self._told += [policy.told] if hasattr(policy, "told") else []
             self._learners += [policy.learn] if hasattr(policy, "learn") else []
         return policy

@@ -83,7 +83,7 @@ class Crowd:
         backends = [_backend(name, server, breaker, chance) for name, server in servers.items()]
         routes = {"auto": Route(name="auto", backends=tuple(servers), strategy="this")}
         self._selection = Selection(
-            backends, routes, lambda _: make_policy(strategy, chance=chance), clock=self, chance=chance
+            backends, routes, lambda route, name: make_policy(strategy, chance=chance), clock=self, chance=chance
         )
 
     def monotonic(self) -> float:
