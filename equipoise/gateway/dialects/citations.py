@@ -51,7 +51,7 @@ def addresses(citations: list[Citation]) -> list[str]:
 
 
 def search_results(citations: list[Citation]) -> list[dict[str, Any]]:
-    """Perplexity's `search_results`; a document of ours has source `file`."""
+    """Perplexity's `search_results`. A document has no source (its package admits `web` only) and names its `file`."""
     return [
         {
             "id": c.index,
@@ -60,7 +60,8 @@ def search_results(citations: list[Citation]) -> list[dict[str, Any]]:
             "snippet": c.snippet,
             "date": c.date,
             "last_updated": None,
-            "source": "web" if c.url else "file",
+            "source": "web" if c.url else None,
         }
+        | ({"file": c.file} if c.file else {})
         for c in citations
     ]

@@ -114,7 +114,7 @@ def test_perplexitys_clients_find_their_lists():
     body = written(CITED)
     assert body["citations"] == ["https://example.org/steam", "heights.txt"]
     assert body["search_results"][0]["snippet"] == "It boils."
-    assert [r["source"] for r in body["search_results"]] == ["web", "file"]
+    assert [(r["source"], r.get("file")) for r in body["search_results"]] == [("web", None), (None, "heights.txt")]
 
 
 def test_usage_tells_tokens_and_exact_cost():

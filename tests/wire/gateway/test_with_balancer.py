@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,6 @@ from tests.wire.gateway.fleet import BACKENDS, Fleet
 
 QUESTION = "What is clinical metabolomics, and what do targeted assays measure?"
 PATHS = ("/v1/chat/completions", "/v1/responses", "/query/stream")
-
-
-@pytest.fixture
-async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    running = Fleet(tmp_path)
-    await running.start()
-    yield running
-    await running.stop()
 
 
 def asking(path: str, backend: str, *, stream: bool) -> dict[str, Any]:
