@@ -24,8 +24,8 @@ UNWRITABLE = (
 )
 OnUnwritable: TypeAlias = Callable[[Attempt, str], None]
 
-# Several rows a statement: sqlite3 gives up the interpreter lock once a statement, and a busy event loop gives it back
-# only after 5 ms, so row by row a busy process would write 200 rows a second. 64 x 40 values < SQLite's 32,766.
+# Several rows a statement: sqlite3 lets go of the interpreter lock in each, and beside a busy event loop getting it back
+# takes up to 5 ms; row by row the writer was up to five times slower there. 64 x 40 values stay below SQLite's 32,766.
 STATEMENT_SIZES = (64, 8, 1)
 
 _REQUEST, _NUMBER, _WALL, _BACKEND, _COST = (
