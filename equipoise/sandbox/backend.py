@@ -155,7 +155,7 @@ class SandboxBackend:
 
     async def _perform(self, script: Script) -> Response:
         """A whole body waits here and leaves with its length; anything else is sent piece by piece."""
-        if script.streamed or (script.ending is not Ending.PROPER and script.pieces):
+        if script.pieces and (script.streamed or script.ending is not Ending.PROPER):
             return Response(script.status, _head(script), self._pieces(script))
         with self._counted(script):
             await asyncio.sleep(script.pause)

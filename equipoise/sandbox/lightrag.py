@@ -12,7 +12,7 @@ from equipoise.sandbox.fact import Fact
 from equipoise.sandbox.knowledge import cited, recalled, tokens, with_references, words
 from equipoise.sandbox.lightrag_free import AUTH_STATUS, authenticated, health, verified
 from equipoise.sandbox.lightrag_query import MODES, Query, parsed_query
-from equipoise.sandbox.script import NDJSON, Dialect, Piece, Refusal, Route, Script, Turn, document
+from equipoise.sandbox.script import NDJSON, Dialect, Piece, Refusal, Route, Script, Turn, document, phrase
 
 SILENT_FAILURE = "No relevant context found for the query."
 """What a server says, with status 200, when its own LLM or embeddings fail."""
@@ -157,8 +157,7 @@ def status_counts(request: Request, turn: Turn) -> Script:
 
 def failure(status: int, name: str = "") -> Script:
     """An error in FastAPI's words."""
-    details = {404: "Not Found", 405: "Method Not Allowed", 429: "Too Many Requests"}
-    detail = details.get(status, f"Internal server error (error_id: {name or '0badcafe'})")
+    detail = phrase(status) if status < 500 else f"Internal server error (error_id: {name or '0badcafe'})"
     return document({"detail": detail}, status=status)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from equipoise.http import Request
 from equipoise.sandbox.knowledge import tokens
-from equipoise.sandbox.script import Field, Refusal, Script, Turn, bearer, document
+from equipoise.sandbox.script import Field, Refusal, Script, Turn, bearer, document, phrase
 
 REQUESTS_A_MINUTE = 10_000
 TOKENS_A_MINUTE = 2_000_000
@@ -124,8 +124,8 @@ def failure(status: int, name: str = "") -> Script:
     """An error in OpenAI's words."""
     if status == 429:
         return _error(429, "Rate limit reached for requests.", "requests", code="rate_limit_exceeded")
-    if status == 404:
-        return _error(404, "Invalid URL", "invalid_request_error")
+    if status < 500:
+        return _error(status, phrase(status), "invalid_request_error")
     return _error(status, "The server had an error while processing your request.", "server_error")
 
 

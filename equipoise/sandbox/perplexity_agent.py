@@ -8,7 +8,7 @@ import msgspec
 
 from equipoise.http import Request
 from equipoise.sandbox.knowledge import tokens
-from equipoise.sandbox.script import Refusal, Script, Turn, bearer, document
+from equipoise.sandbox.script import Refusal, Script, Turn, bearer, document, phrase
 
 PRESETS = ("fast", "low", "medium", "high", "xhigh", "fast-search", "pro-search", "deep-research")
 PRESET_TOKENS = 1_200
@@ -109,16 +109,10 @@ def authenticated(request: Request, turn: Turn) -> None:
         raise refused(401, "Invalid API key provided. You can find your API key in the settings.", "invalid_api_key")
 
 
-MESSAGES = {
-    404: ("Not found", "not_found"),
-    405: ("Method not allowed", "method_not_allowed"),
-    429: ("Request rate limit exceeded, please try again later.", "request_rate_limit_exceeded"),
-}
-
-
 def failure(status: int, name: str = "") -> Script:
     """An error in Perplexity's words."""
-    message, kind = MESSAGES.get(status, ("Internal server error", "internal_server_error"))
+    kind = phrase(status).lower().replace(" ", "_")
+    message = phrase(status) if status != 429 else "Request rate limit exceeded, please try again later."
     return document({"error": {"message": message, "type": kind, "code": status}}, status=status)
 
 

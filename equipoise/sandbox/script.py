@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import http
 import random
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -98,6 +99,14 @@ class Dialect(msgspec.Struct, frozen=True):
 
     routes: dict[tuple[str, str], Route]
     failure: Callable[[int, str], Script]
+
+
+def phrase(status: int) -> str:
+    """The standard's words for a status, or for its class."""
+    try:
+        return http.HTTPStatus(status).phrase
+    except ValueError:
+        return "Client Error" if status < 500 else "Server Error"
 
 
 def bearer(request: Request) -> str:

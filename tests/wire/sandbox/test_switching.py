@@ -31,12 +31,13 @@ async def test_a_cut_stream_is_reset_in_the_middle(start: Start) -> None:
 
 
 @pytest.mark.parametrize("fault", ["cut_after_bytes", "cut_after_chunks"])
-async def test_a_cut_at_zero_leaves_before_the_head(start: Start, fault: str) -> None:
+@pytest.mark.parametrize("body", [BODY, STREAM], ids=["whole", "stream"])
+async def test_a_cut_at_zero_leaves_before_the_head(start: Start, fault: str, body: dict[str, Any]) -> None:
     """The request may have been processed: nothing tells."""
     peer = await start("general_llm")
     await peer.faults(**{fault: 0})
     with pytest.raises(HTTPError) as failed:
-        await peer.call("POST", CHAT, BODY, **KEY)
+        await peer.call("POST", CHAT, body, **KEY)
     assert failed.value.maybe_processed
 
 
@@ -78,6 +79,17 @@ async def test_the_error_rate_is_a_rate(start: Start) -> None:
     statuses = [(await peer.json("POST", CHAT, BODY, **KEY))[0] for _ in range(200)]
     assert set(statuses) == {200, 503}
     assert 40 <= statuses.count(503) <= 80
+
+
+@pytest.mark.parametrize("name", ["graph_deep", "web_search", "general_llm"])
+@pytest.mark.parametrize("status", [400, 404, 451, 499, 503, 529])
+async def test_any_error_status_has_a_body_in_the_dialect(start: Start, name: str, status: int) -> None:
+    """Also those that no standard names."""
+    peer = await start(name)
+    await peer.faults(error_rate=1, error_status=status)
+    path = next(path for method, path in peer.backend.routes if method == "POST")
+    got, answer = await peer.json("POST", path, {})
+    assert (got, set(answer) <= {"error", "detail"}) == (status, True)
 
 
 async def test_probes_are_spared_unless_told(start: Start) -> None:
