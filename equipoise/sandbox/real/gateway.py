@@ -28,6 +28,7 @@ backend_instances:
     corpus: demo
     quality_score: 0.9
     cost_per_1k_tokens: 0.0005
+    extra_body: {{max_total_tokens: 2500}}
   small-model:
     backend_type: local_llm
     endpoint_url: http://127.0.0.1:{model}/v1

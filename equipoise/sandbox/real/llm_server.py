@@ -16,6 +16,7 @@ from typing import Any
 xllamacpp: Any = importlib.import_module("xllamacpp")
 
 CONTEXT_TOKENS = 8192  # what SmolLM2 was trained for
+LONGEST_ANSWER = 200  # tokens; a model of this size does not always find an end
 TEMPERATURE = 0.1  # near the text
 
 
@@ -26,7 +27,7 @@ def parameters(port: int) -> Any:
     chosen.model.path = next(str(file.locate()) for file in files if file.name.endswith(".gguf"))
     chosen.model_alias = {"smollm2-135m"}
     chosen.n_ctx, chosen.n_parallel, chosen.cpuparams.n_threads = CONTEXT_TOKENS, 1, 1
-    chosen.sampling.temp = TEMPERATURE
+    chosen.sampling.temp, chosen.n_predict = TEMPERATURE, LONGEST_ANSWER
     chosen.port, chosen.hostnames, chosen.ui = port, ["127.0.0.1"], False
     return chosen
 

@@ -30,13 +30,15 @@ def free_port() -> int:
 def call(
     port: int, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, timeout: float = 30
 ) -> tuple[int, Any]:
-    """One JSON request to 127.0.0.1; the status and the decoded answer. Raises OSError when nobody answers."""
+    """One request to 127.0.0.1; the status and the answer, decoded if it is JSON. Raises OSError when nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
-        data = None if body is None else json.dumps(body).encode()
-        connection.request(method, path, data, {"Content-Type": "application/json", **(headers or {})})
+        sent = None if body is None else json.dumps(body).encode()
+        connection.request(method, path, sent, {"Content-Type": "application/json", **(headers or {})})
         answer = connection.getresponse()
-        return answer.status, json.loads(answer.read() or b"null")
+        data = answer.read()
+        is_json = "json" in answer.headers.get("content-type", "")
+        return answer.status, json.loads(data) if is_json else data.decode("utf-8", "replace")
     except http.client.HTTPException as error:
         raise ConnectionError(f"no whole answer from port {port}: {type(error).__name__}") from error
     finally:
