@@ -34,7 +34,7 @@ class ChatBody(msgspec.Struct):
     """The fields a decision or another dialect may need; the rest is looked at only if there is any."""
 
     messages: list[Message]
-    model: str = "auto"
+    model: str | None = None
     stream: bool | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
@@ -98,7 +98,7 @@ def read_chat(body: bytes) -> Asked:
     require_messages(question, "messages")
     if question.tools or question.tool_choice or question.response_format:
         require_shallow((question.tools, question.tool_choice, question.response_format))
-    return Asked(question, said.model, said.metadata)
+    return Asked(question, said.model or "auto", said.metadata)
 
 
 def _limit(said: ChatBody) -> int | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from equipoise.core.model import Answer, NanoUSD, Usage
 from equipoise.gateway.dialects import citations as cite
 from equipoise.gateway.dialects.base import Asked, Envelope, encode, opened, total_tokens, usd
+from equipoise.gateway.dialects.tool_calls import function_of
 
 if TYPE_CHECKING:
     from equipoise.balancer import Reply
@@ -72,17 +73,19 @@ def reasoning_item(text: str, request_id: str) -> dict[str, Any]:
 
 def function_items(answer: Answer) -> list[dict[str, Any]]:
     """Calls of the caller's functions, flattened from the chat form."""
-    return [
-        {
-            "type": "function_call",
-            "id": f"fc_{call.get('id', number)}",
-            "call_id": str(call.get("id", "")),
-            "name": str((call.get("function") or {}).get("name", "")),
-            "arguments": str((call.get("function") or {}).get("arguments", "")),
-            "status": "completed",
-        }
-        for number, call in enumerate(answer.tool_calls or ())
-    ]
+    return [_function_item(number, call) for number, call in enumerate(answer.tool_calls or ())]
+
+
+def _function_item(number: int, call: dict[str, Any]) -> dict[str, Any]:
+    function = function_of(call)
+    return {
+        "type": "function_call",
+        "id": f"fc_{call.get('id') or number}",
+        "call_id": str(call.get("id") or ""),
+        "name": str(function.get("name") or ""),
+        "arguments": str(function.get("arguments") or ""),
+        "status": "completed",
+    }
 
 
 def message_item(answer: Answer, request_id: str, status: str = "completed") -> dict[str, Any]:

@@ -10,9 +10,15 @@ def merge(calls: list[dict[str, Any]], pieces: list[dict[str, Any]]) -> None:
     for piece in pieces:
         call = _call(calls, piece)
         call["id"] = piece.get("id") or call["id"]
-        function = piece.get("function") or {}
+        function = function_of(piece)
         call["function"]["name"] = function.get("name") or call["function"]["name"]
-        call["function"]["arguments"] += function.get("arguments") or ""
+        call["function"]["arguments"] += str(function.get("arguments") or "")
+
+
+def function_of(call: dict[str, Any]) -> dict[str, Any]:
+    """The function part of a call; empty when an upstream sends something else there."""
+    function = call.get("function")
+    return function if isinstance(function, dict) else {}
 
 
 def _call(calls: list[dict[str, Any]], piece: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 
 from equipoise.backends.base import Finished, TextDelta
 from equipoise.core.attempts import Attempted, Interrupted, Unanswered
-from equipoise.core.model import Answer, CostSource, Verdict
+from equipoise.core.model import Answer, CostSource, Request, Verdict
 from equipoise.gateway import ClientKeys
+from equipoise.gateway.gateway import ASKING
 from equipoise.gateway.headers import clean
+from equipoise.gateway.hints import NAMES
 from equipoise.gateway.streaming import StreamBody
+from equipoise.reply import Reply
 from tests.shell.gateway.scripted import CITED, ScriptedBalancer, fields_of, gateway_of, http, whole
 
 QUESTION = b'{"model":"auto","messages":[{"role":"user","content":"Why?"}]}'
@@ -253,6 +257,46 @@ async def test_health_details_need_a_key(balancer: ScriptedBalancer):
     detailed = json.loads(await whole(await gateway.handle(http("GET", "/health", x_api_key="sk-a"))))
     assert detailed["backends"] == [{"id": "graph-a", "draining": False}]
     assert detailed["checks"] == {"ledger": "ok", "shutdown": "ok"}
+
+
+@given(
+    st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "PUT", "x\x00y"]),
+    st.sampled_from([*ASKING, "/v1/models", "/readyz", "/metrics"])
+    | st.text().map("/v1/requests/{}".format)
+    | st.text(),
+    st.dictionaries(st.sampled_from([*NAMES, "authorization", "traceparent", "x-request-id"]), st.binary(max_size=40)),
+    st.binary(max_size=60) | st.sampled_from([QUESTION, STREAMED, b'{"query":"abc"}', b'{"input":"x"}']),
+)
+async def test_nothing_a_stranger_sends_is_a_defect_of_ours(
+    method: str, path: str, headers: dict[str, bytes], body: bytes
+):
+    """Any method, path, headers and body: an answer, or the client's fault in a field, never a 5xx or an exception."""
+    request = http(method, path, body)
+    request.headers.update({name.encode(): value for name, value in headers.items()})
+    gateway = gateway_of(ScriptedBalancer())
+    response = gateway.admit(request) or await gateway.handle(request)
+    assert response.status < 500
+    for name, value in response.headers:
+        assert b"\n" not in name + value
+        assert b"\r" not in name + value
+    if not isinstance(response.body, bytes):
+        await response.body.aclose()
+
+
+async def test_a_client_that_leaves_before_its_answer_is_told_of(balancer: ScriptedBalancer):
+    """The question is cancelled, and observers learn that nobody waited any more."""
+
+    async def never(request: Request) -> Reply:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    balancer.answer = never
+    asked = asyncio.create_task(gateway_of(balancer).handle(http("POST", "/v1/chat/completions", QUESTION)))
+    await asyncio.sleep(0)
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert [(event.status, event.error_code) for event in balancer.events] == [(499, "cancelled")]
 
 
 async def test_an_untranslatable_answer_is_a_502_with_its_cost(balancer: ScriptedBalancer):
