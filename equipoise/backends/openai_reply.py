@@ -112,8 +112,11 @@ class Completion(msgspec.Struct):
 
     def sources(self) -> list[Citation]:
         """The citations, from the richest form there is."""
+        annotations = self.first.said.annotations
+        if not (annotations or self.citations or self.search_results):
+            return []
         reply = {"search_results": self.search_results, "citations": self.citations}
-        return citations.from_chat({"annotations": self.first.said.annotations}, reply)
+        return citations.from_chat({"annotations": annotations}, reply)
 
 
 _typed = msgspec.json.Decoder(Completion).decode

@@ -6,7 +6,7 @@ Until the answer really begins everything is looked at and held back, so that an
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -18,23 +18,56 @@ from equipoise.core.model import Answer, Citation, NanoUSD, Usage
 
 DONE: Final = b"[DONE]"
 
-# Only an event with one of these can hold what we need. Inside a JSON string every quote is escaped, so that no answer
-# can imitate them; a serializer that writes other white space is decoded throughout (see _style).
-TELLING: Final = (
-    DONE,
-    b'"usage":{',
-    b'"usage": {',
-    b'"finish_reason":"',
-    b'"finish_reason": "',
-    b'"error"',
-    b'"citations"',
-    b'"search_results"',
-    b'"annotations"',
-    b"event:",
-)
-_ODD_SPACING = re.compile(rb'"(?:\s+:|:\s{2,}|:[\t\r\n])')
 _ERROR_EVENT = re.compile(rb"^event: ?error\r?$", re.MULTILINE)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class GlancedDelta(msgspec.Struct, gc=False):
+    """Of a delta only what is not for passing on alone."""
+
+    annotations: list[Any] | None = None
+
+
+class GlancedChoice(msgspec.Struct, gc=False):
+    """Of an alternative only whether it ends."""
+
+    delta: GlancedDelta | None = None
+    finish_reason: str | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is text and nothing else."""
+        return self.finish_reason is None and (self.delta is None or self.delta.annotations is None)
+
+
+class Glance(msgspec.Struct):
+    """A chunk at a glance, its text skipped: 0.35 microseconds, less than two searches for a marker."""
+
+    choices: list[GlancedChoice] = []
+    usage: dict[str, Any] | None = None
+    error: Any = None
+    citations: list[Any] | None = None
+    search_results: list[Any] | None = None
+    object: str | None = None
+
+
+_glance = msgspec.json.Decoder(Glance).decode
+
+
+def is_plain(event: bytes) -> bool:
+    """Whether this is one event with nothing but a piece of the answer; False when in doubt."""
+    if not event.startswith(b"data: {"):
+        return False
+    try:
+        chunk = _glance(event[6:])
+    except (msgspec.DecodeError, UnicodeDecodeError):  # several events, or something unusual: look closely
+        return False
+    if chunk.usage is not None or chunk.error is not None or chunk.object == "error" or not chunk.choices:
+        return False
+    return (
+        chunk.citations is None and chunk.search_results is None and chunk.choices[0].plain and len(chunk.choices) == 1
+    )
+
 
 MEANINGFUL_ENDS: Final = frozenset({"length", "content_filter", "tool_calls", "function_call"})
 """Finish reasons with which an answer without text is an answer all the same."""
@@ -48,7 +81,7 @@ class Relay:
         self._splitter = EventSplitter()
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._began = self._decode_all = self.done = False
+        self._began = self.done = False
         self._deltas = 0
         self._usage: Usage | None = None
         self._cost: NanoUSD | None = None
@@ -59,13 +92,12 @@ class Relay:
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes; return whole events for the client. Raises BackendError, EventTooLarge."""
         block = self._splitter.feed(piece)
-        if self._began and not self._decode_all:
-            for telling in TELLING:
-                if telling in block:
-                    return self._sift(block)
-            self._deltas += block.count(b"data:")
+        if not block:
+            return b""
+        if self._began and is_plain(block):
+            self._deltas += 1
             return block
-        return self._sift(block) if block else b""
+        return self._sift(block)
 
     def finish(self) -> bytes:
         """Judge the end; return events still held back. Raises BackendError if this was no whole answer."""
@@ -104,7 +136,9 @@ class Relay:
         for event in split_events(block):
             if self.done:
                 break
-            passed.append(self._event(event))
+            plain = self._began and is_plain(event)
+            self._deltas += plain
+            passed.append(event if plain else self._event(event))
         return self._hold_back(b"".join(passed))
 
     def _hold_back(self, events: bytes) -> bytes:
@@ -125,7 +159,6 @@ class Relay:
             return b""
         if not data.strip():
             return event if self._began else b""
-        self._decode_all = self._decode_all or _ODD_SPACING.search(data[:512]) is not None
         return self._chunk(event, data)
 
     def _chunk(self, event: bytes, data: bytes) -> bytes:

@@ -209,3 +209,19 @@ async def test_several_bodies_at_once_do_not_mix(upstream: ScriptedUpstream) -> 
     asked = [request_for(messages=[Message("user", f"q{n}")], stream=True) for n in range(20)]
     answers = await asyncio.gather(*(collected(client, request) for request in asked))
     assert [answer.text for _, answer in answers] == [f"q{n}" for n in range(20)]
+
+
+async def test_cancelling_a_question_closes_its_connection(upstream: ScriptedUpstream) -> None:
+    """Cancellation passes through, and a half-answered connection is not used again."""
+    upstream.streams(b'{"choices":', headers=JSON, then="stall")
+    client = client_for(upstream)
+    task = asyncio.create_task(client.send(request_for(), 60.0))
+    async with asyncio.timeout(5):
+        while not upstream.seen:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while upstream.in_flight or client._upstream._pool.in_use:
+            await asyncio.sleep(0.01)
+    assert client._upstream._pool.idle == 0
