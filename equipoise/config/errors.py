@@ -68,5 +68,8 @@ def shown(value: Any, path: Path = ()) -> str:
 
 def did_you_mean(word: object, known: Iterable[str]) -> str | None:
     """The nearest known names, as a hint."""
-    near = difflib.get_close_matches(str(word).lower(), list(known), n=2, cutoff=0.6)
+    wanted = str(word).lower()
+    close = {name: difflib.SequenceMatcher(None, wanted, name).ratio() for name in known}
+    best = max(close.values(), default=0.0)
+    near = sorted(name for name, ratio in close.items() if ratio >= max(0.6, best - 0.05))[:2]
     return f"did you mean {' or '.join(near)}?" if near else None

@@ -49,8 +49,8 @@ def read(path: Path) -> Tree:
         raise _unreadable(path, "the file is empty", hint="`equipoise init` writes an example")
     if not isinstance(data, Mapping):
         raise _unreadable(path, "must be a mapping of fields, such as backend_instances:")
-    places = dict(_places(data, (), str(path)))
-    return Tree(_plain(data, [0], path), places or {(): str(path)})
+    plain = _plain(data, [0], path)  # before the places: it counts, and refuses what is too much
+    return Tree(plain, dict(_places(data, (), str(path))) or {(): str(path)})
 
 
 def parse_yaml(text: str) -> Any:

@@ -46,5 +46,5 @@ def _move(tree: Tree, old: tuple[str, ...], path: tuple[str, ...], name: str | N
 
 def flat_name(section: str, key: str, fields: tuple[str, ...]) -> str | None:
     """The flat field that a key in a nested section means: failure_threshold, enabled -> circuit_breaker_enabled."""
-    spellings = (f"{stem}{unit}" for stem in (key, f"{section}_{key}") for unit in UNITS)
+    spellings = (f"{stem}{unit}" for stem in (f"{section}_{key}", key) for unit in UNITS)
     return next((spelling for spelling in spellings if spelling in fields), None)
