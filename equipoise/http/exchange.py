@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # What may wait for a slow reader of a response before its upstream is paused.
 HIGH_WATER: Final = 65_536
 
+# Longer than the round trip of any upstream worth keeping alive, shorter than any answer worth paying for.
+STALE_SECONDS: Final = 0.25
+
 
 class ClientConnection(asyncio.Protocol):
     """Carries one exchange at a time and returns to its pool only if both sides agree that it ended cleanly."""
@@ -37,6 +40,7 @@ class ClientConnection(asyncio.Protocol):
         "_pool",
         "_response",
         "_reusable",
+        "_started",
         "_total_at",
         "_transport",
         "_until_close",
@@ -58,12 +62,16 @@ class ClientConnection(asyncio.Protocol):
         self._answered = self._final = self._ended = self._reusable = False
         self._until_close = self._head_only = self._paused = False
         self.closed = self.reused = False
-        self.born = loop.time()
+        self.born = self._started = loop.time()
 
     @property
     def stale(self) -> bool:
-        """Whether the exchange failed as it does on a kept-alive connection that the upstream had given up."""
-        return self.closed and self.reused and not self._answered
+        """Whether the exchange failed as it does on a kept-alive connection that the upstream had given up.
+
+        That shows within a round trip. What breaks later was read, perhaps worked on and billed: no silent second try.
+        """
+        at_once = self._loop.time() - self._started < STALE_SECONDS
+        return self.closed and self.reused and not self._answered and at_once
 
     # The exchange
 
@@ -72,6 +80,7 @@ class ClientConnection(asyncio.Protocol):
         loop, pool = self._loop, self._pool
         now = loop.time()
         self._response = response = ClientResponse(self, loop, HIGH_WATER, pool.limits.body_bytes)
+        self._started = now
         self._answered = self._final = self._ended = False
         self._until_close, self._head_only = False, head_only
         self._barren, self._malformed = 0, None

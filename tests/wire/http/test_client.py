@@ -154,3 +154,30 @@ async def test_an_upstream_that_is_not_there_fails_to_connect() -> None:
     with pytest.raises(HTTPError) as caught:
         await Pool(origin).request("POST", "/")
     assert (caught.value.phase, caught.value.maybe_processed) == ("connect", False)
+
+
+async def test_what_broke_late_was_read_and_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reused connection cut while the upstream works: no silent second try, though the caller allows stale retries."""
+    monkeypatch.setattr("equipoise.http.exchange.STALE_SECONDS", 0.02)
+    seen = 0
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        while await reader.readuntil(b"\r\n\r\n"):
+            seen += 1
+            if seen == 2:
+                await asyncio.sleep(0.1)
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(upstream, "127.0.0.1", 0)
+    pool = Pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    await (await pool.request("POST", "/")).read()
+    with pytest.raises(HTTPError) as caught:
+        await pool.request("POST", "/", retry_stale=True)
+    assert caught.value.maybe_processed
+    assert seen == 2
+    await pool.close()
+    server.close()
+    await server.wait_closed()
