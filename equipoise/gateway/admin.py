@@ -12,6 +12,7 @@ from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
 from equipoise.gateway.health import NO_STORE, Health
 from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_method
+from equipoise.gateway.records import readable
 from equipoise.http import Request, Response
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Admin:
     async def _ledger(self) -> dict[str, Any]:
         if self._ledger_summary is None:
             raise Problem(404, "no_ledger", "No ledger is kept.")
-        return await self._ledger_summary()
+        return await readable(self._ledger_summary())
 
     async def _statistics(self) -> dict[str, Any]:
         own = {

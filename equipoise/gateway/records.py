@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote
 
 from equipoise.core.model import dollars
@@ -11,12 +11,22 @@ from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON, clean
 from equipoise.gateway.problems import Problem
 from equipoise.http import Request, Response
+from equipoise.stores import StoreError
 
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
 
+T = TypeVar("T")
 MODELS, REQUESTS = "/v1/models", "/v1/requests/"
 MAX_ID = 256
+
+
+async def readable(reading: Awaitable[T]) -> T:
+    """What the ledger says; raises Problem 503 when it cannot be read."""
+    try:
+        return await reading
+    except StoreError as error:
+        raise Problem(503, "ledger_unavailable", str(error)) from error
 
 
 class Records:
@@ -45,7 +55,7 @@ class Records:
         return _model(name)
 
     async def _told(self, wanted: str, tenant: str | None) -> dict[str, Any]:
-        attempts = await self._story(wanted) if 0 < len(wanted) <= MAX_ID else None
+        attempts = await readable(self._story(wanted)) if 0 < len(wanted) <= MAX_ID else None
         mine = [row for row in attempts or () if tenant is None or row.get("tenant") == tenant]
         if not mine:
             raise Problem(404, "request_not_found", "No record of this request is kept.", should_retry=False)

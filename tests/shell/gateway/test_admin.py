@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from equipoise.stores import StoreError
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
 
@@ -59,6 +60,18 @@ async def test_config_bill_and_statistics_come_from_their_owners():
     assert await ask(balancer, "GET", "/admin/config_dump", config_dump=lambda: {"key": "***"}) == (200, {"key": "***"})
     status, statistics = await ask(balancer, "GET", "/admin/stats", stats=lambda: {"requests": 7})
     assert (status, statistics["requests"], statistics["draining"]) == (200, 7, False)
+
+
+async def test_a_ledger_that_cannot_be_read_is_said_to_be_unavailable():
+    """503 with the store's own sentence, here and where a request's story is asked for."""
+
+    async def broken(*asked: str) -> Any:
+        raise StoreError("cannot read the ledger: disk I/O error")
+
+    status, body = await ask(ScriptedBalancer(), "GET", "/admin/ledger/summary", ledger_summary=broken)
+    assert (status, body["error"]["code"]) == (503, "ledger_unavailable")
+    response = await gateway_of(ScriptedBalancer(), story=broken).handle(http("GET", "/v1/requests/known"))
+    assert response.status == 503
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/health", "/metrics"])
