@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib
 import random
@@ -89,6 +90,8 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     balancer.observers += [sink.observe for sink in (ledger, metrics) if sink is not None]
     if metrics is not None:
         metrics.set_backend_gauges(selection.status)
+        if ledger is not None:
+            metrics.set_ledger(ledger.health)
     return Estate(balancer, ledger, metrics, fingerprint)
 
 
@@ -102,9 +105,8 @@ class ClosedWithTheBalancer:
         """Open already."""
 
     async def close(self) -> None:
-        """Write, then close."""
-        await self._ledger.flush()
-        self._ledger.close()
+        """Write what is left, beside the loop."""
+        await asyncio.to_thread(self._ledger.close)
 
 
 class Probing:
