@@ -31,6 +31,7 @@ HeaderList = tuple[tuple[bytes, bytes], ...]
 Trace = Iterable[tuple[bytes, bytes]]
 
 _NAME = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PATH = re.compile(r"[\x21-\x7e]*")
 _VERSION = re.compile(r"v\d+\w*")
 _FRAMING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect"})
 
@@ -63,6 +64,8 @@ def endpoint(url: str, *, version: bool = False) -> tuple[str, str]:
     ):
         raise ValueError("an endpoint must be http(s)://host[:port][/path], without user, query or fragment")
     path = parts.path.rstrip("/").removesuffix("/chat/completions")
+    if not _PATH.fullmatch(path):
+        raise ValueError("the path of an endpoint must be plain, percent-encoded where it is not")
     if version and not any(_VERSION.fullmatch(step) for step in path.split("/")):
         path += "/v1"
     return f"{parts.scheme}://{parts.netloc}", path
