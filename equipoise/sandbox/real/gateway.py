@@ -93,7 +93,7 @@ class RealGateway:
             data = json.dumps({**body, **(options or {})}).encode()
             connection.request("POST", "/v1/chat/completions", data, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            whole = joined(answer) if stream and answer.status == 200 else json.loads(answer.read())
+            whole = joined(answer) if stream and answer.status == 200 else decoded(answer)
         finally:
             connection.close()
         return told(question, answer, whole, time.monotonic() - begun, streamed=stream)
@@ -109,6 +109,16 @@ def events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
     for line in answer:
         if line.startswith(b"data: ") and line.strip() != b"data: [DONE]":
             yield json.loads(line[6:])
+
+
+def decoded(answer: http.client.HTTPResponse) -> dict[str, Any]:
+    """The body of a whole answer; one that is no JSON object becomes an error that quotes it."""
+    data = answer.read()
+    try:
+        found = json.loads(data)
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) else {"error": {"message": data[:200].decode("utf-8", "replace")}}
 
 
 def joined(answer: http.client.HTTPResponse) -> dict[str, Any]:

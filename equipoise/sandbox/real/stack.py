@@ -93,7 +93,7 @@ class Stack:
             if done > told:
                 tell(f"{done} of {len(texts)} texts indexed")
                 told = done
-            time.sleep(0.25)
+            time.sleep(0.5)
         return time.monotonic() - begun
 
     def _indexed(self) -> int:
