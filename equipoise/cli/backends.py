@@ -20,23 +20,27 @@ def ls(*, admin_url: str | None = None, json: bool = False) -> None:
     json: bool
         Print one JSON document.
     """
-    backends = asyncio.run(_backends(admin_url or os.environ.get("EQUIPOISE_ADMIN_URL") or ADMIN))
+    rows = asyncio.run(_backends(admin_url or os.environ.get("EQUIPOISE_ADMIN_URL") or ADMIN))
     if json:
-        document(backends)
+        document(rows)
     else:
-        columns = _columns(backends)
-        table(["backend", *columns], [[name, *(row.get(c) for c in columns)] for name, row in backends.items()])
+        columns = _columns(rows)
+        table([column.replace("_", " ") for column in columns], [[_flat(row.get(c)) for c in columns] for row in rows])
 
 
-async def _backends(url: str) -> dict[str, dict[str, Any]]:
+async def _backends(url: str) -> list[dict[str, Any]]:
     async with Remote(url) as remote:
         found = await remote.get("/admin/backends")
-    return dict(found["backends"])
+    return list(found["backends"])
 
 
-def _columns(backends: dict[str, dict[str, Any]]) -> list[str]:
-    """What fits in a cell, in the gateway's order; nested records are for --json."""
+def _columns(rows: list[dict[str, Any]]) -> list[str]:
+    """What fits in a cell, in the gateway's order; nested records are for --json, but for the breaker's state."""
     columns: dict[str, None] = {}
-    for row in backends.values():
-        columns |= {name: None for name, value in row.items() if not isinstance(value, dict | list)}
+    for row in rows:
+        columns |= {name: None for name, value in row.items() if not isinstance(_flat(value), dict | list)}
     return list(columns)
+
+
+def _flat(value: Any) -> Any:
+    return value["state"] if isinstance(value, dict) and "state" in value else value

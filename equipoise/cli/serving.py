@@ -1,0 +1,187 @@
+"""From a configuration to two listeners: the only place where everything is put together."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import equipoise
+from equipoise.build import Estate, build
+from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.output import say, tell
+from equipoise.config import Config, ListenConfig
+from equipoise.config.load import Loaded
+from equipoise.config.save import plain
+from equipoise.core.model import dollars
+from equipoise.gateway import ClientKeys, Gateway, run_gateway
+from equipoise.gateway.keys import digest
+from equipoise.http import ServerLimits, TLSFiles
+from equipoise.stores import Ledger, StoreError
+from equipoise.telemetry import AccessLog, set_up_logging
+
+QUESTION = '{"model": "auto", "messages": [{"role": "user", "content": "What is clinical metabolomics?"}]}'
+NO_METRICS = b"# metrics are switched off: enable_prometheus_metrics\n"
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (an address to show, not to listen on)
+
+
+async def run(loaded: Loaded) -> int:
+    """Serve until told to stop; returns the exit code. Raises Failure when it cannot begin."""
+    config = loaded.config
+    if loaded.file is not None:
+        _find_functions_beside(loaded.file)
+    logger = set_up_logging(config.log.level, config.log.format)
+    estate = built(config, logger.error)
+    log = access_log(config)
+    if log is not None:
+        estate.balancer.observers.append(log.observe)
+    try:
+        async with estate.balancer:
+            cut = await _listen(loaded, estate)
+    finally:
+        if log is not None:
+            log.close()
+    tell(f"stopped{f'; {cut} answers were cut' if cut else ''}")
+    return 0
+
+
+def access_log(config: Config) -> AccessLog | None:
+    """One line a request, where ordinary lines are wanted."""
+    wanted = config.log.access and config.log.level in ("debug", "info")
+    return AccessLog(sys.stderr, style=config.log.format) if wanted else None
+
+
+def built(config: Config, on_error: Callable[[str], None]) -> Estate:
+    """The objects behind a configuration; raises Failure where one of them cannot be made."""
+    try:
+        return build(config, on_error)
+    except (ValueError, OSError, ImportError, AttributeError, StoreError) as error:
+        raise Failure(f"the configuration is well-formed but cannot be served: {error}", USAGE) from error
+
+
+async def _listen(loaded: Loaded, estate: Estate) -> int:
+    listen = loaded.config.listen
+    gateway = make_gateway(loaded.config, estate)
+    try:
+        return await run_gateway(
+            gateway,
+            host=listen.host,
+            port=listen.port,
+            admin_host=listen.admin_host,
+            admin_port=listen.effective_admin_port,
+            server=loaded.config.server,
+            limits=limits(listen),
+            tls=tls(listen),
+            trusted_proxies=listen.trusted_proxies,
+            notice_seconds=listen.drain_notice_seconds,
+            drain_seconds=listen.drain_seconds,
+            on_ready=lambda port, admin_port: _announce(loaded, port, admin_port),
+        )
+    except OSError as error:
+        why = error.strerror or error
+        hint = "--port and --admin-port choose others, 0 lets the system choose"
+        raise Failure(f"cannot listen on {listen.host}:{listen.port}: {why}", USAGE, hint) from error
+
+
+def make_gateway(config: Config, estate: Estate) -> Gateway:
+    """The gateway of an estate."""
+    ledger, metrics = estate.ledger, estate.metrics
+    admin_host = config.listen.admin_host
+    return Gateway(
+        estate.balancer,
+        story=ledger.story if ledger else _no_story,
+        metrics=metrics.render if metrics else lambda: NO_METRICS,
+        ready=readiness(estate),
+        keys=client_keys(config),
+        config_dump=lambda: plain(config, everything=True),
+        ledger_summary=bill(ledger) if ledger else None,
+        admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
+    )
+
+
+async def _no_story(request_id: str) -> list[dict[str, Any]] | None:
+    return None
+
+
+def bill(ledger: Ledger) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """What everything recorded so far (all of it made durable first) cost, in all and for each backend."""
+
+    async def summary() -> dict[str, Any]:
+        await ledger.flush()
+        rows = await ledger.summary()
+        records = sum(row["attempts"] for row in rows)
+        return {"cost_usd": dollars(await ledger.total_cost()), "records": records, "backends": rows}
+
+    return summary
+
+
+def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
+    """A word for each check: can the ledger be written, may any backend be asked?"""
+
+    def checks() -> dict[str, str]:
+        rows = estate.balancer.selection.status()
+        able = any(row["why_not"] is None for row in rows)
+        found = {"backends": "ok" if able else "; ".join(f"{row['id']}: {row['why_not']}" for row in rows)}
+        if estate.ledger is not None:
+            health = estate.ledger.health()
+            found["ledger"] = "ok" if health.ok else str(health.error)
+        return found
+
+    return checks
+
+
+def client_keys(config: Config) -> ClientKeys | None:
+    """The keys clients may show, as digests; None when none is wanted."""
+    digests = {
+        key.sha256.lower() if key.sha256 else digest(key.key.reveal() if key.key else ""): key.tenant
+        for key in config.keys.values()
+    }
+    return ClientKeys(digests) if digests else None
+
+
+def limits(listen: ListenConfig) -> ServerLimits:
+    """What one client may ask of the server."""
+    return ServerLimits(
+        body_bytes=listen.max_body_bytes,
+        connections=listen.max_connections,
+        header_timeout=listen.header_timeout_seconds,
+        body_timeout=listen.body_timeout_seconds,
+        idle_timeout=listen.idle_timeout_seconds,
+    )
+
+
+def tls(listen: ListenConfig) -> TLSFiles | None:
+    """The listener's certificate, if it has one."""
+    return None if listen.tls is None else TLSFiles(listen.tls.certificate, listen.tls.key, listen.tls.client_ca)
+
+
+def _announce(loaded: Loaded, port: int, admin_port: int) -> None:
+    for line in announcement(loaded, port, admin_port):
+        say(line)
+
+
+def announcement(loaded: Loaded, port: int, admin_port: int) -> list[str]:
+    """The five lines printed when everything listens; the first holds the real address."""
+    config, listen = loaded.config, loaded.config.listen
+    url = f"{'https' if listen.tls else 'http'}://{shown_host(listen.host)}:{port}"
+    key = " -H 'authorization: Bearer '$EQUIPOISE_API_KEY" if config.keys else ""
+    return [
+        f"equipoise {equipoise.__version__} listens on {url}",
+        f"  admin    http://{shown_host(listen.admin_host)}:{admin_port}/admin/backends",
+        f"  metrics  {url}/metrics",
+        f"  config   {loaded.source}: {', '.join(config.backend_instances)}; {config.strategy.value}",
+        f"  try      curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{QUESTION}'",
+    ]
+
+
+def shown_host(host: str) -> str:
+    """The host of a URL that leads there."""
+    return EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _find_functions_beside(file: Path) -> None:
+    """Let `function: module:callable` be found beside its configuration file, as people expect."""
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
