@@ -7,9 +7,15 @@ from typing import Final
 
 from equipoise.http.messages import BadRequest
 
-# Extensions are skipped, but bounded by the line; blanks around the size, signs and 0x are refused.
-SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15}+)(?:;[\t\x20-\x7e\x80-\xff]*+)?+\r\n")
-TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+\r\n")
+# Extensions are checked and skipped; blanks, signs and 0x around the size are refused. Possessive: linear time.
+WORD: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
+QUOTED: Final = rb'"[\t\x20\x21\x23-\x5b\x5d-\x7e\x80-\xff]*+"'
+SIZE_LINE: Final = re.compile(
+    rb"([0-9A-Fa-f]{1,15}+)(?:;" + WORD + rb"(?:=(?:" + WORD + rb"|" + QUOTED + rb"))?+)*+\r\n"
+)
+TRAILER: Final = re.compile(rb"(" + WORD + rb"):[\t\x20-\x7e\x80-\xff]*+\r\n")
+# RFC 9110, 6.5.1: what frames or routes a message may not come behind its body.
+NOT_IN_TRAILERS: Final = frozenset({b"content-length", b"transfer-encoding", b"connection", b"host", b"upgrade"})
 LONGEST_LINE: Final = 4_096
 # Sizes and extensions may outweigh the data, but not without end: a client that sends single-byte chunks pays for it.
 OVERHEAD_START: Final = 16_384
@@ -86,6 +92,8 @@ class ChunkedBody:
         if match is None:
             return self._incomplete_line(buffer, position)
         self._trailers += 1
+        if match[1].lower() in NOT_IN_TRAILERS:
+            raise BadRequest(400, "A trailer field tries to frame the message.")
         if self._trailers > TRAILER_COUNT:
             raise BadRequest(431, "There are too many trailer fields.")
         return self._count_overhead(match.end() - position)

@@ -95,6 +95,7 @@ BAD: Final[dict[str, bytes]] = {
     "chunk data ended by LF": chunks(b"3\r\nabc\n0\r\n\r\n" + SMUGGLED),
     "a chunk longer than its size": chunks(b"3\r\nabcd\r\n0\r\n\r\n" + SMUGGLED),
     "a malformed trailer": chunks(b"3\r\nabc\r\n0\r\nX Y: 1\r\n\r\n" + SMUGGLED),
+    "a length in the trailers": chunks(b"3\r\nabc\r\n0\r\nContent-Length: 5\r\n\r\n" + SMUGGLED),
     "absolute form with another host": get(line=b"GET http://b/ HTTP/1.1"),
     "CONNECT": get(line=b"CONNECT a:443 HTTP/1.1"),
     "an asterisk with GET": get(line=b"GET * HTTP/1.1"),
