@@ -18,6 +18,10 @@ CHAT = "/v1/chat/completions"
 TIMEOUTS = Timeouts(connect=5.0, first_byte=20.0, between_bytes=10.0, total=25.0)
 
 
+UNREADABLE = (HTTPError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
+"""What a torn connection or a body of another shape than promised may raise while it is read."""
+
+
 class Fate(enum.Enum):
     """How a question ended for the one who asked."""
 
@@ -48,7 +52,7 @@ async def ask(pool: Pool, question: DemoQuestion) -> Heard:
     heard, began = Heard(question=question), time.perf_counter()
     try:
         await _exchange(pool, question, heard)
-    except (HTTPError, ValueError) as error:
+    except UNREADABLE as error:
         heard.fate, heard.error = Fate.FAILED, f"{type(error).__name__}: {error}"
     heard.seconds = time.perf_counter() - began
     return heard

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from typing import Protocol
 
 from equipoise.sandbox.demo.asking import Fate, Heard, ask
+from equipoise.sandbox.demo.processes import DemoFailed
 from equipoise.sandbox.demo.questions import DemoQuestion
 from equipoise.sandbox.demo.stage import Stage
 
@@ -41,7 +42,14 @@ class Plot:
         self._awaited = ""
 
     async def play(self) -> None:
-        """Ask everything; returns when the last question is answered and the victim is back."""
+        """Ask everything; returns when the last question is answered and the victim is back. Raises DemoFailed."""
+        try:
+            await self._play()
+        except ExceptionGroup as group:
+            failed = group.subgroup(DemoFailed)
+            raise (DemoFailed(str(failed.exceptions[0])) if failed else group) from group
+
+    async def _play(self) -> None:
         deeds = {round(KILL_AT * len(self._asked)): self._kill, round(REVIVE_AT * len(self._asked)): self._revive}
         began, done = time.monotonic(), asyncio.Lock()
         async with asyncio.TaskGroup() as tasks:

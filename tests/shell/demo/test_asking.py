@@ -101,6 +101,20 @@ async def test_an_empty_answer_is_no_answer(gateway: Gateway) -> None:
     assert heard.fate is Fate.FAILED
 
 
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{}", b'{"choices":[]}', b'{"choices":[{"message":null}]}'])
+async def test_a_body_of_another_shape_is_a_failure_and_no_exception(gateway: Gateway, body: bytes) -> None:
+    """Whatever a broken gateway sends, the demo goes on and counts."""
+    heard = await told(gateway, Response(200, HEAD, body), WHOLE)
+    assert (heard.fate, heard.error != "") == (Fate.FAILED, True)
+
+
+@pytest.mark.parametrize("data", [b"{", b"[]", b'{"choices":7}', b'{"error":{},"cost_usd":"much"}'])
+async def test_an_event_of_another_shape_is_a_failure_and_no_exception(gateway: Gateway, data: bytes) -> None:
+    """The same in a stream."""
+    heard = await told(gateway, Response(200, HEAD, pieces(CONTENT, b"data: " + data + b"\n\n", DONE)))
+    assert (heard.fate, heard.error != "") == (Fate.FAILED, True)
+
+
 async def test_a_hint_is_sent_as_a_header(gateway: Gateway) -> None:
     """Every fourth question asks for a strategy."""
     await told(gateway, Response(500, HEAD, b"{}"), HINTED)
