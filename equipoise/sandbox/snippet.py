@@ -20,7 +20,7 @@ def backend_section(profile: Profile, url: str) -> str:
         f"    endpoint_url: {url}{PATHS[profile.kind]}",
         f"    api_key: {profile.api_key}",
         f"    quality_score: {BELIEVED_QUALITY.get(profile.name, 0.8)}",
-        f"    expected_response_time_ms: {1000 * (profile.first_token + 100 * profile.per_token):.0f}",
+        f"    expected_response_time_ms: {max(1.0, 1000 * (profile.first_token + 100 * profile.per_token)):.0f}",
     ]
     return "\n".join([*lines, *_model_and_price(profile)])
 
