@@ -61,6 +61,7 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own words
                 self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.variables, cwd=self.directory

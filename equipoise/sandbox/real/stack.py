@@ -53,7 +53,6 @@ class Stack:
         self.environment, self.directory, self.real_model = environment, directory, real_model
         self.api_key = secrets.token_urlsafe(16)
         self.logs = directory / "logs"
-        self.logs.mkdir(parents=True, exist_ok=True)
         self.embeddings = self._script("embeddings", "embedding_server.py")
         self.llm = self._script("small language model", "llm_server.py")
         self.rules = self._rules()
