@@ -16,7 +16,7 @@ import msgspec
 
 from equipoise.backends import make_client
 from equipoise.backends.base import BackendClient, ProbeResult
-from equipoise.backends.prober import Prober
+from equipoise.backends.prober import Prober, Schedule
 from equipoise.backends.transport import Patience, endpoint
 from equipoise.balancer import Background, LoadBalancer
 from equipoise.config import BackendConfig, Config, RouteConfig
@@ -109,21 +109,6 @@ class ClosedWithTheBalancer:
         await asyncio.to_thread(self._ledger.close)
 
 
-class Probing:
-    """The prober, as something that runs beside the questions."""
-
-    def __init__(self, prober: Prober) -> None:
-        self._prober = prober
-
-    async def start(self) -> None:
-        """The first probes are due at once; nobody waits for them."""
-        self._prober.start()
-
-    async def close(self) -> None:
-        """Cut off what is under way."""
-        await self._prober.stop()
-
-
 def price_of(config: BackendConfig) -> Price | None:
     """The price of a backend as configured or published; None when nobody knows it."""
     option = config.price.model_dump(exclude_none=True) if config.price else None
@@ -171,13 +156,20 @@ def _client(of: BackendConfig) -> BackendClient:
         of.backend_type,
         endpoint_url=of.endpoint_url,
         api_key=of.api_key.reveal() if of.api_key else None,
-        options=of.extra_body,
+        options=_options(of),
         headers={name: value.reveal() for name, value in of.headers.items()},
         pool=_pool(of),
         patience=Patience(first_byte=of.first_byte_timeout_seconds, idle=of.idle_timeout_seconds),
         probe_timeout=of.health_check_timeout_seconds,
         **_own_options(of),
     )
+
+
+def _options(of: BackendConfig) -> dict[str, Any]:
+    """Fields for every request. LightRAG is asked for the passages it used: its cost is estimated from them."""
+    if of.backend_type is BackendType.LIGHTRAG:
+        return {"include_chunk_content": True, **of.extra_body}
+    return dict(of.extra_body)
 
 
 def _own_options(of: BackendConfig) -> dict[str, Any]:
@@ -264,19 +256,21 @@ def _ledger(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
     return Ledger(path, batch_seconds=config.ledger.batch_seconds, on_error=on_error) if path else None
 
 
-def _prober(config: Config, selection: Selection, clients: Mapping[str, BackendClient]) -> Probing:
+def _prober(config: Config, selection: Selection, clients: Mapping[str, BackendClient]) -> Prober:
     def probed(name: str, result: ProbeResult) -> None:
         selection.probed(name, healthy=result.healthy, error=result.error, details=result.details)
 
-    of = config.backend_instances.values()
-    prober = Prober(
+    schedules = {
+        name: Schedule(of.health_check_interval_seconds, of.health_check_timeout_seconds)
+        for name, of in config.backend_instances.items()
+    }
+    return Prober(
         clients,
         probed,
-        interval=min(backend.health_check_interval_seconds for backend in of),
+        schedules=schedules,
         parallel=config.max_concurrent_health_checks,
-        timeout=max(backend.health_check_timeout_seconds for backend in of),
+        batch=config.health_check_batch_size,
     )
-    return Probing(prober)
 
 
 def _fingerprint(config: Config) -> str:

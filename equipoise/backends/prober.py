@@ -5,18 +5,28 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+import msgspec
 
 from equipoise.backends.base import BackendClient, ProbeResult
 
 Report: TypeAlias = Callable[[str, ProbeResult], None]
 
 
-class Prober:
-    """Probes `clients` (by backend id) about every `interval` seconds and tells `report` what each found.
+class Schedule(msgspec.Struct, frozen=True):
+    """How often one backend is probed and how long a probe may take, in seconds."""
 
-    Each has its own jittered schedule, so that many gateways do not knock together; at most `parallel` probes run at a
-    time, each for at most `timeout` seconds. Nothing waits for a probe: a backend may be used before its first one.
+    interval: float = 30.0
+    timeout: float = 10.0
+
+
+class Prober:
+    """Probes `clients` (by backend id), each by its own schedule, and tells `report` what was found.
+
+    Intervals are jittered, so that many gateways do not knock together; at most `parallel` probes run at a time and at
+    most `batch` start together. One that hangs delays no other, and nothing waits for a probe: a backend may be used
+    before its first one.
     """
 
     def __init__(
@@ -24,30 +34,34 @@ class Prober:
         clients: Mapping[str, BackendClient],
         report: Report,
         *,
-        interval: float = 30.0,
+        schedules: Mapping[str, Schedule] | None = None,
         jitter: float = 0.2,
-        parallel: int = 8,
-        timeout: float = 10.0,
+        parallel: int = 10,
+        batch: int = 5,
         chance: random.Random | None = None,
     ) -> None:
         self._clients, self._report = dict(clients), report
-        self._interval, self._jitter, self._timeout = interval, jitter, timeout
+        self._schedules, self._jitter, self._batch = dict(schedules or {}), jitter, batch
         self._places = asyncio.Semaphore(parallel)
         self._chance = chance or random.Random()  # noqa: S311 - a schedule, not a secret
         self._due: dict[str, float] = {}
+        self._under_way: dict[str, asyncio.Task[ProbeResult]] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Begin; the first probes are due at once."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="prober")
 
-    async def stop(self) -> None:
+    async def close(self) -> None:
         """End, cutting off probes under way."""
-        task, self._task = self._task, None
-        if task is not None:
+        tasks: list[asyncio.Task[Any]] = [*self._under_way.values()]
+        if self._task is not None:
+            tasks.append(self._task)
+        self._task = None
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def replace(self, clients: Mapping[str, BackendClient]) -> None:
         """Probe these from now on; new ones are due at once, those that stay keep their schedule."""
@@ -64,25 +78,35 @@ class Prober:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            for name in self._next(loop.time()):
+                self._due[name] = loop.time() + self._pause(name)
+                task = loop.create_task(self._probe(name, self._clients[name]), name=f"probe {name}")
+                self._under_way[name] = task
+                task.add_done_callback(lambda _, name=name: self._under_way.pop(name, None))  # type: ignore[misc]
             now = loop.time()
-            due = [name for name in self._clients if self._due.get(name, now) <= now]
-            for name in due:
-                self._due[name] = now + self._pause()
-            await self.round(due)
-            await asyncio.sleep(max(0.05, min(self._due.values(), default=now + 1.0) - loop.time()))
+            await asyncio.sleep(
+                max(0.05, min((self._due.get(name, now) for name in self._clients), default=now + 1.0) - now)
+            )
+
+    def _next(self, now: float) -> list[str]:
+        due = [name for name in self._clients if name not in self._under_way and self._due.get(name, now) <= now]
+        return due[: self._batch]
 
     async def _probe(self, name: str, client: BackendClient) -> ProbeResult:
-        began = asyncio.get_running_loop().time()
+        began, limit = asyncio.get_running_loop().time(), self._schedule(name).timeout
         async with self._places:
             try:
-                async with asyncio.timeout(self._timeout):
+                async with asyncio.timeout(limit):
                     result = await client.probe()
             except TimeoutError:
                 seconds = asyncio.get_running_loop().time() - began
-                result = ProbeResult(healthy=False, seconds=seconds, error="the probe took too long")
+                result = ProbeResult(healthy=False, seconds=seconds, error=f"no answer to the probe in {limit:g} s")
         if self._clients.get(name) is client:
             self._report(name, result)
         return result
 
-    def _pause(self) -> float:
-        return self._interval * (1 + self._chance.uniform(-self._jitter, self._jitter))
+    def _schedule(self, name: str) -> Schedule:
+        return self._schedules.get(name, Schedule())
+
+    def _pause(self, name: str) -> float:
+        return self._schedule(name).interval * (1 + self._chance.uniform(-self._jitter, self._jitter))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from equipoise.backends import CLIENTS, make_client
 from equipoise.backends.base import BackendClient, ProbeResult
-from equipoise.backends.prober import Prober
+from equipoise.backends.prober import Prober, Schedule
 from equipoise.core.model import BackendType
 from equipoise.http import Response
 from tests.wire.backends.scripted import JSON, ScriptedUpstream, recorded
@@ -81,19 +82,35 @@ async def test_only_a_few_run_at_once() -> None:
 
 async def test_a_probe_that_hangs_is_cut_and_reported() -> None:
     """Silence is a finding as well."""
-    found = await Prober(several(1, 60.0), lambda name, result: None, timeout=0.02).round()
-    assert (found["b0"].healthy, found["b0"].error) == (False, "the probe took too long")
+    found = await Prober(several(1, 60.0), lambda name, result: None, schedules={"b0": Schedule(timeout=0.02)}).round()
+    assert (found["b0"].healthy, found["b0"].error) == (False, "no answer to the probe in 0.02 s")
+
+
+def often(clients: Mapping[str, object]) -> dict[str, Schedule]:
+    return dict.fromkeys(clients, Schedule(interval=0.06))
+
+
+async def test_one_that_hangs_delays_no_other() -> None:
+    """While one probe takes its whole time, the others keep their schedule."""
+    clients = several(2) | {"stuck": several(1, 60.0)["b0"]}
+    prober = Prober(clients, lambda name, result: None, schedules=often(clients))
+    await prober.start()
+    async with asyncio.timeout(5):
+        while min(clients[name].probes for name in ("b0", "b1")) < 3:
+            await asyncio.sleep(0.01)
+    assert clients["stuck"].probes == 1
+    await prober.close()
 
 
 async def test_probing_begins_at_once_and_goes_on_until_it_is_stopped() -> None:
     """Every backend is looked at again and again; after `stop` none is."""
     clients = several(3)
-    prober = Prober(clients, lambda name, result: None, interval=0.06, chance=random.Random(7))
-    prober.start()
+    prober = Prober(clients, lambda name, result: None, schedules=often(clients), chance=random.Random(7))
+    await prober.start()
     async with asyncio.timeout(5):
         while min(client.probes for client in clients.values()) < 3:
             await asyncio.sleep(0.01)
-    await prober.stop()
+    await prober.close()
     before = [client.probes for client in clients.values()]
     await asyncio.sleep(0.15)
     assert [client.probes for client in clients.values()] == before
