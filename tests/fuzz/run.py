@@ -71,7 +71,7 @@ def run(target: str, executions: int) -> int:
         child = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.monotonic() - started
     if child.returncode != 0:
-        sys.exit(f"{target}: broken promise\n{child.stdout[-2000:]}\n{child.stderr[:6000]}")
+        sys.exit(f"{target}: broken promise\n{child.stdout[:4000]}\n{child.stderr[-1000:]}")
     counted = re.search(r"number_of_executed_units: (\d+)", child.stdout + child.stderr)
     covered = re.findall(r"cov: (\d+)", child.stdout + child.stderr)
     done = int(counted[1]) if counted else 0
@@ -85,8 +85,8 @@ def run(target: str, executions: int) -> int:
 def main() -> None:
     """Read the command line; `all` divides the executions among the targets."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("target", choices=[*SHARES, "all"])
-    parser.add_argument("--executions", type=int, default=100_000)
+    parser.add_argument("target", nargs="?", default="all", choices=[*SHARES, "all"])
+    parser.add_argument("--executions", type=int, default=10_000_000)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:

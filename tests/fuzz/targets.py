@@ -116,7 +116,7 @@ def _beyond_llhttp(found: list[Asked]) -> bool:
 
 def _alike(ours: Asked, theirs: Asked) -> bool:
     path = theirs[1].partition(b"?")[0]
-    same_path = ours[1] == path if path[:1] in {b"/", b"*"} else path.endswith(ours[1].rstrip(b"/"))
+    same_path = ours[1] == path if path[:1] in {b"/", b"*"} else path.endswith(ours[1]) or ours[1] == b"/"
     return same_path and ours[0] == theirs[0] and ours[2:] == theirs[2:]
 
 
