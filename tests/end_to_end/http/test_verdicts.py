@@ -55,31 +55,28 @@ async def proxies(folder: Path) -> AsyncIterator[tuple[int, int]]:
 async def ask_all(folder: Path) -> tuple[Verdicts, Verdicts, Verdicts]:
     """What the three say to every case."""
     async with own_server(accept) as server, proxies(folder) as (nginx_port, haproxy_port):
-        return await verdicts(server.port), await verdicts(nginx_port), await ever_accepted(haproxy_port)
-
-
-async def ever_accepted(port: int, times: int = 8) -> Verdicts:
-    """haproxy forwards while it reads, so a late fault is sometimes seen too late: what it accepts once, it accepts."""
-    rounds = [await verdicts(port) for _ in range(times)]
-    return {case: "accept" if any(said[case] == "accept" for said in rounds) else rounds[0][case] for case in CASES}
+        return await verdicts(server.port), await verdicts(nginx_port), await verdicts(haproxy_port)
 
 
 def justified() -> dict[str, tuple[str, str, str]]:
     """The rows of the decision's table: case, and the verdicts of our server, nginx and haproxy."""
-    word = r" (accept|refuse|wait) \|"
+    word = r" (accept|refuse|wait|either) \|"
     rows = re.findall(rf"^\| ([^|]+) \|{word}{word}{word} [^|]{{20,}} \|$", DECISIONS.read_text(), re.MULTILINE)
     return {case.strip(): (own, first, second) for case, own, first, second in rows}
 
 
 async def test_differences_to_nginx_and_haproxy_are_those_that_are_justified(tmp_path: Path) -> None:
-    """Every difference has a reason in the decision, and none is there that has gone."""
-    own, first, second = await ask_all(tmp_path)
-    different = {
-        case: (own[case], first[case], second[case])
-        for case in CASES
-        if len({own[case], first[case], second[case]}) > 1
-    }
-    assert different == justified()
+    """Every difference has a reason in the decision, and none is there that has gone.
+
+    `either` stands for haproxy's verdict where it depends on how far it had forwarded before it saw the fault.
+    """
+    measured = zip(*(said.items() for said in await ask_all(tmp_path)), strict=True)
+    known = justified()
+    for (case, own), (_, first), (_, second) in measured:
+        expected = known.pop(case, (own, own, own))
+        assert (own, first) == expected[:2], case
+        assert expected[2] in {second, "either"}, case
+    assert not known
 
 
 async def test_we_accept_nothing_that_both_others_refuse(tmp_path: Path) -> None:
