@@ -65,7 +65,9 @@ def _print_piece(piece: str) -> None:
 def _print_rest(told: Told) -> None:
     say("\n" if told.text else "")
     for citation in told.citations:
-        say(f"  [{citation['index']}] {citation['title'] or ''} {citation['url'] or citation['file'] or ''}".rstrip())
+        place = citation["url"] or citation["file"] or ""
+        title = citation["title"] if citation["title"] != place else ""
+        say(" ".join(part for part in (f"  [{citation['index']}]", title, place) if part))
     if told.citations:
         say()
     by = told.backend if told.model in (None, "", told.backend) else f"{told.backend} ({told.model})"

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from equipoise.cli.configured import configuration
+from equipoise.cli.configured import configuration, estate_of
 from equipoise.cli.exits import PROBLEMS, Failure
 from equipoise.cli.remote import Remote
 from equipoise.http import ClientResponse, HTTPError
@@ -137,13 +137,13 @@ def _take_story(told: Told, event: dict[str, Any]) -> None:
 
 async def ask_here(file: Path | None, query: Query) -> Told:
     """Answer in this process. Raises Failure when nobody can."""
-    from equipoise.balancer import Hints, LoadBalancer, Unanswered
+    from equipoise.balancer import Hints, Unanswered
     from equipoise.core.model import Message, Question
 
     loaded = configuration(file)
     question = Question(messages=[Message(role="user", content=query.question)], stream=True)
     hints = Hints(model=query.model, strategy=query.strategy, deadline_seconds=query.seconds)
-    async with LoadBalancer.from_config(loaded.config) as balancer:
+    async with estate_of(loaded).balancer as balancer:
         try:
             request, warning = balancer.request(question, hints)
             stream = await balancer.open(request)

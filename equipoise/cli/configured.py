@@ -1,16 +1,19 @@
-"""Reading the configuration for a command: warnings to stderr, errors as exit code 2."""
+"""What commands do with a configuration: read it, and make its objects; warnings to stderr, errors as exit code 2."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.output import YELLOW, painted, tell
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import Loaded, load
+
+if TYPE_CHECKING:
+    from equipoise.build import Estate
 
 
 def configuration(file: Path | None, flags: Mapping[str, Any] | None = None, *, quiet: bool = False) -> Loaded:
@@ -28,3 +31,23 @@ def warn(warnings: tuple[str, ...]) -> None:
     """Each warning on a line of stderr."""
     for warning in warnings:
         tell(f"{painted('warning:', YELLOW, sys.stderr)} {warning}")
+
+
+def estate_of(loaded: Loaded, on_error: Callable[[str], None] = tell) -> Estate:
+    """The objects behind a configuration; raises Failure where one of them cannot be made."""
+    from equipoise.build import build
+    from equipoise.stores import StoreError
+
+    if loaded.file is not None:
+        _find_functions_beside(loaded.file)
+    try:
+        return build(loaded.config, on_error)
+    except (ValueError, OSError, ImportError, AttributeError, StoreError) as error:
+        raise Failure(f"the configuration is well-formed but cannot be used: {error}", USAGE) from error
+
+
+def _find_functions_beside(file: Path) -> None:
+    """Let `function: module:callable` be found beside its configuration file, as people expect."""
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from equipoise.cli.configured import estate_of
+from equipoise.cli.exits import Failure
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import Loaded, load
 from equipoise.config.save import config_hash
@@ -83,11 +85,9 @@ def ledger(path: Path | None) -> Finding:
 
 async def backends(loaded: Loaded, budget_usd: float | None) -> AsyncIterator[Finding]:
     """Name, free probe and, with a budget, one question for each."""
-    from equipoise.balancer import LoadBalancer
-
     try:
-        balancer = LoadBalancer.from_config(loaded.config)
-    except (ValueError, OSError) as error:
+        balancer = estate_of(loaded).balancer
+    except Failure as error:
         yield Finding("backends", FAIL, str(error))
         return
     try:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import equipoise
-from equipoise.build import Estate, build
+from equipoise.build import Estate
+from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.output import say, tell
 from equipoise.config import Config, ListenConfig
@@ -18,7 +18,7 @@ from equipoise.core.model import dollars
 from equipoise.gateway import ClientKeys, Gateway, run_gateway
 from equipoise.gateway.keys import digest
 from equipoise.http import ServerLimits, TLSFiles
-from equipoise.stores import Ledger, StoreError
+from equipoise.stores import Ledger
 from equipoise.telemetry import AccessLog, set_up_logging
 
 QUESTION = '{"model": "auto", "messages": [{"role": "user", "content": "What is clinical metabolomics?"}]}'
@@ -29,10 +29,8 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (an address t
 async def run(loaded: Loaded) -> int:
     """Serve until told to stop; returns the exit code. Raises Failure when it cannot begin."""
     config = loaded.config
-    if loaded.file is not None:
-        _find_functions_beside(loaded.file)
     logger = set_up_logging(config.log.level, config.log.format)
-    estate = built(config, logger.error)
+    estate = estate_of(loaded, logger.error)
     log = access_log(config)
     if log is not None:
         estate.balancer.observers.append(log.observe)
@@ -50,14 +48,6 @@ def access_log(config: Config) -> AccessLog | None:
     """One line a request, where ordinary lines are wanted."""
     wanted = config.log.access and config.log.level in ("debug", "info")
     return AccessLog(sys.stderr, style=config.log.format) if wanted else None
-
-
-def built(config: Config, on_error: Callable[[str], None]) -> Estate:
-    """The objects behind a configuration; raises Failure where one of them cannot be made."""
-    try:
-        return build(config, on_error)
-    except (ValueError, OSError, ImportError, AttributeError, StoreError) as error:
-        raise Failure(f"the configuration is well-formed but cannot be served: {error}", USAGE) from error
 
 
 async def _listen(loaded: Loaded, estate: Estate) -> int:
@@ -178,10 +168,3 @@ def announcement(loaded: Loaded, port: int, admin_port: int) -> list[str]:
 def shown_host(host: str) -> str:
     """The host of a URL that leads there."""
     return EVERYWHERE.get(host, f"[{host}]" if ":" in host else host)
-
-
-def _find_functions_beside(file: Path) -> None:
-    """Let `function: module:callable` be found beside its configuration file, as people expect."""
-    folder = str(file.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
