@@ -225,9 +225,8 @@ class AnswerStream:
     def _fail(self, error: BackendError, *, interrupted: bool) -> Outcome:
         """Book what was passed on, unless the upstream reported better."""
         self._open = False
-        passed_on = Usage(
-            input_tokens=self._attempts.request.input_tokens, output_tokens=self._passed_on, estimated=True
-        )
+        input_tokens = self._lease.backend.input_tokens(self._attempts.request)
+        passed_on = Usage(input_tokens=input_tokens, output_tokens=self._passed_on, estimated=True)
         outcome = failed(
             self._lease,
             self._attempts.now(),

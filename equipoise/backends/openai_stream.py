@@ -23,8 +23,9 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class GlancedDelta(msgspec.Struct, gc=False):
-    """Of a delta only what is not for passing on alone."""
+    """Of a delta what is not for passing on alone, and its text: what is skipped is not checked to be a text at all."""
 
+    content: str | None = None
     annotations: list[Any] | None = None
 
 
@@ -41,7 +42,7 @@ class GlancedChoice(msgspec.Struct, gc=False):
 
 
 class Glance(msgspec.Struct):
-    """A chunk at a glance, its text skipped: 0.35 microseconds, less than two searches for a marker."""
+    """A chunk at a glance, no field more than needed: 0.4 microseconds, less than two searches for a marker."""
 
     choices: list[GlancedChoice] = []
     usage: dict[str, Any] | None = None

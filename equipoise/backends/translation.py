@@ -8,10 +8,18 @@ from typing import Any
 
 import msgspec
 
-from equipoise.backends.base import Finished, ReasoningDelta, Relayed, StreamItem, TextDelta, ToolCallDelta
+from equipoise.backends.base import (
+    BackendError,
+    Finished,
+    ReasoningDelta,
+    Relayed,
+    StreamItem,
+    TextDelta,
+    ToolCallDelta,
+)
 from equipoise.backends.openai_reply import Said, decoded
 from equipoise.backends.sse import event_data, split_events
-from equipoise.core.model import Answer
+from equipoise.core.model import Answer, Verdict
 
 Call = dict[str, Any]
 
@@ -25,9 +33,17 @@ def pieces_of(said: Said) -> list[StreamItem]:
 
 
 def items_in(events: bytes) -> list[StreamItem]:
-    """The pieces of the first alternative in relayed events."""
+    """The pieces of the first alternative in relayed events. Raises BackendError for what is no chunk after all."""
     data = (event_data(event) for event in split_events(events))
-    return [item for piece in data if piece.strip() for item in pieces_of(decoded(piece).first.said)]
+    try:
+        return [item for piece in data if piece.strip() for item in pieces_of(decoded(piece).first.said)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BackendError(
+            Verdict.FAILURE,
+            f"the stream held no chunk where one was due: {error}",
+            code="upstream_malformed",
+            status=200,
+        ) from error
 
 
 async def translated(relayed: AsyncGenerator[StreamItem, None]) -> AsyncGenerator[StreamItem, None]:

@@ -46,10 +46,11 @@ def failed(
     """The outcome of an attempt that gave no (whole) answer.
 
     What the upstream reported is booked; where it may have worked on the question without a report (lost connection,
-    timeout, cut stream, cancellation), the question's input is booked as a possible cost, marked estimated.
+    timeout, cut stream, an unreadable 200, cancellation), the question's input is booked as a possible cost, marked
+    estimated. Who answers with an error status bills nothing.
     """
-    if usage is None and sent and status is None:
-        usage = Usage(input_tokens=lease.request.input_tokens, estimated=True)
+    if usage is None and sent and (status is None or status < 300):
+        usage = Usage(input_tokens=lease.backend.input_tokens(lease.request), estimated=True)
     cost, source = 0, CostSource.ESTIMATED
     if usage is not None or metered_cost is not None:
         cost, source = cost_of_usage(lease.backend.options.price, usage or NO_USAGE, metered_cost)

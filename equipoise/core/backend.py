@@ -10,7 +10,7 @@ import msgspec
 from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit
 from equipoise.core.health import Health
 from equipoise.core.limit import ConcurrencyLimit, RateLimit
-from equipoise.core.load import Load
+from equipoise.core.load import Average, Load
 from equipoise.core.model import (
     NANO_PER_USD,
     BackendType,
@@ -28,6 +28,7 @@ from equipoise.core.quality import Quality
 REFUSED_SECONDS = 300.0
 THROTTLED_SECONDS = 5.0
 LONGEST_COOL_DOWN = 3600.0
+HIDDEN_TOKENS = {BackendType.LIGHTRAG: 5000}  # retrieved passages and prompts, until an answer has shown how many
 UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not hoped for
 
 
@@ -70,6 +71,7 @@ class Backend:
         self.limit = ConcurrencyLimit(options.max_concurrent)
         self.rate = RateLimit(options.per_minute) if options.per_minute else None
         self.quality = Quality(options.quality)
+        self.hidden_tokens = Average(HIDDEN_TOKENS.get(options.type, 0))
         self.draining = False
         self.cooling_until = 0.0
         self.totals: dict[str, int] = dict.fromkeys(("requests", "cost", *Verdict), 0)
@@ -132,7 +134,11 @@ class Backend:
         price = self.options.price
         if price is None:
             return UNKNOWN_PRICE
-        return expected_cost(price, request.input_tokens, self.load.expected_tokens(request.output_tokens))
+        return expected_cost(price, self.input_tokens(request), self.load.expected_tokens(request.output_tokens))
+
+    def input_tokens(self, request: Request) -> int:
+        """What the backend will read for this question: its own tokens and what the engine adds behind the scenes."""
+        return request.input_tokens + int(self.hidden_tokens.value)
 
     def candidate(self, request: Request, now: float) -> Candidate:
         """This backend as numbers, at this instant, for this question."""
@@ -244,6 +250,11 @@ class Backend:
         self.load.completed(outcome.duration, outcome.first_token, tokens, now)
         if tokens:
             self.limit.answered(outcome.duration / tokens, in_flight)
+
+    def read(self, request: Request, tokens: int) -> None:
+        """Learn from a reported (or well estimated) number of input tokens how many the engine adds."""
+        if tokens:
+            self.hidden_tokens.add(float(max(0, tokens - request.input_tokens)))
 
     def _failed(self, permit: Permit, outcome: Outcome, now: float) -> None:
         self.breaker.failed(permit, now, outcome.error or "failures")

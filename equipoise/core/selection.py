@@ -15,6 +15,7 @@ from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.eligibility import Look, look, no_backend_available
 from equipoise.core.model import (
     BackendChanged,
+    Candidate,
     Chance,
     Choice,
     Clock,
@@ -102,6 +103,8 @@ class Selection:
         backend.ended(lease.permit, outcome, self.clock.monotonic())
         if outcome.verdict in TEACHING:
             self._teach(lease, outcome)
+        if outcome.verdict is Verdict.SUCCESS:
+            backend.read(lease.request, outcome.usage.input_tokens)
         self._tell_change(backend, was)
 
     def explain(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
@@ -160,6 +163,8 @@ class Selection:
         else:
             strategy = request.strategy or self.routes[request.route].strategy
             choice = self._policy(request.route, strategy).choose(candidates, request)
+        if len(choice.scores) < len(candidates) and choice.scores:
+            seen.excluded.update(_not_compared(candidates, choice, request))
         return Decision(
             backend_id=choice.backend_id,
             strategy=strategy,
@@ -203,3 +208,15 @@ class Selection:
     def _chain_of(self, route: Route) -> list[list[Tier]]:
         """The route's own backends, then each step of its fallback chain; within each, lower `priority` first."""
         return [tiers_of([self.backends[name] for name in step]) for step in (route.backends, *route.fallback)]
+
+
+def _not_compared(candidates: Sequence[Candidate], choice: Choice, request: Request) -> dict[str, str]:
+    """Why a policy did not even score some: below the floor of quality, or at their limit."""
+    left = [c for c in candidates if c.backend_id not in choice.scores]
+    floor = request.min_quality
+    return {
+        c.backend_id: f"its quality is surely no more than {c.quality_low:.2f}, the floor is {floor:.2f}"
+        if c.quality_low < floor
+        else f"at its limit: {c.in_flight} in flight"
+        for c in left
+    }
