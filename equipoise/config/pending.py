@@ -15,6 +15,7 @@ PENDING_FIELDS = {
     "cost_optimization_target": "Money",
     "cost_tracking_window_hours": "Money",
     "quality_sampling_rate": "Learning",
+    "learning_rate": "Learning",
     "performance_history_window_hours": "Learning",
     "weight_adjustment_frequency_minutes": "Learning",
     "routing_decision_timeout_ms": "Strategies",
@@ -22,10 +23,9 @@ PENDING_FIELDS = {
     "enable_grafana_dashboards": "Seeing",
     "alert_webhook_url": "Seeing",
     "alert_email_recipients": "Seeing",
-    "backend_instances.*.priority": "Failure",
+    "backend_instances.*.health_check_path": "Failure",
     "backend_instances.*.region": "Failure",
     "routes.*.cache": "Fleet",
-    "routes.*.explore": "Learning",
 }
 PENDING_VARIABLES = {
     "ENVIRONMENT": "Strategies",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from equipoise.config import Config
@@ -65,6 +65,7 @@ BACKENDS = some.dictionaries(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(BACKENDS, some.none() | some.integers(0, 2**32))
 def test_any_configuration_survives_a_round_trip(
     tmp_path_factory: pytest.TempPathFactory, backends: dict[str, Any], seed: int | None
@@ -90,10 +91,11 @@ def test_the_hash_changes_with_a_value_but_not_with_a_key(write: Write) -> None:
 
 def test_the_example_is_valid_and_names_every_field(write: Write) -> None:
     """It is made from the schema, so a new field appears by itself."""
-    config = good(example(), write).config
+    text = example()
+    config = good(text, write).config
     assert list(config.backend_instances) == ["lightrag", "perplexity"]
     names = {str(part) for path, _ in leaves(plain(config, everything=True)) for part in path} - {"lightrag"}
-    assert [name for name in sorted(names) if not re.search(rf"\b{name}:", example())] == []
+    assert [name for name in sorted(names) if not re.search(rf"\b{name}:", text)] == []
 
 
 def test_the_defaults_of_the_example_are_the_defaults(write: Write) -> None:
