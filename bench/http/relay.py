@@ -11,11 +11,12 @@ import argparse
 import asyncio
 import contextlib
 import itertools
+import resource
 import signal
 
 import uvloop
 
-from equipoise.http import HTTPError, Pool, PoolLimits, Request, Response, Server
+from equipoise.http import HTTPError, Pool, PoolLimits, Request, Response, Server, ServerLimits
 
 # What a relay does not pass on, besides what the server sets itself.
 KEPT = (b"content-type", b"accept", b"user-agent")
@@ -40,14 +41,14 @@ def relay(pools: list[Pool]) -> Server:
             return Response(502, (), str(error).encode())
         return Response(answer.status, list(answer.headers.items()), answer)
 
-    return Server(handler)
+    return Server(handler, limits=ServerLimits(connections=20_000))
 
 
-async def serve(port: int, upstreams: list[str]) -> None:
+async def serve(port: int, upstreams: list[str], *, reuse_port: bool) -> None:
     """Relay until SIGTERM or SIGINT."""
     pools = [Pool(upstream, limits=PoolLimits(connections=20_000)) for upstream in upstreams]
     server = relay(pools)
-    await server.start(port=port)
+    await server.start(port=port, reuse_port=reuse_port)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -57,14 +58,22 @@ async def serve(port: int, upstreams: list[str]) -> None:
         await pool.close()
 
 
+def raise_limit() -> None:
+    """As many open files as the system allows: a stream takes two."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     """Read the command line and relay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--upstream", action="append", required=True)
+    parser.add_argument("--reuse-port", action="store_true")
     options = parser.parse_args()
+    raise_limit()
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(options.port, options.upstream))
+        uvloop.run(serve(options.port, options.upstream, reuse_port=options.reuse_port))
 
 
 if __name__ == "__main__":
