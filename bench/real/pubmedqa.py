@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from decimal import Decimal
@@ -34,7 +35,7 @@ def main() -> int:
     answers, seconds = measured(papers, arguments.questions, arguments.state_dir or default_directory())
     arguments.out.write_text(transcript(papers, answers, seconds))
     tell(f"written to {arguments.out}")
-    return int(any(answer.status != 200 for answer in answers))
+    return int(any(answer.failed for answer in answers))
 
 
 def parsed() -> argparse.Namespace:
@@ -54,8 +55,9 @@ def file_name(paper: str) -> str:
 def measured(papers: dict[str, Any], questions: int, place: Path) -> tuple[list[Told], dict[str, float]]:
     """Start, ingest, ask, stop; the answers and the seconds of each step."""
     seconds = dict[str, float]()
-    environment, directory = Environment(place), place / "pubmedqa"
+    environment = Environment(place)
     timed(seconds, "install", lambda: environment.install(tell))
+    directory = Path(tempfile.mkdtemp(prefix="pubmedqa-", dir=environment.directory))
     stack = Stack(environment, directory, real_model=True)
     gateway = RealGateway(stack, directory)
     try:
@@ -93,7 +95,7 @@ def transcript(papers: dict[str, Any], answers: list[Told], seconds: dict[str, f
     head = [
         f"{len(papers)} abstracts of PubMedQA (labelled), {len(answers)} of the questions written for them.",
         "Seconds: " + ", ".join(f"{step} {taken:.1f}" for step, taken in seconds.items()),
-        f"Answered: {sum(answer.status == 200 for answer in answers)} of {len(answers)};"
+        f"Answered: {sum(not answer.failed for answer in answers)} of {len(answers)};"
         f" seconds a question: median {each[len(each) // 2]:.1f}, longest {each[-1]:.1f}.",
         f"Cites the abstract the question was written for: {sum(right)} of {len(answers)}. Cost by the example price: {cost} USD.",
         "",

@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import sys
+import tempfile
 import textwrap
 import time
 from decimal import Decimal
@@ -65,17 +66,27 @@ class RealDemo:
 
     def __init__(self, directory: Path, *, json_output: bool) -> None:
         self.environment = Environment(directory)
-        self.directory = directory / "run"
         self.json_output = json_output
         self.seconds: dict[str, float] = {}
         self.answers: list[Told] = []
 
     def run(self, corpus: Corpus, questions: int, *, keep: bool) -> int:
-        """All steps in order; whatever happens, what was started is stopped."""
+        """All steps in order, in a directory of their own that is left only after an error."""
         self.timed("install", self.install)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        stack = Stack(self.environment, self.directory, real_model=True)
-        gateway = RealGateway(stack, self.directory)
+        directory = Path(tempfile.mkdtemp(prefix="run-", dir=self.environment.directory))
+        try:
+            code = self.on_stage(directory, corpus, questions, keep=keep)
+        except KeyboardInterrupt:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        shutil.rmtree(directory, ignore_errors=True)
+        return code
+
+    def on_stage(self, directory: Path, corpus: Corpus, questions: int, *, keep: bool) -> int:
+        """Start, ingest, ask; whatever happens, what was started is stopped. Logs stay in `directory` if it raises."""
+        stack = Stack(self.environment, directory, real_model=True)
+        gateway = RealGateway(stack, directory)
+        tell(f"logs are in {stack.logs}")
         try:
             self.timed("start", lambda: stack.start(tell))
             self.timed("ingest", lambda: stack.ingest(corpus.texts, tell))
@@ -90,7 +101,7 @@ class RealDemo:
         finally:
             gateway.child.stop()
             stack.stop()
-        return 0 if all(answer.status == 200 for answer in self.answers) else 1
+        return int(any(answer.failed for answer in self.answers))
 
     def install(self) -> None:
         if not self.environment.ready:
@@ -127,12 +138,10 @@ class RealDemo:
         """The bill: as a line, or as a JSON document with everything."""
         cost = f"{sum(Decimal(answer.cost_usd) for answer in self.answers):.9f}"
         if not self.json_output:
-            return tell(
-                f"{len(self.answers)} questions, {cost} USD by the example price, logs in {self.directory / 'logs'}"
-            )
+            return tell(f"{len(self.answers)} questions, {cost} USD by the example price")
         document = {
             "questions": len(self.answers),
-            "failed": sum(answer.status != 200 for answer in self.answers),
+            "failed": sum(answer.failed for answer in self.answers),
             "texts": len(corpus.texts),
             "cost_usd": cost,
             "seconds": self.seconds,

@@ -6,13 +6,17 @@ Nothing of it touches the environment Equipoise runs in. `requirements/` holds t
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
 LISTS = ("lightrag.txt", "models.txt")
@@ -44,10 +48,10 @@ class Environment:
     """A virtual environment and the token tables under one directory."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.venv = directory / "venv"
-        self.token_tables = directory / "tiktoken"
-        self._mark = directory / "installed"
+        self.directory = directory.absolute()
+        self.venv = self.directory / "venv"
+        self.token_tables = self.directory / "tiktoken"
+        self._mark = self.directory / "installed"
 
     @property
     def programs(self) -> Path:
@@ -63,10 +67,15 @@ class Environment:
         return self._mark.is_file() and self._mark.read_text() == fingerprint() and self.python.exists()
 
     def install(self, tell: Callable[[str], None]) -> None:
-        """Make the environment unless it is there; raises InstallFailed. About 700 MB, half a minute."""
+        """Make the environment unless it is there; raises InstallFailed. About 550 MB, half a minute."""
         if self.ready:
             return
         self.directory.mkdir(parents=True, exist_ok=True)
+        with exclusive(self.directory / "lock"):
+            if not self.ready:
+                self._install(tell)
+
+    def _install(self, tell: Callable[[str], None]) -> None:
         self._mark.unlink(missing_ok=True)
         tell("making a virtual environment")
         run("making a virtual environment", [sys.executable, "-m", "venv", "--clear", str(self.venv)])
@@ -99,6 +108,15 @@ class Environment:
             if hashlib.sha256(table).hexdigest() != digest:
                 raise InstallFailed(f"the token table {name} is not the one tiktoken expects")
             (self.token_tables / file_name).write_bytes(table)
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process in at a time, the others wait; the lock goes with its process. Nothing is locked on Windows."""
+    with path.open("w") as file:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def fingerprint() -> str:

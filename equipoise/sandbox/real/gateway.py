@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from equipoise.sandbox.real.processes import Child, call, free_port
+from equipoise.sandbox.real.processes import OURSELVES, Child, call, free_port
 from equipoise.sandbox.real.stack import Stack
 
 KEY_VARIABLE = "DEMO_LIGHTRAG_KEY"
@@ -35,6 +35,7 @@ backend_instances:
     model: smollm2-135m
     quality_score: 0.3
 strategy: quality_based
+minimum_quality_threshold: 0.0
 routes:
   auto:
     backends: [lightrag]
@@ -57,6 +58,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     request_id: str
     streamed: bool
+    failed: bool = False
     fallback_from: str | None = None
 
 
@@ -76,7 +78,7 @@ class RealGateway:
         port, admin_port = free_port(), free_port()
         command = [sys.executable, "-m", "equipoise", "serve", "-c", str(self.configuration)]
         command += ["--port", str(port), "--admin-port", str(admin_port)]
-        keys = {KEY_VARIABLE: stack.api_key, "XDG_CONFIG_HOME": str(directory)}
+        keys = {**OURSELVES, KEY_VARIABLE: stack.api_key}
         log = directory / "logs" / "gateway.log"
         self.child = Child("gateway", command, port=port, log=log, ready="/readyz", variables=keys, directory=directory)
 
@@ -150,5 +152,6 @@ def told(
         seconds=round(seconds, 3),
         request_id=answer.headers.get("x-request-id", ""),
         streamed=streamed,
+        failed=answer.status != 200 or error is not None,
         fallback_from=answer.headers.get("x-equipoise-fallback-from"),
     )

@@ -12,7 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT", "PYTHONPATH")
+import equipoise
+
+KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
+OURSELVES = {"PYTHONPATH": str(Path(equipoise.__file__).parents[1])}
+"""For children that run our own modules, from wherever this one was imported."""
 STOP_SECONDS = 10.0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.sandbox.real.environment import Environment
-from equipoise.sandbox.real.processes import Child, call, free_port
+from equipoise.sandbox.real.processes import OURSELVES, Child, call, free_port
 
 HERE = Path(__file__).parent
 EMBEDDING_DIMENSIONS = "256"
@@ -118,11 +117,11 @@ class Stack:
         command = [sys.executable, "-m", "equipoise.sandbox.real.rules_server", str(port)]
         if self.real_model:
             command.append(str(self.llm.port))
-        return Child("extraction rules", command, port=port, log=self.logs / "rules_server.log")
+        log = self.logs / "rules_server.log"
+        return Child("extraction rules", command, port=port, log=log, variables=OURSELVES)
 
     def _lightrag(self) -> Child:
         port, data = free_port(), self.directory / "lightrag"
-        shutil.rmtree(data, ignore_errors=True)
         data.mkdir(parents=True)
         command = [str(self.environment.programs / "lightrag-server")]
         variables = self.lightrag_variables(port, data)

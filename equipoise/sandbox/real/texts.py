@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,7 @@ QUESTIONS_FILE = "questions.txt"
 SUFFIXES = (".txt", ".md")
 LARGEST_TEXT = 200_000
 MOST_TEXTS = 200
+QUESTIONS_A_TEXT = 3
 
 
 class Corpus(msgspec.Struct, frozen=True):
@@ -27,18 +29,18 @@ class NoCorpus(Exception):
 
 
 def read_corpus(directory: Path | None) -> Corpus:
-    """All .txt and .md files of a directory; questions from its questions.txt, one to the line, else from its terms.
+    """All .txt and .md files of a directory; the questions of its questions.txt, one to the line, then more about terms.
 
-    Raises NoCorpus for no files, too many (200) or too long ones (200,000 bytes).
+    Raises NoCorpus for no texts, too many (200) or too long ones (200,000 bytes).
     """
     place = directory or OWN_TEXTS
     files = sorted(path for path in place.glob("*") if path.suffix in SUFFIXES and path.name != QUESTIONS_FILE)
-    if not 0 < len(files) <= MOST_TEXTS:
+    texts = {path.name: text for path in files[: MOST_TEXTS + 1] if (text := read_text(path))}
+    if not 0 < len(texts) <= MOST_TEXTS:
         raise NoCorpus(f"{place} holds {len(files)} texts (.txt, .md); between 1 and {MOST_TEXTS} are needed")
-    texts = {path.name: text for path in files if (text := read_text(path))}
     asked = place / QUESTIONS_FILE
-    given = asked.read_text(encoding="utf-8").splitlines() if asked.is_file() else []
-    return Corpus(texts, [line.strip() for line in given if line.strip()] or questions_about(texts))
+    given = read_text(asked).splitlines() if asked.is_file() else []
+    return Corpus(texts, list(dict.fromkeys([*filter(None, map(str.strip, given)), *questions_about(texts)])))
 
 
 def read_text(path: Path) -> str:
@@ -49,6 +51,7 @@ def read_text(path: Path) -> str:
 
 
 def questions_about(texts: dict[str, str]) -> list[str]:
-    """One question a text, about its best term."""
-    found = [rules.terms(text, 1) for text in texts.values()]
-    return list(dict.fromkeys(f"What is said about {best[0]}?" for best in found if best))
+    """Three questions a text, about its best terms; first one about each text."""
+    found = [rules.terms(text, QUESTIONS_A_TEXT) for text in texts.values()]
+    rounds = itertools.zip_longest(*found)
+    return [f"What is said about {name}?" for names in rounds for name in names if name]
