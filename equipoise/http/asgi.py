@@ -109,7 +109,7 @@ class _Exchange:
             raise BadRequest(505, "This server speaks HTTP/1.1.")
         minor_version = scope["http_version"][2:].encode()
         line = b"%b %b?%b" % (scope["method"].encode(), scope.get("raw_path") or b"", scope["query_string"])
-        grammar.check_sizes(line, b"".join(b"%b: %b\r\n" % field for field in scope["headers"]), limits)
+        grammar.check_fields(line, b"".join(b"%b: %b\r\n" % field for field in scope["headers"]), limits)
         grammar.check_host(headers.get(b"host"), minor_version)
         grammar.body_length(headers, minor_version, limits)
         grammar.check_expectation(headers.get(b"expect"))
@@ -129,9 +129,9 @@ class _Exchange:
                 return bytes(body)
 
     async def _refuse(self, refusal: BadRequest, scope: Scope) -> None:
-        if self._gate.on_error is not None:
-            self._gate.on_error(refusal.status, refusal.reason, (scope.get("client") or ("",))[0])
-        answer = plain(refusal.status, refusal.reason)
+        tell = self._gate.on_error
+        words = tell(refusal.status, refusal.reason, (scope.get("client") or ("",))[0]) if tell else None
+        answer = words or plain(refusal.status, refusal.reason)
         await self._write(answer, "GET", extra=((b"connection", b"close"),))
 
     async def _answer_while_connected(self, request: Request, early: Response | None) -> None:

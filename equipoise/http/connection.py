@@ -287,12 +287,12 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(BadRequest(500, "The server failed to answer."))
 
     def _refuse(self, refusal: BadRequest) -> None:
-        response = plain(refusal.status, refusal.reason)
+        words = self._server.on_error(refusal.status, refusal.reason, self._client)
+        response = words or plain(refusal.status, refusal.reason)
         line = b"connection: close\r\n"
         self._transport.write(
             whole_response(response.status, response.headers, cast("bytes", response.body), line, head_only=False)
         )
-        self._server.on_error(refusal.status, refusal.reason, self._client)
         self._close(unread=True)
 
     # Closing

@@ -31,6 +31,7 @@ class ClientConnection(asyncio.Protocol):
         "_deadline",
         "_ended",
         "_final",
+        "_flowing",
         "_head_only",
         "_headers",
         "_loop",
@@ -60,7 +61,7 @@ class ClientConnection(asyncio.Protocol):
         self._barren = 0  # bytes since the last that belonged to a body
         self._malformed: str | None = None
         self._answered = self._final = self._ended = self._reusable = False
-        self._until_close = self._head_only = self._paused = False
+        self._until_close = self._head_only = self._paused = self._flowing = False
         self.closed = self.reused = False
         self.born = self._started = loop.time()
 
@@ -83,6 +84,7 @@ class ClientConnection(asyncio.Protocol):
         self._started = now
         self._answered = self._final = self._ended = False
         self._until_close, self._head_only = False, head_only
+        self._flowing = False  # until the body begins, the deadline for the first byte stands: a head alone is no answer
         self._barren, self._malformed = 0, None
         self._headers = response.headers
         self._total_at = total_at
@@ -127,7 +129,7 @@ class ClientConnection(asyncio.Protocol):
             return
         if response.buffered > response.pause_at:
             self._pause(response)
-        else:
+        elif self._flowing:
             self._deadline.set(min(self._total_at, self._loop.time() + self._between))
             if grown and response.pause_at > HIGH_WATER:
                 return  # someone waits for the whole body
@@ -191,6 +193,7 @@ class ClientConnection(asyncio.Protocol):
         if self._ended or response is None:
             self._reusable = False
             return
+        self._flowing = True
         response.pieces.append(piece)
         response.buffered += len(piece)
 

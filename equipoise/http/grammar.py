@@ -21,6 +21,7 @@ HEAD: Final = re.compile(
 )
 OTHER_VERSION: Final = re.compile(rb"(?:\r\n)?+" + TOKEN + rb" [\x21-\x7e]++ HTTP/[0-9]\.[0-9]\r\n")
 BARE_LINE_FEED: Final = re.compile(rb"(?<!\r)\n")
+TABBED_FRAMING: Final = re.compile(rb"(?:content-length|transfer-encoding):[^\r\n]*\t", re.IGNORECASE)
 AUTHORITY: Final = re.compile(
     rb"(?:[A-Za-z0-9\-._~%!$&'()*+;=]++|\[[0-9A-Fa-f:.]++(?:%25[A-Za-z0-9\-._~]++)?+\])(?::[0-9]{0,5}+)?+"
 )
@@ -127,14 +128,16 @@ def check_expectation(expectation: bytes | None) -> bool:
     return True
 
 
-def check_sizes(line: bytes, fields: bytes, limits: ServerLimits) -> None:
-    """Request line, number of fields and their bytes."""
+def check_fields(line: bytes, fields: bytes, limits: ServerLimits) -> None:
+    """Request line, number of fields and their bytes; and the one white space that servers disagree about."""
     if len(line) + 9 > limits.request_line:
         raise BadRequest(414, f"The request line may have at most {limits.request_line} bytes.")
     if len(fields) > limits.header_bytes:
         raise BadRequest(431, f"The header fields may have at most {limits.header_bytes} bytes.")
     if fields.count(b"\n") > limits.header_count:
         raise BadRequest(431, f"There may be at most {limits.header_count} header fields.")
+    if b"\t" in fields and TABBED_FRAMING.search(fields):
+        raise BadRequest(400, "There is a tab in a field that frames the message.")
 
 
 def refuse_fragment(buffer: bytes, searched: int, limits: ServerLimits) -> None:

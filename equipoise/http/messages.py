@@ -37,7 +37,7 @@ class Response(msgspec.Struct):
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 Admission: TypeAlias = Callable[[Request], Response | None]
-Refused: TypeAlias = Callable[[int, str, str], None]
+Refused: TypeAlias = Callable[[int, str, str], "Response | None"]
 
 
 class Abort(Exception):

@@ -28,7 +28,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds, or None for no limit.
 
     `connect` covers waiting for a place in the pool, resolving, connecting and TLS; `first_byte` runs from the request
-    to the response's first byte; `between_bytes` while the response comes; `total` from the call to the last byte.
+    to the first byte of the response's body; `between_bytes` while the body comes; `total` from the call to the last byte.
     """
 
     connect: float | None = 10.0

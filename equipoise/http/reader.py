@@ -61,7 +61,7 @@ class RequestReader:
             return None
         line, minor_version, fields = match.groups()
         limits = self._limits
-        grammar.check_sizes(line, fields, limits)
+        grammar.check_fields(line, fields, limits)
         headers = grammar.split_fields(fields)
         host = headers.get(b"host")
         if host not in grammar.GOOD_HOSTS:

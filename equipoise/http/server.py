@@ -14,7 +14,7 @@ BACKLOG = 2_048
 
 
 def ignore_refusal(status: int, reason: str, client: str) -> None:
-    """The default of `on_error`: nobody wants to know."""
+    """The default of `on_error`: nobody wants to know, and plain text will do."""
 
 
 def server_context(files: TLSFiles) -> ssl.SSLContext:
@@ -33,7 +33,7 @@ class Server:
     """Serves one handler over HTTP/1.1 on a TCP or Unix socket.
 
     `admit` sees every complete head before its body is read and may answer in the handler's place; `on_error` is told
-    of requests that were refused before any handler. What a handler raises goes to the loop's exception handler and
+    of requests that were refused before any handler, and may give the words (a whole response) to refuse them with. What a handler raises goes to the loop's exception handler and
     the client gets 500 (or a cut stream).
     """
 

@@ -181,3 +181,26 @@ async def test_what_broke_late_was_read_and_is_not_sent_again(monkeypatch: pytes
     await pool.close()
     server.close()
     await server.wait_closed()
+
+
+async def test_a_head_alone_is_no_first_byte() -> None:
+    """An upstream may send its head at once and think before the body: the longer patience for a beginning holds."""
+
+    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.write(b"ok")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(upstream, "127.0.0.1", 0)
+    pool = Pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    response = await pool.request("POST", "/", timeouts=Timeouts(first_byte=5.0, between_bytes=0.05))
+    assert await response.read() == b"ok"
+    with pytest.raises(HTTPError) as caught:
+        await (await pool.request("POST", "/", timeouts=Timeouts(first_byte=0.05, between_bytes=5.0))).read()
+    assert caught.value.timed_out
+    await pool.close()
+    server.close()
+    await server.wait_closed()
