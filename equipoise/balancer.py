@@ -118,7 +118,8 @@ class LoadBalancer:
 
     def decide(self, question: str | list[Message], **hints: Any) -> Decision:
         """Who would be asked, and why; asks nobody. Raises NoBackendAvailable."""
-        return self.selection.explain(self.request(_question(question), Hints(**hints))[0])
+        request = self.request(_question(question), Hints(**hints))[0]
+        return self._side_of(request)[0].explain(request)
 
     def models(self) -> list[str]:
         """Every model name a client may use."""
@@ -171,9 +172,12 @@ class LoadBalancer:
 
     def _begin(self, request: Request) -> Attempts:
         self.in_flight += 1
-        return Attempts(
-            request, self.selection, self._retry_budget, self.retry, self._chance, self.tell, self.config_hash
-        )
+        selection, budget, retry = self._side_of(request)
+        return Attempts(request, selection, budget, retry, self._chance, self.tell, self.config_hash)
+
+    def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
+        """Among whom a request is decided, and at whose expense it is repeated; a migration has two sides."""
+        return self.selection, self._retry_budget, self.retry
 
     def _done(self) -> None:
         self.in_flight -= 1

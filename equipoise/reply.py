@@ -32,6 +32,7 @@ class Reply(msgspec.Struct, kw_only=True):
 
     `cost` is the sum over all attempts in nano-dollars, `cost_source` the weakest of theirs; `duration` and `overhead`
     (what was not spent waiting for an upstream) are seconds. `fallback_from` names who should have answered.
+    `role` is the side of a migration that answered, or "answer" where there is none.
     """
 
     request_id: str
@@ -45,6 +46,7 @@ class Reply(msgspec.Struct, kw_only=True):
     overhead: float
     fallback_from: str | None = None
     corpus: str | None = None
+    role: str = "answer"
 
     @property
     def text(self) -> str:
@@ -98,6 +100,7 @@ def reply_of(attempts: Attempts, lease: Lease, answer: Answer, duration: float) 
         overhead=max(0.0, duration - sum(attempt.duration for attempt in made)),
         fallback_from=attempts.fallback_from,
         corpus=lease.backend.options.corpus,
+        role=attempts.request.role,
     )
 
 
@@ -170,6 +173,21 @@ class AnswerStream:
     def corpus(self) -> str | None:
         """The documents asked, where the backend names them."""
         return self._lease.backend.options.corpus
+
+    @property
+    def role(self) -> str:
+        """Which side of a migration answers."""
+        return self._attempts.request.role
+
+    def when_over(self, callback: Callable[[], None]) -> None:
+        """Have this called once the stream was settled, however it ended."""
+        done = self._done
+
+        def both() -> None:
+            done()
+            callback()
+
+        self._done = both
 
     def items(self) -> AsyncIterator[StreamItem]:
         """Everything the engine sends; `Finished` is the last."""

@@ -236,6 +236,7 @@ class Attempts:
             question_hash=self._question_hash,
             config_hash=self._config_hash,
             session=request.session,
+            role=request.role,
         )
 
 

@@ -137,7 +137,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A question, sized and bounded: everything a decision may depend on.
 
     `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
-    images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on.
+    images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
+    migration answers, or "answer" where there is none.
     """
 
     id: str
@@ -157,6 +158,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "general"
     repeatable: bool = True
     trace: tuple[tuple[bytes, bytes], ...] = ()
+    role: str = "answer"
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

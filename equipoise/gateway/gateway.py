@@ -61,6 +61,14 @@ ASKING: Mapping[str, Dialect] = {
 OPEN = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 """Paths that need no key: probes and scrapers carry none, and nothing secret is there."""
 
+BEFORE_ANY_HANDLER = {
+    408: "request_timeout",
+    413: "request_too_large",
+    431: "request_header_fields_too_large",
+    500: "internal_error",
+    503: "too_many_connections",
+}
+
 
 class Gateway:
     """Answers HTTP requests with the help of a balancer.
@@ -126,6 +134,11 @@ class Gateway:
             return problems.refusal(problem, request_id, _problem_writer(head.path))
         return None
 
+    def refused(self, status: int, reason: str, client: str) -> Response:
+        """The words for a request that never got as far as a handler: too large, too slow, not HTTP."""
+        problem = Problem(status, BEFORE_ANY_HANDLER.get(status, "bad_request"), reason)
+        return problems.refusal(problem, self._ids.of({}))
+
     async def _ask(self, dialect: Dialect, request: Request, request_id: str) -> Response:
         """One question: read it, have it answered, write the answer."""
         started, tenant, sized = time.perf_counter(), "default", None
@@ -140,6 +153,8 @@ class Gateway:
         except (Problem, Malformed, Unanswered) as error:
             problem = _problem(error)
             self._balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started))
+            if sized is not None:
+                problem.headers += tuple(fields.canary(sized.role))
             return problems.refusal(problem, request_id, dialect.problem)
         except asyncio.CancelledError:
             self._balancer.tell(endings.of_problem(sized, request_id, tenant, endings.client_gone(), started))

@@ -46,7 +46,7 @@ def of_reply(request_id: str, reply: Reply, warning: str | None, started: float)
         (b"x-equipoise-overhead-ms", own),
         (b"server-timing", b"equipoise;dur=" + own + b", upstream;dur=%.3f" % (waited * 1e3)),
     ]
-    return _more(fields, reply.fallback_from, warning)
+    return _more(fields, reply.fallback_from, warning, reply.role)
 
 
 @lru_cache(maxsize=512)
@@ -70,12 +70,19 @@ def of_stream(request_id: str, stream: AnswerStream, warning: str | None, conten
         (b"x-equipoise-reason", clean(stream.reason)),
         (b"x-equipoise-attempts", b"%d" % (len(stream.attempts) + 1)),
     ]
-    return _more(fields, stream.fallback_from, warning)
+    return _more(fields, stream.fallback_from, warning, stream.role)
 
 
-def _more(fields: Fields, fallback_from: str | None, warning: str | None) -> Fields:
+def canary(role: str) -> Fields:
+    """Which side of a migration answered; nothing where there is none."""
+    return [(b"x-equipoise-canary", role.encode())] if role != "answer" else []
+
+
+def _more(fields: Fields, fallback_from: str | None, warning: str | None, role: str) -> Fields:
     if fallback_from is not None:
         fields.append((b"x-equipoise-fallback-from", clean(fallback_from)))
     if warning is not None:
         fields.append((b"x-equipoise-warning", clean(warning)))
+    if role != "answer":
+        fields += canary(role)
     return fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -25,13 +25,16 @@ class Migration(NamedTuple):
     sql: str
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open for writing, made private (file 0600, a new folder 0700) and brought to the newest schema; else StoreError."""
+def open_database(path: Path, steps: Sequence[Migration] | None = None) -> sqlite3.Connection:
+    """Open for writing, made private (file 0600, a new folder 0700) and brought to the newest schema; else StoreError.
+
+    The schema is the ledger's, or the one these steps make.
+    """
     try:
         make_private(path)
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         _configure(connection)
-        migrate(connection, migrations())
+        migrate(connection, migrations() if steps is None else steps)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot open {path}: {error}") from error
     return connection
@@ -69,7 +72,7 @@ def migrations() -> list[Migration]:
     return [Migration(int(file.name[:4]), file.name, file.read_text(encoding="utf-8")) for file in files]
 
 
-def migrate(connection: sqlite3.Connection, steps: list[Migration]) -> list[int]:
+def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> list[int]:
     """Apply what is missing, each step whole or not at all; gives the versions applied.
 
     A database that is ahead of this version is left as it is. Several processes may start at once: the write lock

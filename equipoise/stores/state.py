@@ -1,0 +1,165 @@
+"""Named state that outlives the process, a journal of who changed it, and sums that many processes add to."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from equipoise.stores.sqlite import Migration, StoreError, open_database
+
+T = TypeVar("T")
+SCHEMA = (
+    Migration(
+        1,
+        "state",
+        """
+CREATE TABLE state (
+    name TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    value TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- Who did what, when (Unix seconds) and why; `entry` is a document. Rows are only ever added.
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    topic TEXT NOT NULL,
+    wall REAL NOT NULL,
+    who TEXT NOT NULL,
+    why TEXT NOT NULL,
+    what TEXT NOT NULL,
+    entry TEXT NOT NULL
+);
+CREATE INDEX journal_by_topic ON journal (topic, id);
+
+-- Sums, exact up to 2^53. A new era of a topic begins at zero; older ones stay.
+CREATE TABLE tallies (
+    topic TEXT NOT NULL,
+    era INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value REAL NOT NULL,
+    PRIMARY KEY (topic, era, name)
+) WITHOUT ROWID;
+""",
+    ),
+)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a journal; `evidence` is plain data, `wall` Unix seconds, `id` counts up."""
+
+    what: str
+    who: str
+    why: str
+    evidence: dict[str, Any] = {}
+    wall: float = 0.0
+    id: int = 0
+
+
+class StateConflict(StoreError):
+    """Somebody else changed the state in the meantime: look again."""
+
+
+class StateStore:
+    """State in one SQLite file that several processes may use at once; methods block for a moment, call them in a thread.
+
+    Raises StoreError where the file cannot be opened, read or written.
+    """
+
+    def __init__(self, path: str | Path, *, wall: Callable[[], float] = time.time) -> None:
+        self.path = Path(path)
+        self._wall, self._lock = wall, threading.Lock()
+        self._connection = open_database(self.path, SCHEMA)
+
+    def read(self, name: str) -> tuple[int, dict[str, Any] | None]:
+        """The version of a state and its value; (0, None) when it was never written."""
+        row = self._look("SELECT version, value FROM state WHERE name = ?", (name,))
+        return (row[0][0], json.loads(row[0][1])) if row else (0, None)
+
+    def write(self, name: str, value: Mapping[str, Any], expected: int, entry: Entry) -> int:
+        """Replace the version that was read, and say so in the journal, both or none. Gives the new version.
+
+        Raises StateConflict when the version is no longer the expected one.
+        """
+
+        def change(connection: sqlite3.Connection) -> int:
+            row = connection.execute("SELECT version FROM state WHERE name = ?", (name,)).fetchone()
+            if (row[0] if row else 0) != expected:
+                raise StateConflict(f"{name} was changed by somebody else at the same time")
+            connection.execute("REPLACE INTO state VALUES (?, ?, ?)", (name, expected + 1, json.dumps(value)))
+            self._append(connection, name, entry)
+            return expected + 1
+
+        return self._in_transaction(change)
+
+    def note(self, topic: str, entry: Entry) -> None:
+        """A line in the journal of something that changed nothing (a refusal, a failed gate)."""
+        self._in_transaction(lambda connection: self._append(connection, topic, entry))
+
+    def journal(self, topic: str, limit: int = 50) -> list[Entry]:
+        """The newest lines, newest first."""
+        rows = self._look(
+            "SELECT id, wall, who, why, what, entry FROM journal WHERE topic = ? ORDER BY id DESC LIMIT ?",
+            (topic, limit),
+        )
+        return [
+            Entry(id=number, wall=wall, who=who, why=why, what=what, evidence=json.loads(entry))
+            for number, wall, who, why, what, entry in rows
+        ]
+
+    def add(self, topic: str, era: int, amounts: Mapping[str, float]) -> None:
+        """Add to the sums of an era."""
+        rows = [(topic, era, name, amount) for name, amount in amounts.items()]
+        self._in_transaction(
+            lambda connection: connection.executemany(
+                "INSERT INTO tallies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value", rows
+            )
+        )
+
+    def tally(self, topic: str, era: int) -> dict[str, float]:
+        """The sums of an era."""
+        return dict(self._look("SELECT name, value FROM tallies WHERE topic = ? AND era = ?", (topic, era)))
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def _append(self, connection: sqlite3.Connection, topic: str, entry: Entry) -> None:
+        connection.execute(
+            "INSERT INTO journal (topic, wall, who, why, what, entry) VALUES (?, ?, ?, ?, ?, ?)",
+            (topic, entry.wall or self._wall(), entry.who, entry.why, entry.what, json.dumps(entry.evidence)),
+        )
+
+    def _look(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        with self._lock:
+            try:
+                return self._connection.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise StoreError(f"cannot read {self.path}: {error}") from error
+
+    def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T:
+        with self._lock:
+            try:
+                self._connection.execute("BEGIN IMMEDIATE")
+                result = action(self._connection)
+                self._connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                self._roll_back()
+                raise StoreError(f"cannot write {self.path}: {error}") from error
+            except BaseException:
+                self._roll_back()
+                raise
+            return result
+
+    def _roll_back(self) -> None:
+        # SQLite has often rolled back by itself by now; should this fail too, the next BEGIN says so.
+        with suppress(sqlite3.Error):
+            self._connection.execute("ROLLBACK")
