@@ -1,0 +1,30 @@
+"""Where a run must be complete, a skipped end-to-end test makes it fail."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+MARKER = "end_to_end"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped end-to-end test makes the run fail")
+
+
+def must_be_complete(config: pytest.Config) -> bool:
+    """Told by --no-skips or by CI=true."""
+    return bool(config.getoption("--no-skips")) or os.environ.get("CI") == "true"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Turn a green run with skipped end-to-end tests into a red one, and say so."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not must_be_complete(session.config):
+        return
+    reports = reporter.stats.get("skipped", [])
+    skipped = [each.nodeid for each in reports if MARKER in each.nodeid or MARKER in getattr(each, "keywords", ())]
+    if skipped and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(f"\n{len(skipped)} skipped where nothing may be, the first: {skipped[0]}", red=True)
