@@ -16,6 +16,7 @@ from equipoise.config.errors import ConfigurationError, Problem
 from equipoise.config.files import discover, read
 from equipoise.config.interpolate import interpolated
 from equipoise.config.nested import flattened
+from equipoise.config.presets import PRESETS, VARIABLE, lay_under
 from equipoise.config.rules import broken_rules
 from equipoise.config.schema import Config
 from equipoise.config.translate import problems_in
@@ -56,19 +57,21 @@ def load(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
     folder: Path | None = None,
+    overlaid: bool = True,
 ) -> Loaded:
     """Read a configuration; raises ConfigurationError with everything that is wrong.
 
-    A mapping made in Python is the last word: variables fill its references and missing keys, but override nothing.
-    `flags` are dotted fields with the value the command line gave; those that are None were not given.
+    A mapping made in Python is the last word: variables fill its references and missing keys, but override nothing;
+    so it is for a file when not `overlaid`. `flags` are dotted fields with the value the command line gave; those that
+    are None were not given.
     """
     variables = read_environment(os.environ if environ is None else environ, folder or Path())
     if isinstance(source, Mapping):
-        tree, name, file = Tree(interpolable(source)), "a mapping", None
+        tree, name, file, overlaid = Tree(interpolable(source)), "a mapping", None, False
     else:
         file = Path(source) if source else discover(variables, folder)
         tree, name = (read(file), str(file)) if file else (Tree(), "the environment")
-    notes = _layer(tree, variables, detected=file is None, overlaid=not isinstance(source, Mapping))
+    notes = _layer(tree, variables, detected=file is None, overlaid=overlaid)
     for dotted_name, value in (flags or {}).items():
         if value is not None:
             tree.set(tuple(dotted_name.split(".")), value, f"--{dotted_name.rsplit('.', 1)[-1].replace('_', '-')}")
@@ -76,6 +79,20 @@ def load(
         raise NothingConfigured
     config = validated(tree, variables)
     return Loaded(config, tree, name, file, (*notes, *advice.on(config, tree)))
+
+
+def load_preset(name: str, *, environ: Mapping[str, str] | None = None, overlaid: bool = True) -> Loaded:
+    """One of the four environments; with `overlaid`, the variables of the environment are laid over it.
+
+    Raises ConfigurationError for a name that is none of them.
+    """
+    variables = read_environment(os.environ if environ is None else environ, Path())
+    tree = Tree()
+    lay_under(tree, name, variables)
+    notes = overlay(tree, variables, tuple(Config.model_fields)) if overlaid else []
+    add_keys(tree, variables)
+    config = validated(tree, variables)
+    return Loaded(config, tree, f"the {name} preset", None, (*notes, *advice.on(config, tree)))
 
 
 def interpolable(source: Mapping[str, Any]) -> dict[str, Any]:
@@ -89,9 +106,20 @@ def _layer(tree: Tree, environ: Environment, *, detected: bool, overlaid: bool) 
     if overlaid:
         if detected:
             detect(tree, environ)
-        notes = overlay(tree, environ, tuple(Config.model_fields))
+            notes = _named_environment(tree, environ)
+        notes += overlay(tree, environ, tuple(Config.model_fields))
     add_keys(tree, environ)
     return notes
+
+
+def _named_environment(tree: Tree, environ: Environment) -> list[str]:
+    """Without a file, ENVIRONMENT says where to begin. Many programs read that variable: a strange value is no error."""
+    name = environ.get(VARIABLE, "")
+    if name in PRESETS:
+        lay_under(tree, name, environ)
+    elif name:
+        return [f"{environ.place(VARIABLE)}: {name!r} is none of {', '.join(PRESETS)}; it has no effect"]
+    return []
 
 
 def validated(tree: Tree, environ: Mapping[str, str]) -> Config:

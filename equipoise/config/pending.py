@@ -28,7 +28,6 @@ PENDING_FIELDS = {
     "routes.*.cache": "Fleet",
 }
 PENDING_VARIABLES = {
-    "ENVIRONMENT": "Strategies",
     "DAILY_COST_BUDGET": "Money",
     "HOURLY_COST_BUDGET": "Money",
     "PROMETHEUS_PUSHGATEWAY_URL": "Seeing",

@@ -71,8 +71,17 @@ def to_yaml(data: Mapping[str, Any]) -> str:
 
 def save(config: Config, path: Path) -> None:
     """Write a file that loads to the same configuration, readable by its owner only: it may hold keys."""
-    data = plain(config, secrets=True)
-    text = json.dumps(data, indent=2) + "\n" if path.suffix == ".json" else to_yaml(data)
+    write(plain(config, secrets=True), path)
+
+
+def storable(value: Any) -> Any:
+    """A value as a file must hold it: names of enumerations, references of secrets, `${` escaped."""
+    return _plain(value, secrets=True)
+
+
+def write(data: Mapping[str, Any], path: Path) -> None:
+    """Write plain data as YAML, or as JSON where the path says so; readable by its owner only."""
+    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n" if path.suffix == ".json" else to_yaml(data)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
