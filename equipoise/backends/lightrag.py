@@ -32,6 +32,25 @@ from equipoise.http import ClientResponse, Pool
 KEY_CHECKED_FOR: Final = 300.0
 """Seconds for which a key that was found valid is not asked about again."""
 
+SHOWN: Final = (
+    "status",
+    "core_version",
+    "api_version",
+    "auth_mode",
+    "pipeline_busy",
+    "llm_queue_status",
+    "embedding_queue_status",
+)
+SHOWN_OF_CONFIGURATION: Final = (
+    "graph_storage",
+    "vector_storage",
+    "llm_binding",
+    "llm_model",
+    "embedding_binding",
+    "embedding_model",
+    "workspace",
+)
+
 
 class LightRAGClient:
     """One LightRAG server, which serves one workspace.
@@ -172,6 +191,11 @@ class LightRAGClient:
 
 
 def _summary(health: Mapping[str, Any]) -> dict[str, Any]:
-    """What an operator wants to see of `/health`; the rest is LightRAG's own configuration."""
-    wanted = ("status", "core_version", "api_version", "auth_mode", "pipeline_busy", "llm_queue_status")
-    return {name: health[name] for name in wanted if name in health}
+    """What an operator wants to see of `/health`; the rest is LightRAG's own configuration, told to who has its key."""
+    configuration = health.get("configuration")
+    told = configuration if isinstance(configuration, Mapping) else {}
+    return _picked(health, SHOWN) | {name: str(value) for name, value in _picked(told, SHOWN_OF_CONFIGURATION).items()}
+
+
+def _picked(told: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    return {name: told[name] for name in wanted if told.get(name) is not None}

@@ -23,6 +23,13 @@ from equipoise.http import ClientResponse, Pool
 ORIGIN: Final = "https://api.perplexity.ai"
 MODEL: Final = "perplexity/sonar"
 
+TOLD_IN_HEADERS: Final = (
+    ("api_version", b"api-version"),
+    ("rate_limit_remaining", b"x-ratelimit-remaining"),
+    ("rate_limit_remaining", b"x-ratelimit-remaining-requests"),
+)
+"""What a reply may say of itself beside its body; not promised by the API's documentation."""
+
 ENDINGS: Final = frozenset(
     {"response.completed", "response.incomplete", "response.cancelled", "response.failed", "response.requires_action"}
 )
@@ -135,12 +142,22 @@ async def probe_models(door: Upstream, target: str, timeout: float, blame: Blame
     """Ask for the list of models."""
 
     async def look() -> dict[str, Any]:
-        status, body = await door.get(target, timeout)
+        status, headers, body = await door.look(target, timeout)
         if status != 200:
             raise rejected(status, {}, body, blame)
-        return {"proves": "reachable", "key": "unknown"}
+        return {"proves": "reachable", "key": "unknown", **_listed(body, blame), **_headers_told(headers)}
 
     return await probed(look)
+
+
+def _listed(body: bytes, blame: Blame) -> dict[str, int]:
+    """How many models the list names; nothing when it is no list."""
+    models = decoded(body, blame).get("data")
+    return {"models": len(models)} if isinstance(models, list) else {}
+
+
+def _headers_told(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name: headers[header].decode("latin-1")[:80] for name, header in TOLD_IN_HEADERS if header in headers}
 
 
 def decoded(data: bytes, blame: Blame) -> dict[str, Any]:

@@ -158,11 +158,16 @@ class Upstream:
 
     async def get(self, target: str, timeout: float) -> tuple[int, bytes]:
         """Ask for a small document; returns its status, whatever it is, and body. For probes."""
+        status, _, body = await self.look(target, timeout)
+        return status, body
+
+    async def look(self, target: str, timeout: float) -> tuple[int, Mapping[bytes, bytes], bytes]:
+        """The same with the headers, whose names are in small letters."""
         try:
             response = await self._pool.request(
                 "GET", target, headers=self._headers, timeouts=Patience(first_byte=timeout).timeouts(timeout)
             )
-            return response.status, await response.read(ANSWER_LIMIT)
+            return response.status, response.headers, await response.read(ANSWER_LIMIT)
         except HTTPError as error:
             raise unreachable(error, self.blame) from error
 

@@ -205,6 +205,20 @@ class Backend:
         self.draining = False
         self.health.recovered(now)
 
+    def inherit(self, previous: Backend) -> None:
+        """Remember what a backend of the same id did before its options were changed; attempts under way end in both.
+
+        A limit or breaker that was configured anew begins anew.
+        """
+        self.load, self.health, self.quality = previous.load, previous.health, previous.quality
+        self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
+        if self.options.breaker == previous.options.breaker:
+            self.breaker = previous.breaker
+        if self.options.per_minute == previous.options.per_minute:
+            self.rate = previous.rate
+        if self.options.max_concurrent == previous.options.max_concurrent:
+            self.limit = previous.limit
+
     def seconds_until_free(self, now: float) -> float:
         """When it may be worth asking again: the longest of its pauses, infinite when only an operator can tell."""
         if self.draining or self.breaker.held_open:

@@ -9,7 +9,7 @@ doubtful again, to a limit. All are estimated together by one exact Kalman filte
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -158,6 +158,12 @@ class Learner:
         """Return how many rewards a backend's belief rests on."""
         belief = self._beliefs.get(backend_id)
         return belief.observed if belief else 0
+
+    def table(self, backends: Iterable[str], observed: int) -> dict[str, dict[str, float]]:
+        """Return the believed quality by kind of question, of backends whose belief rests on so many rewards."""
+        known = [name for name in backends if self.observed(name) >= observed]
+        kinds = self._kinds if known else {}
+        return {kind: {name: self._beliefs[name].about(number)[0] for name in known} for kind, number in kinds.items()}
 
     def forget(self, backend_id: str) -> None:
         """Drop the belief about a backend that was removed."""

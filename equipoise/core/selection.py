@@ -35,6 +35,10 @@ PINNED = "pinned"
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 
 
+def _nothing(name: str) -> None:
+    """What a policy without memory does to forget."""
+
+
 class Lease(msgspec.Struct, kw_only=True):
     """One attempt in progress, to be settled exactly once.
 
@@ -133,6 +137,26 @@ class Selection:
         """Take a drained backend back. Raises KeyError for an unknown id."""
         self.backends[backend_id].resume(self.clock.monotonic())
 
+    def inherit(self, previous: Selection) -> None:
+        """Take over the memory and the observers of a selection that this one replaces; what was removed is forgotten.
+
+        Policies of routes that are the same go on with what they have learned.
+        """
+        for name, backend in self.backends.items():
+            if name in previous.backends:
+                backend.inherit(previous.backends[name])
+        for (route, strategy), policy in previous._policies.items():
+            if self.routes.get(route) == previous.routes[route]:
+                self._adopt(route, strategy, policy)
+                for name in previous.backends.keys() - self.backends.keys():
+                    getattr(policy, "forget", _nothing)(name)
+        self.observers = previous.observers
+
+    def learned(self, route: str, strategy: str, observed: int) -> dict[str, dict[str, float]]:
+        """What a learning policy believes of each backend that it has `observed` so often, by kind of question."""
+        learner = getattr(self._policy(route, strategy), "learner", None)
+        return {} if learner is None else learner.table(tuple(self.backends), observed)
+
     def status(self) -> list[dict[str, Any]]:
         """One row a backend, for people."""
         now = self.clock.monotonic()
@@ -183,10 +207,14 @@ class Selection:
     def _policy(self, route: str, strategy: str) -> Policy:
         policy = self._policies.get((route, strategy))
         if policy is None:
-            policy = self._policies[route, strategy] = self._make_policy(self.routes[route], strategy)
-            self._told += [policy.told] if hasattr(policy, "told") else []
-            self._learners += [policy.learn] if hasattr(policy, "learn") else []
+            policy = self._make_policy(self.routes[route], strategy)
+            self._adopt(route, strategy, policy)
         return policy
+
+    def _adopt(self, route: str, strategy: str, policy: Policy) -> None:
+        self._policies[route, strategy] = policy
+        self._told += [policy.told] if hasattr(policy, "told") else []
+        self._learners += [policy.learn] if hasattr(policy, "learn") else []
 
     def _teach(self, lease: Lease, outcome: Outcome) -> None:
         """Tell the policies that learn from results. A reply that answered nothing is worth 0; until answers are

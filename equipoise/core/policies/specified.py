@@ -5,6 +5,9 @@ Times are milliseconds here because the formulas have their constants in millise
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from equipoise.core.model import NANO_PER_USD, Candidate
 
 
@@ -89,3 +92,47 @@ def report(candidate: Candidate, *, configured_quality: float | None = None) -> 
             estimated_cost=c.expected_cost / NANO_PER_USD, quality=configured, performance=speed
         ),
     }
+
+
+def status_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the specification's numbers for one row of `Selection.status`.
+
+    Shares in percent where the name says so, dollars a request; what nothing was measured for yet is None.
+    """
+    milliseconds, success = row["response_time"] * 1000.0, row["success_rate"]
+    requests = row["requests"]
+    return {
+        "health_score": health_score(
+            availability=success,
+            response_time_ms=milliseconds,
+            error_rate=1.0 - success,
+            quality=row["quality"],
+            healthy=row["status"] != "unhealthy",
+        ),
+        "response_time_ms": milliseconds,
+        "error_rate": 1.0 - success,
+        "availability_percentage": 100.0 * success,
+        "quality_score": row["quality"],
+        "cost_per_request": float(row["cost_usd"]) / requests if requests else None,
+    }
+
+
+def milliseconds(seconds: float) -> float:
+    """Return a duration as the specification's fields have it, to the microsecond."""
+    return round(seconds * 1000.0, 3)
+
+
+def seconds(milliseconds: float) -> float:
+    """Return a duration from outside as it is used inside."""
+    return milliseconds / 1000.0
+
+
+def slow_seconds(expected_response_time_ms: float) -> float:
+    """Return when an answer counts as slow: beyond three times the expected response time."""
+    return 3.0 * expected_response_time_ms / 1000.0
+
+
+def mean(values: Iterable[float]) -> float | None:
+    """Return the mean, or None of nothing."""
+    listed = list(values)
+    return sum(listed) / len(listed) if listed else None

@@ -235,7 +235,7 @@ async def test_a_probe_proves_reachability_and_says_so(upstream: ScriptedUpstrea
     """The list of models is open to anyone."""
     upstream.replies({"object": "list", "data": []})
     result = await client_for(upstream).probe()
-    assert (result.healthy, result.details) == (True, {"proves": "reachable", "key": "unknown"})
+    assert (result.healthy, result.details) == (True, {"proves": "reachable", "key": "unknown", "models": 0})
     assert upstream.seen[0].path == "/v1/models"
 
 
