@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import importlib
-import importlib.metadata
 import json
 import struct
 import sys
@@ -24,12 +23,6 @@ tokenizers: Any = importlib.import_module("tokenizers")
 LARGEST_BODY = 16 * 1024 * 1024
 
 
-def packaged(name: str) -> Path:
-    """A data file of the installed `wordllama` distribution (its library would try to download the tokenizer)."""
-    files = importlib.metadata.files("wordllama") or []
-    return next(Path(str(file.locate())) for file in files if file.name == name)
-
-
 def vectors(path: Path) -> Any:
     """The one half-precision matrix of a safetensors file: 8 bytes of length, a JSON header, then the numbers."""
     data = path.read_bytes()
@@ -41,11 +34,11 @@ def vectors(path: Path) -> Any:
 class Embedder:
     """Texts to unit vectors."""
 
-    def __init__(self) -> None:
-        self.tokenizer = tokenizers.Tokenizer.from_file(str(packaged("l2_supercat_tokenizer_config.json")))
+    def __init__(self, directory: Path) -> None:
+        self.tokenizer = tokenizers.Tokenizer.from_file(str(directory / "l2_supercat_tokenizer_config.json"))
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
-        self.matrix = vectors(packaged("l2_supercat_256.safetensors"))
+        self.matrix = vectors(directory / "l2_supercat_256.safetensors")
         self.texts = 0
 
     def embed(self, text: str) -> tuple[Any, int]:
@@ -107,11 +100,11 @@ class Handler(BaseHTTPRequestHandler):
         """Requests are not logged: they hold the user's texts."""
 
 
-def main(port: int) -> None:
-    """Serve on 127.0.0.1 until killed."""
-    Handler.embedder = Embedder()
+def main(port: int, directory: Path) -> None:
+    """Serve on 127.0.0.1 until killed; the directory holds the vectors and their tokenizer."""
+    Handler.embedder = Embedder(directory)
     ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

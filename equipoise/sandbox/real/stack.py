@@ -52,7 +52,7 @@ class Stack:
         self.environment, self.directory, self.real_model = environment, directory, real_model
         self.api_key = secrets.token_urlsafe(16)
         self.logs = directory / "logs"
-        self.embeddings = self._script("embeddings", "embedding_server.py")
+        self.embeddings = self._script("embeddings", "embedding_server.py", str(environment.vectors))
         self.llm = self._script("small language model", "llm_server.py")
         self.rules = self._rules()
         self.lightrag = self._lightrag()
@@ -107,9 +107,9 @@ class Stack:
             raise RuntimeError(f"LightRAG answered {method} {path} with {status}: {answer}")
         return answer
 
-    def _script(self, name: str, file: str) -> Child:
+    def _script(self, name: str, file: str, *words: str) -> Child:
         port = free_port()
-        command = [str(self.environment.python), str(HERE / file), str(port)]
+        command = [str(self.environment.python), str(HERE / file), str(port), *words]
         return Child(name, command, port=port, log=self.logs / f"{Path(file).stem}.log", directory=self.directory)
 
     def _rules(self) -> Child:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +67,26 @@ def test_a_directory_without_texts_is_one_clear_line(environment: Environment, a
     assert done.stderr.startswith("error: ")
     assert "texts" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_kept_demo_ends_all_it_started_when_it_is_told_to_stop(environment: Environment) -> None:
+    """`--keep` serves until SIGTERM; then no server is left on any port that was announced."""
+    command = [sys.executable, "-m", "equipoise", "demo", "--real", "--state-dir", str(environment.directory)]
+    with subprocess.Popen([*command, "--keep", "--questions", "1"], stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        told = ""
+        for line in running.stderr:
+            told += line
+            if "curl" in line:
+                break
+        ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", told)}
+        assert len(ports) == 5, told
+        assert all(listens(port) for port in ports)
+        running.terminate()
+        assert running.wait(60) == 130
+    assert not any(listens(port) for port in ports)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
