@@ -49,7 +49,7 @@ class LoadBalancer:
         self.selection, self.clients, self.intake = selection, dict(clients), intake
         self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
         self.observers: list[Observer] = selection.observers
-        self._chance, self._background = chance, list(background)
+        self._chance, self.background = chance, list(background)
         self._now = selection.clock.monotonic
         self._retry_budget = RetryBudget(retry, self._now())
 
@@ -151,12 +151,12 @@ class LoadBalancer:
 
     async def start(self) -> None:
         """Begin what runs beside the questions."""
-        for background in self._background:
+        for background in self.background:
             await background.start()
 
     async def close(self) -> None:
         """Stop it, and close every connection; what was recorded is written first."""
-        for background in reversed(self._background):
+        for background in reversed(self.background):
             await background.close()
         for client in self.clients.values():
             await client.close()

@@ -68,8 +68,8 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     """
     clock, chance = SystemClock(), random.Random(config.seed)  # noqa: S311 - for balancing, not for secrets
     fingerprint = _fingerprint(config)
-    backends = [_backend(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
-    clients = {name: _client(of) for name, of in config.backend_instances.items()}
+    backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
+    clients = {name: client_of(of) for name, of in config.backend_instances.items()}
     routes = _routes(config)
     selection = Selection(backends, routes, _policies(chance), clock=clock, chance=chance)
     router = Router(routes, tuple(clients), aliases=config.aliases, strict=config.strict_models)
@@ -119,7 +119,8 @@ def price_of(config: BackendConfig) -> Price | None:
     )
 
 
-def _backend(name: str, of: BackendConfig, config: Config, chance: Chance, clock: SystemClock) -> Backend:
+def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clock: SystemClock) -> Backend:
+    """What is remembered of one upstream, from what the operator said of it."""
     breaker = BreakerOptions(
         enabled=of.circuit_breaker_enabled and config.global_circuit_breaker_enabled,
         failure_threshold=of.failure_threshold,
@@ -149,16 +150,17 @@ def _backend(name: str, of: BackendConfig, config: Config, chance: Chance, clock
     return Backend(options, chance, clock.monotonic())
 
 
-def _client(of: BackendConfig) -> BackendClient:
+def client_of(of: BackendConfig) -> BackendClient:
+    """The client that speaks to one upstream."""
     if of.backend_type is BackendType.FUNCTION:
-        return make_client(of.backend_type, function=_function(of.function or ""))
+        return make_client(of.backend_type, function=function_named(of.function or ""))
     return make_client(
         of.backend_type,
         endpoint_url=of.endpoint_url,
         api_key=of.api_key.reveal() if of.api_key else None,
         options=_options(of),
         headers={name: value.reveal() for name, value in of.headers.items()},
-        pool=_pool(of),
+        pool=pool_of(of),
         patience=Patience(first_byte=of.first_byte_timeout_seconds, idle=of.idle_timeout_seconds),
         probe_timeout=of.health_check_timeout_seconds,
         **_own_options(of),
@@ -185,14 +187,16 @@ def _own_options(of: BackendConfig) -> dict[str, Any]:
             return {"model": of.model}
 
 
-def _pool(of: BackendConfig) -> Pool:
+def pool_of(of: BackendConfig) -> Pool:
+    """The connections to one upstream."""
     origin, _ = endpoint(str(of.endpoint_url))
     tls: ssl.SSLContext | None = client_context(of.ca_file) if of.ca_file else None
     connections = max(LEAST_CONNECTIONS, of.max_concurrent_requests or MOST_CONNECTIONS)
     return Pool(origin, limits=PoolLimits(connections=connections), tls=tls)
 
 
-def _function(name: str) -> Callable[..., Any]:
+def function_named(name: str) -> Callable[..., Any]:
+    """The object that `module:attribute` names. Raises ImportError or AttributeError when there is none."""
     module, _, attribute = name.partition(":")
     function: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
     return function

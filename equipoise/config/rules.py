@@ -29,6 +29,8 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Problem]:
     for name, backend in backends.items():
         yield from _backend(str(name), _mapping(backend))
     yield from _names(data, tuple(map(str, backends)))
+    if data.get("migration") and "incumbent" in backends:
+        yield Problem(("backend_instances", "incumbent"), "this is the old side's name while there is a migration")
     yield from _switches(data)
 
 

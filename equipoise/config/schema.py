@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from equipoise.config.backend import BackendConfig
 from equipoise.config.fields import Count, EmptyIsNone, FilePath, Positive, Section, Share, Texts
+from equipoise.config.migration import MigrationConfig
 from equipoise.config.rules import broken_rules
 from equipoise.config.secret import Secret
 from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
@@ -99,6 +100,8 @@ class Config(Section):
     """The record of every attempt."""
     log: LogConfig = LogConfig()
     """What is logged."""
+    migration: MigrationConfig | None = None
+    """The move from an older system; without it every question goes to the backends."""
     seed: Annotated[int, Field(ge=0)] | None = None
     """Makes random choices repeatable; without it they are not."""
 

@@ -70,6 +70,10 @@ class Health:
             self.recovered(now)
         self.down, self.probe_failures = False, 0
 
+    def unwatched(self) -> None:
+        """Nobody probes any more: what probes found last does not count for ever."""
+        self.down, self.probe_failures = False, 0
+
     def recovered(self, now: float) -> None:
         """Begin a slow start: the backend came back and is not to be flooded."""
         self._since = now

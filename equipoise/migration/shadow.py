@@ -1,0 +1,165 @@
+"""Copies of questions for the new side while it has no traffic: nobody waits for them, and they cost no more than said."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from equipoise.core.attempts import Unanswered
+from equipoise.core.model import Clock, NanoUSD, Request
+from equipoise.reply import Reply
+
+HOUR = 3600.0
+_WORD = re.compile(r"\w+")
+
+
+class Allowance:
+    """Money for the copies of any one hour. Each takes its part before it is asked and is settled at what it cost.
+
+    A part is an equal share of what is left among the copies that may run at once, so promises never exceed the
+    allowance; what an upstream bills beyond the expected cost counts against the rest of the hour.
+    """
+
+    def __init__(self, per_hour: NanoUSD, parallel: int, clock: Clock) -> None:
+        self._per_hour, self._parallel, self._clock = per_hour, parallel, clock
+        self._spent: deque[tuple[float, NanoUSD]] = deque()
+        self._sum: NanoUSD = 0
+        self._promised: NanoUSD = 0
+        self._running = 0
+
+    def take(self) -> NanoUSD:
+        """The most that one more copy may be expected to cost; 0 when nothing is left."""
+        self._forget()
+        free = self._parallel - self._running
+        part = max(0, self._per_hour - self._sum - self._promised) // max(1, free)
+        if part:
+            self._running += 1
+            self._promised += part
+        return part
+
+    def settle(self, part: NanoUSD, cost: NanoUSD) -> None:
+        """A copy is over."""
+        self._running -= 1
+        self._promised -= part
+        self._sum += cost
+        self._spent.append((self._clock.monotonic(), cost))
+
+    @property
+    def spent(self) -> NanoUSD:
+        """What the copies of the last hour cost."""
+        self._forget()
+        return self._sum
+
+    def _forget(self) -> None:
+        since = self._clock.monotonic() - HOUR
+        while self._spent and self._spent[0][0] <= since:
+            self._sum -= self._spent.popleft()[1]
+
+
+class Copied(msgspec.Struct):
+    """How many copies were answered, not answered, and never sent and why."""
+
+    answered: int = 0
+    failed: int = 0
+    dropped_busy: int = 0
+    dropped_cost: int = 0
+
+
+class Shadow:
+    """Copies a share of the old side's questions to the new side and compares; begins after the user has his answer.
+
+    At most `parallel` run and `queue` wait; more are dropped and counted. Questions with tools are never copied: they
+    may act. Every copy is booked under an id of its own with the role "shadow".
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[Request], Awaitable[Reply]],
+        copy: Callable[[Request, NanoUSD], Request],
+        compared: Callable[[Reply, Reply, float], None],
+        *,
+        wanted: Callable[[], bool],
+        share: float,
+        allowance: Allowance,
+        chance: random.Random,
+        parallel: int = 4,
+        queue: int = 32,
+    ) -> None:
+        self.counts = Copied()
+        self._ask, self._make_copy, self._compared, self._wanted = ask, copy, compared, wanted
+        self._share, self._allowance, self._chance = share, allowance, chance
+        self._queue: deque[tuple[Request, Reply]] = deque()
+        self._most_waiting, self._parallel = queue, parallel
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def offer(self, request: Request, reply: Reply) -> None:
+        """The old side answered this: copy it, perhaps. Never waits."""
+        if not self._wanted() or not request.repeatable or self._chance.random() >= self._share:
+            return
+        if len(self._tasks) < self._parallel:
+            self._begin(request, reply)
+        elif len(self._queue) < self._most_waiting:
+            self._queue.append((request, reply))
+        else:
+            self.counts.dropped_busy += 1
+
+    def status(self) -> dict[str, Any]:
+        """Counts since this process began."""
+        return {
+            "share": self._share,
+            "running": len(self._tasks),
+            "waiting": len(self._queue),
+            "spent_last_hour": self._allowance.spent,
+            **msgspec.structs.asdict(self.counts),
+        }
+
+    async def start(self) -> None:
+        """Copies begin with the first question."""
+
+    async def close(self) -> None:
+        """End, cutting off copies under way; what they cost until then is booked by their attempts."""
+        self._queue.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _begin(self, request: Request, reply: Reply) -> None:
+        part = self._allowance.take()
+        if not part:
+            self.counts.dropped_cost += 1
+            return
+        task = asyncio.get_running_loop().create_task(self._copy(request, reply, part), name="shadow")
+        self._tasks.add(task)
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        while self._queue and len(self._tasks) < self._parallel:
+            self._begin(*self._queue.popleft())
+
+    async def _copy(self, request: Request, old: Reply, part: NanoUSD) -> None:
+        cost: NanoUSD = 0
+        try:
+            new = await self._ask(self._make_copy(request, part))
+            cost = new.cost
+            self.counts.answered += 1
+            self._compared(old, new, overlap(old.text, new.text))
+        except Unanswered as error:
+            cost = error.cost
+            self.counts.failed += 1
+        finally:
+            self._allowance.settle(part, cost)
+
+
+def overlap(old: str, new: str) -> float:
+    """How many of the words of both are shared, 0 to 1 (Jaccard). Says whether the same is spoken of, not who is right."""
+    ours, theirs = ({word.lower() for word in _WORD.findall(text)} for text in (old, new))
+    return len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0

@@ -1,0 +1,156 @@
+"""Two sides behind one face: each question goes to the side that takes its key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec.structs import replace
+
+from equipoise.backends.base import BackendClient
+from equipoise.balancer import Background, LoadBalancer
+from equipoise.core.attempts import Unanswered
+from equipoise.core.intake import NO_HINTS, Hints, needs_of
+from equipoise.core.model import Message, NanoUSD, Question, Request, Verdict
+from equipoise.core.retry import RetryBudget, RetryOptions
+from equipoise.core.rollout import CANDIDATE, CONTROL, SHADOW, VALIDATION, State, candidate_takes
+from equipoise.core.selection import Selection
+from equipoise.migration.settings import INCUMBENT, Settings
+from equipoise.migration.shadow import Shadow
+from equipoise.migration.tallies import Tallies
+from equipoise.reply import AnswerStream, Reply
+
+NO_NEEDS: frozenset[str] = frozenset()
+DEFAULT_TENANT = "default"
+SECONDS_FOR_A_COPY = 120.0
+
+
+class SplitBalancer(LoadBalancer):
+    """A LoadBalancer whose questions are answered by the old side until their key's turn comes.
+
+    It takes over `candidate` (its backends, observers and background), which is not to be used by itself any more; the
+    old side is one backend in a selection of its own, so neither side's failures burden the other. Who asks for a
+    model by name is split like everybody: in a move, a client's old words must not choose the new side.
+    """
+
+    def __init__(
+        self,
+        candidate: LoadBalancer,
+        control: Selection,
+        incumbent: BackendClient,
+        *,
+        settings: Settings,
+        tallies: Tallies,
+        state: State,
+    ) -> None:
+        super().__init__(
+            candidate.selection,
+            {**candidate.clients, INCUMBENT: incumbent},
+            candidate.intake,
+            chance=candidate._chance,
+            retry=candidate.retry,
+            background=candidate.background,
+            config_hash=candidate.config_hash,
+        )
+        self.observers = candidate.observers
+        self.control, self.settings, self.state = control, settings, state
+        control.observers = candidate.observers
+        self.shadow: Shadow | None = None
+        self._tallies = tallies
+        # As often as before the move: the old side is asked once, whatever the new one is allowed.
+        self._control_retry = replace(candidate.retry, max_attempts=1)
+        self._control_budget = RetryBudget(self._control_retry, self._now())
+
+    def beside(self, background: Background) -> None:
+        """Have this run beside the questions, after all that does already."""
+        self.background.append(background)
+
+    def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
+        """Size a question and settle which side answers it; the same errors and warnings on both."""
+        request, warning = super().request(question, hints)
+        if candidate_takes(self.key_of(request), self.state.percentage, self.settings.salt):
+            return replace(request, role=CANDIDATE), warning
+        return self.for_control(request), warning
+
+    def for_control(self, request: Request) -> Request:
+        """The same request for the old side, which gets whatever it got before."""
+        return replace(
+            request, role=CONTROL, strategy=None, pinned=None, min_quality=0.0, needs=NO_NEEDS, max_cost=None
+        )
+
+    def for_shadow(self, request: Request, max_cost: NanoUSD) -> Request:
+        """A copy of an old side's request for the new side, booked under an id of its own."""
+        question = replace(request.question, stream=False)
+        return replace(
+            request,
+            id=f"{request.id}.shadow",
+            question=question,
+            min_quality=self.intake.router.routes[request.route].min_quality,
+            needs=needs_of(question),
+            max_cost=max_cost,
+            deadline=self._now() + SECONDS_FOR_A_COPY,
+            role=SHADOW,
+        )
+
+    def for_validation(self, text: str, max_cost: NanoUSD) -> Request:
+        """A question of ours to the new side."""
+        hints = Hints(max_cost=max_cost, tags=("validation",))
+        request, _ = super().request(Question(messages=[Message("user", text)]), hints)
+        return replace(request, role=VALIDATION)
+
+    def key_of(self, request: Request) -> str:
+        """What a question sticks to: its session, else its end user, else (where that is wanted) its tenant, else itself."""
+        if request.session is not None:
+            return f"session {request.session}"
+        user = request.question.options.get("user")
+        if isinstance(user, str) and user:
+            return f"user {user}"
+        if self.settings.tenants_are_keys and request.tenant != DEFAULT_TENANT:
+            return f"tenant {request.tenant}"
+        return f"request {request.id}"
+
+    async def answer(self, request: Request) -> Reply:
+        """Ask the side that the request is for. Raises Unanswered."""
+        try:
+            reply = await super().answer(request)
+        except Unanswered as error:
+            self._tallies.unanswered(self.state.era, request.role, error)
+            raise
+        self._answered(request, reply)
+        return reply
+
+    async def open(self, request: Request) -> AnswerStream:
+        """Begin a streamed answer of the side that the request is for. Raises Unanswered."""
+        try:
+            stream = await super().open(request)
+        except Unanswered as error:
+            self._tallies.unanswered(self.state.era, request.role, error)
+            raise
+        stream.when_over(lambda: self._streamed(request, stream))
+        return stream
+
+    def status(self) -> dict[str, Any]:
+        """The backends of both sides as rows, each with its side."""
+        new = [{**row, "side": CANDIDATE} for row in self.selection.status()]
+        old = [{**row, "side": CONTROL} for row in self.control.status()]
+        return {"in_flight": self.in_flight, "backends": [*new, *old]}
+
+    def drain(self, backend_id: str) -> None:
+        """Give a backend of the new side no new questions. Raises KeyError for any other: the old side is not drained."""
+        self.selection.drain(backend_id)
+
+    def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
+        if request.role == CONTROL:
+            return self.control, self._control_budget, self._control_retry
+        return super()._side_of(request)
+
+    def _answered(self, request: Request, reply: Reply) -> None:
+        self._tallies.answered(self.state.era, reply)
+        if self.shadow is not None and request.role == CONTROL:
+            self.shadow.offer(request, reply)
+
+    def _streamed(self, request: Request, stream: AnswerStream) -> None:
+        """A stream is over: whole, cut, or left by its client, which says nothing about the side."""
+        if stream.reply is not None:
+            self._answered(request, stream.reply)
+        elif stream.attempts[-1].verdict is not Verdict.IGNORED:
+            self._tallies.failed(self.state.era, request.role)

@@ -1,0 +1,80 @@
+"""What each side did, counted in memory and added to the store twice a second."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping
+
+from equipoise.core.attempts import Unanswered
+from equipoise.core.model import CostSource
+from equipoise.core.rollout import CONTROL, Evidence
+from equipoise.migration.settings import TOPIC
+from equipoise.reply import Reply
+from equipoise.stores.state import StateStore
+
+CALLERS_FAULT = frozenset({"invalid_request_error", "model_not_found", "context_length_exceeded"})
+"""Ends that say nothing about a side: it would have been the same on the other."""
+
+
+class Tallies:
+    """Sums per era and role. Counting touches memory only."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self._pending: dict[int, dict[str, float]] = {}
+
+    def answered(self, era: int, reply: Reply) -> None:
+        """A question of `reply.role` was answered. An old side that costs nothing has an unknown price."""
+        known = reply.cost_source is not CostSource.UNPRICED and (reply.cost > 0 or reply.role != CONTROL)
+        self.add(era, reply.role, requests=1, answered=1, seconds=reply.duration)
+        if known:
+            self.add(era, reply.role, cost=reply.cost, costed=1)
+
+    def unanswered(self, era: int, role: str, error: Unanswered) -> None:
+        """A question was not answered; what is the caller's fault counts for nobody."""
+        if error.code not in CALLERS_FAULT:
+            self.failed(era, role)
+
+    def failed(self, era: int, role: str) -> None:
+        """A question of this role was not answered."""
+        self.add(era, role, requests=1)
+
+    def add(self, era: int, role: str, **amounts: float) -> None:
+        """Add to the sums of a role."""
+        sums = self._pending.setdefault(era, defaultdict(float))
+        for name, amount in amounts.items():
+            sums[f"{role}.{name}"] += amount
+
+    async def flush(self) -> None:
+        """Write what was counted, beside the loop; on a StoreError it stays counted."""
+        taken, self._pending = self._pending, {}
+        while taken:
+            era = next(iter(taken))
+            try:
+                await asyncio.to_thread(self._store.add, TOPIC, era, taken[era])
+            except BaseException:
+                self._give_back(taken)
+                raise
+            del taken[era]
+
+    def _give_back(self, taken: Mapping[int, Mapping[str, float]]) -> None:
+        for era, sums in taken.items():
+            into = self._pending.setdefault(era, defaultdict(float))
+            for name, amount in sums.items():
+                into[name] += amount
+
+
+def evidence(sums: Mapping[str, float], role: str) -> Evidence:
+    """The sums of one role as evidence."""
+
+    def whole(name: str) -> int:
+        return int(sums.get(f"{role}.{name}", 0))
+
+    return Evidence(
+        requests=whole("requests"),
+        answered=whole("answered"),
+        seconds=sums.get(f"{role}.seconds", 0.0),
+        cost=whole("cost"),
+        costed=whole("costed"),
+    )
