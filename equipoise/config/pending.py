@@ -34,6 +34,9 @@ PENDING_VARIABLES = {
     "GRAFANA_API_URL": "Seeing",
 }
 
+PENDING_GATES = {"cost_efficiency_ratio": "Money", "quality_score_minimum": "Learning"}
+"""Criteria of a migration without a measure: they then say "not measured" and hold nothing back."""
+
 
 def pending(name: str) -> str | None:
     """The feature this field (a dotted path) waits for, or None when it has an effect."""
