@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from equipoise.http.deadline import NEVER, Deadline
 from equipoise.http.messages import Abort, BadRequest, Request, Response, plain
+from equipoise.http.proxies import FORWARDED
 from equipoise.http.reader import CONTINUE, RequestReader
 from equipoise.http.writer import LAST_CHUNK, NO_BODY, chunk, stream_head, whole_response
 
@@ -147,7 +148,8 @@ class ServerConnection(asyncio.Protocol):
             return
         self._began = 0.0
         request.client, request.scheme = self._client, self._scheme
-        server.proxies.apply(request, trusted=self._trusted)
+        if not FORWARDED.isdisjoint(request.headers):
+            server.proxies.apply(request, trusted=self._trusted)
         if request.path == "*":
             self._early = OPTIONS_ANSWER
         elif server.admit is not None:

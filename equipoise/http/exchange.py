@@ -76,15 +76,15 @@ class ClientConnection(asyncio.Protocol):
 
     # The exchange
 
-    def start(self, message: bytes, timeouts: Timeouts, total_at: float, *, head_only: bool) -> ClientResponse:
+    def start(
+        self, message: bytes, timeouts: Timeouts, now: float, total_at: float, *, head_only: bool
+    ) -> ClientResponse:
         """Send a request; what becomes of it shows in the response, its head first."""
-        loop, pool = self._loop, self._pool
-        now = loop.time()
-        self._response = response = ClientResponse(self, loop, HIGH_WATER, pool.limits.body_bytes)
+        self._response = response = ClientResponse(self, self._loop, HIGH_WATER, self._pool.limits.body_bytes)
         self._started = now
         self._answered = self._final = self._ended = False
         self._until_close, self._head_only = False, head_only
-        self._flowing = False  # until the body begins, the deadline for the first byte stands: a head alone is no answer
+        self._flowing = False  # until the body begins the first byte is waited for: a head alone is no answer
         self._barren, self._malformed = 0, None
         self._headers = response.headers
         self._total_at = total_at

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from equipoise.http.dial import Route
-from equipoise.http.writer import field_lines
+from equipoise.http.writer import IN_REQUESTS, field_lines
 
 TARGET: Final = re.compile(r"/[\x21-\x7e]*+|\*")
 METHOD: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
@@ -31,8 +31,8 @@ class RequestWriter:
         """A whole request. Raises ValueError for a target, method or field that would break the framing."""
         start = self._starts.get((method, target)) or self._start(method, target)
         if body or method in WITH_BODY:
-            return b"".join((start, field_lines(headers), b"content-length: %d\r\n\r\n" % len(body), body))
-        return b"".join((start, field_lines(headers), b"\r\n"))
+            return b"".join((start, field_lines(headers, IN_REQUESTS), b"content-length: %d\r\n\r\n" % len(body), body))
+        return b"".join((start, field_lines(headers, IN_REQUESTS), b"\r\n"))
 
     def _start(self, method: str, target: str) -> bytes:
         if METHOD.fullmatch(method) is None or TARGET.fullmatch(target) is None:

@@ -128,7 +128,8 @@ class Pool:
             connection = None if fresh or self._waiters else self._take_idle(now)
             if connection is None:
                 connection = await self._obtain(loop, timeouts, total_at, fresh=fresh)
-            response = connection.start(message, timeouts, total_at, head_only=method == "HEAD")
+                now = loop.time()
+            response = connection.start(message, timeouts, now, total_at, head_only=method == "HEAD")
             try:
                 await response.expect()
             except asyncio.CancelledError:

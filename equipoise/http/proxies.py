@@ -31,8 +31,6 @@ class TrustedProxies:
 
     def apply(self, request: Request, *, trusted: bool) -> None:
         """Take client and scheme from the proxy's fields, or drop the fields if it is not ours to trust."""
-        if FORWARDED.isdisjoint(request.headers):
-            return
         if trusted:
             self._believe(request)
         else:

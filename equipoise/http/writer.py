@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from email.utils import formatdate
@@ -13,6 +14,8 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 FRAMING: Final = frozenset(
     {b"content-length", b"transfer-encoding", b"date", b"connection", b"keep-alive", b"upgrade", b"proxy-connection"}
 )
+TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
+REMEMBERED: Final = 512
 NO_BODY: Final = frozenset({204, 304})
 
 
@@ -21,12 +24,35 @@ def chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def field_lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+class FieldNames(dict[bytes, bytes]):
+    """From a field's name to the start of its line; empty if the name is not the caller's to set.
+
+    Each name is checked once; cleared when full, so that names from outside cannot make it grow.
+    """
+
+    def __init__(self, dropped: frozenset[bytes]) -> None:
+        super().__init__()
+        self._dropped = dropped
+
+    def __missing__(self, name: bytes) -> bytes:
+        if TOKEN.fullmatch(name) is None:
+            raise ValueError("a header field has a name that is no token")
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[name] = start = b"" if name.lower() in self._dropped else name + b": "
+        return start
+
+
+IN_RESPONSES: Final = FieldNames(FRAMING)
+IN_REQUESTS: Final = FieldNames(FRAMING | {b"host", b"te", b"trailer", b"expect"})
+
+
+def field_lines(headers: Iterable[tuple[bytes, bytes]], names: FieldNames) -> bytes:
     """Header fields as lines, without those that frame the message.
 
     Raises ValueError for a field that would smuggle in another line: three scans in C, for the whole head at once.
     """
-    lines = [b": ".join(field) for field in headers if field[0].lower() not in FRAMING]
+    lines = [start + value for name, value in headers if (start := names[name])]
     lines.append(b"")
     block = b"\r\n".join(lines)
     breaks = len(lines) - 1
@@ -66,7 +92,7 @@ def whole_response(
     status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, connection: bytes, *, head_only: bool
 ) -> bytes:
     """A response with a length; `connection` is empty or a whole Connection line."""
-    start = STATUS_LINES.get(status) + field_lines(headers) + connection
+    start = STATUS_LINES.get(status) + field_lines(headers, IN_RESPONSES) + connection
     if status in NO_BODY:
         return start + b"\r\n"
     return b"".join((start, b"content-length: %d\r\n\r\n" % len(body), b"" if head_only else body))
@@ -75,4 +101,4 @@ def whole_response(
 def stream_head(status: int, headers: Sequence[tuple[bytes, bytes]], connection: bytes, *, chunked: bool) -> bytes:
     """The head of a response whose length is not known yet."""
     coding = b"transfer-encoding: chunked\r\n\r\n" if chunked else b"\r\n"
-    return STATUS_LINES.get(status) + field_lines(headers) + connection + coding
+    return STATUS_LINES.get(status) + field_lines(headers, IN_RESPONSES) + connection + coding

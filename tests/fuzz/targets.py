@@ -192,7 +192,7 @@ def read_response(pieces: Sequence[bytes], method: str) -> tuple[Any, ...]:
     stub: Any = Stub()
     connection = ClientConnection(stub, stub)
     connection.connection_made(stub)
-    response = connection.start(b"", Timeouts(), 1.0, head_only=method == "HEAD")
+    response = connection.start(b"", Timeouts(), 0.0, 1.0, head_only=method == "HEAD")
     for piece in pieces:
         if not stub.aborted and piece:
             connection.data_received(piece)

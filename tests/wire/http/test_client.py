@@ -161,46 +161,63 @@ async def test_what_broke_late_was_read_and_is_not_sent_again(monkeypatch: pytes
     monkeypatch.setattr("equipoise.http.exchange.STALE_SECONDS", 0.02)
     seen = 0
 
-    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def break_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal seen
-        while await reader.readuntil(b"\r\n\r\n"):
-            seen += 1
-            if seen == 2:
-                await asyncio.sleep(0.1)
-                break
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-        writer.close()
+        await read_request(reader)
+        writer.write(OK)
+        await read_request(reader)
+        seen += 1
+        await asyncio.sleep(0.1)
 
-    server = await asyncio.start_server(upstream, "127.0.0.1", 0)
-    pool = Pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    await (await pool.request("POST", "/")).read()
-    with pytest.raises(HTTPError) as caught:
-        await pool.request("POST", "/", retry_stale=True)
-    assert caught.value.maybe_processed
-    assert seen == 2
-    await pool.close()
-    server.close()
-    await server.wait_closed()
+    async with upstream(break_late) as origin:
+        pool = Pool(origin)
+        await (await pool.request("POST", "/")).read()
+        with pytest.raises(HTTPError) as caught:
+            await pool.request("POST", "/", retry_stale=True)
+        assert caught.value.maybe_processed
+        assert seen == 1
+        await pool.close()
+
+
+async def test_the_caller_cannot_break_the_framing() -> None:
+    """Fields that frame or route are ours; a line break, or a name that is none, is refused before anything is sent."""
+    asked: list[bytes] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await read_request(reader))
+        writer.write(OK)
+        await reader.read()
+
+    async with upstream(note) as origin:
+        pool = Pool(origin)
+        theirs = ((b"Host", b"evil"), (b"Content-Length", b"9"), (b"Transfer-Encoding", b"chunked"), (b"x", b"y"))
+        await (await pool.request("POST", "/", headers=theirs, body=b"{}")).read()
+        host = origin.removeprefix("http://").encode()
+        assert asked == [b"POST / HTTP/1.1\r\nhost: " + host + b"\r\nx: y\r\ncontent-length: 2\r\n\r\n{}"]
+        for field in ((b"x", b"y\r\nz: a"), (b"x: y\r\nz", b"a"), (b"", b"a"), (b"x", b"\0")):
+            with pytest.raises(ValueError):
+                await pool.request("GET", "/", headers=(field,))
+        for method, target in (("GET", "/ HTTP/1.1\r\nx: y"), ("GET /", "/"), ("GET", "x"), ("GET", "/é")):
+            with pytest.raises(ValueError):
+                await pool.request(method, target)
+        await pool.close()
 
 
 async def test_a_head_alone_is_no_first_byte() -> None:
     """An upstream may send its head at once and think before the body: the longer patience for a beginning holds."""
 
-    async def upstream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
-        await asyncio.sleep(0.2)
-        writer.write(b"ok")
-        await writer.drain()
-        writer.close()
+    async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            await read_request(reader)
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n")
+            await asyncio.sleep(0.2)
+            writer.write(b"ok")
 
-    server = await asyncio.start_server(upstream, "127.0.0.1", 0)
-    pool = Pool(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    response = await pool.request("POST", "/", timeouts=Timeouts(first_byte=5.0, between_bytes=0.05))
-    assert await response.read() == b"ok"
-    with pytest.raises(HTTPError) as caught:
-        await (await pool.request("POST", "/", timeouts=Timeouts(first_byte=0.05, between_bytes=5.0))).read()
-    assert caught.value.timed_out
-    await pool.close()
-    server.close()
-    await server.wait_closed()
+    async with upstream(think) as origin:
+        pool = Pool(origin)
+        response = await pool.request("POST", "/", timeouts=Timeouts(first_byte=5.0, between_bytes=0.05))
+        assert await response.read() == b"ok"
+        with pytest.raises(HTTPError) as caught:
+            await (await pool.request("POST", "/", timeouts=Timeouts(first_byte=0.05, between_bytes=5.0))).read()
+        assert caught.value.timed_out
+        await pool.close()
