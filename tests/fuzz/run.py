@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SHARES = {"requests": 0.4, "responses": 0.3, "chunks": 0.3}
+SHARES = {"requests": 0.3, "responses": 0.2, "chunks": 0.5}
 
 
 def fuzz(target: str, executions: int, corpus: Path) -> None:
@@ -39,7 +39,7 @@ def fuzz(target: str, executions: int, corpus: Path) -> None:
         f"-runs={executions}",
         f"-dict={dictionary}",
         "-max_len=600",
-        "-timeout=20",
+        "-timeout=300",
         f"-artifact_prefix={corpus.parent}/",
         "-print_final_stats=1",
     ]
