@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -39,6 +39,7 @@ class Admin:
         ledger_summary: Callable[[], Awaitable[dict[str, Any]]] | None,
         stats: Callable[[], dict[str, Any]] | None,
         hosts: tuple[str, ...] = (),
+        operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
     ) -> None:
         self._balancer, self._health = balancer, health
         self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
@@ -50,6 +51,8 @@ class Admin:
             "/admin/ledger/summary": self._ledger,
             "/admin/stats": self._statistics,
         }
+        self._operations = dict(operations or {})
+        self._operated = {path: method for method, path in self._operations}
         self._probes = health.routes()
 
     async def handle(self, request: Request, request_id: str) -> Response:
@@ -64,6 +67,8 @@ class Admin:
         path = request.path
         if path.startswith(BACKENDS + "/"):
             return self._command(request, *_command_of(path))
+        if path in self._operated:
+            return await self._operate(request)
         if path not in self._routes and path not in self._probes:
             raise unknown_path(path)
         if request.method == "OPTIONS":
@@ -92,6 +97,12 @@ class Admin:
             return ipaddress.ip_address(name).is_loopback
         except ValueError:
             return False
+
+    async def _operate(self, request: Request) -> Response:
+        operation = self._operations.get((request.method, request.path))
+        if operation is None:
+            raise wrong_method(request.method, self._operated[request.path])
+        return _json(await operation(request))
 
     def _command(self, request: Request, backend_id: str, verb: str) -> Response:
         commands = {"drain": self._balancer.drain, "resume": self._balancer.resume}

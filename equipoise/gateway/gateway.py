@@ -74,8 +74,8 @@ class Gateway:
     """Answers HTTP requests with the help of a balancer.
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
-    ("ok" or what is wrong); `config_dump`, `ledger_summary` and `stats` feed the admin listener. With `keys`, whoever
-    shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
+    and path) feed the admin listener. With `keys`, whoever shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Gateway:
         ledger_summary: Callable[[], Awaitable[dict[str, Any]]] | None = None,
         stats: Callable[[], dict[str, Any]] | None = None,
         admin_hosts: tuple[str, ...] = (),
+        operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
     ) -> None:
         self._balancer, self._keys = balancer, keys
         self._ids = RequestIds()
@@ -102,6 +103,7 @@ class Gateway:
             ledger_summary=ledger_summary,
             stats=stats,
             hosts=admin_hosts,
+            operations=operations,
         )
         self._routes = self._table()
 

@@ -11,7 +11,6 @@ from equipoise.gateway.gateway import Gateway
 from equipoise.http import Server, ServerLimits, TLSFiles
 
 ServerKind: TypeAlias = Literal["own", "uvicorn"]
-Refused: TypeAlias = Callable[[int, str, str], None]
 ADMIN_LIMITS = ServerLimits(body_bytes=1_048_576, connections=100)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -37,7 +36,6 @@ async def run_gateway(
     trusted_proxies: Iterable[str] = (),
     reuse_port: bool = False,
     on_ready: Callable[[int, int], None] = lambda public_port, admin_port: None,
-    on_error: Refused | None = None,
     notice_seconds: float = 0.0,
     drain_seconds: float = 30.0,
 ) -> int:
@@ -48,7 +46,7 @@ async def run_gateway(
     finish. A second signal cuts them. The admin listener closes last. Raises OSError if an address cannot be had.
     """
     stop = Stop()
-    public = await _public(gateway, host, port, server, limits, tls, trusted_proxies, reuse_port, on_error)
+    public = await _public(gateway, host, port, server, limits, tls, trusted_proxies, reuse_port)
     try:
         admin = Server(gateway.handle_admin, limits=ADMIN_LIMITS)
         await admin.start(admin_host, public.port + 1 if admin_port is None else admin_port)
@@ -73,12 +71,11 @@ async def _public(
     tls: TLSFiles | None,
     trusted_proxies: Iterable[str],
     reuse_port: bool,
-    on_error: Refused | None,
 ) -> Listener:
     if kind == "uvicorn":
         from equipoise.gateway.uvicorn_listener import UvicornListener
 
-        foreign = UvicornListener(gateway, limits, tls, trusted_proxies, on_error)
+        foreign = UvicornListener(gateway, limits, tls, trusted_proxies)
         await foreign.start(host, port, reuse_port=reuse_port)
         return foreign
     own = Server(
@@ -87,7 +84,7 @@ async def _public(
         tls=tls,
         trusted_proxies=trusted_proxies,
         admit=gateway.admit,
-        on_error=on_error,
+        on_error=gateway.refused,
     )
     await own.start(host, port, reuse_port=reuse_port)
     return own

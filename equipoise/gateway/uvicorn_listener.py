@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Generator, Iterable
 
 import uvicorn
 
@@ -32,14 +32,13 @@ class UvicornListener:
         limits: ServerLimits | None,
         tls: TLSFiles | None,
         trusted_proxies: Iterable[str],
-        on_error: Callable[[int, str, str], None] | None,
     ) -> None:
         self._application = asgi_application(
             gateway.handle,
             limits=limits,
             trusted_proxies=trusted_proxies,
             admit=gateway.admit,
-            on_error=on_error,
+            on_error=gateway.refused,
         )
         self._tls = tls
         self.port = 0
