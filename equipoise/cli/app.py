@@ -49,6 +49,15 @@ NOUNS = {
         "Look at the backends of a running gateway.",
         {"ls": ("equipoise.cli.backends:ls", "List the backends of a running gateway and how they are.")},
     ),
+    "migrate": (
+        "Move from an older system to this one, in five phases.",
+        {
+            "plan": ("equipoise.cli.migrate:plan", "Say what the next phase does and what holds it back."),
+            "apply": ("equipoise.cli.migrate:apply", "Begin the next phase, or take exactly so many percent."),
+            "status": ("equipoise.cli.migrate:status", "Show where the move stands, and on what evidence."),
+            "rollback": ("equipoise.cli.migrate:rollback", "Go back to an earlier phase, at once."),
+        },
+    ),
 }
 
 

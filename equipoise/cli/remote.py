@@ -39,6 +39,11 @@ class Remote:
         response = await self.request("GET", path)
         return json.loads(await self._reading(response))
 
+    async def post(self, path: str, document: Any) -> Any:
+        """The JSON document that comes back for one."""
+        response = await self.request("POST", path, json.dumps(document).encode())
+        return json.loads(await self._reading(response))
+
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> ClientResponse:

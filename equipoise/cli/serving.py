@@ -17,8 +17,11 @@ from equipoise.config.save import plain
 from equipoise.core.model import dollars
 from equipoise.gateway import ClientKeys, Gateway, run_gateway
 from equipoise.gateway.keys import digest
+from equipoise.gateway.migrating import operations
 from equipoise.http import ServerLimits, TLSFiles
-from equipoise.stores import Ledger
+from equipoise.migration import Migration, from_config
+from equipoise.migration.on_disk import file_check
+from equipoise.stores import Ledger, StoreError
 from equipoise.telemetry import AccessLog, set_up_logging
 
 QUESTION = '{"model": "auto", "messages": [{"role": "user", "content": "What is clinical metabolomics?"}]}'
@@ -31,12 +34,13 @@ async def run(loaded: Loaded) -> int:
     config = loaded.config
     logger = set_up_logging(config.log.level, config.log.format)
     estate = estate_of(loaded, logger.error)
+    migration = moving(loaded, estate, logger.error)
     log = access_log(config)
     if log is not None:
         estate.balancer.observers.append(log.observe)
     try:
         async with estate.balancer:
-            cut = await _listen(loaded, estate)
+            cut = await _listen(loaded, estate, migration)
     finally:
         if log is not None:
             log.close()
@@ -50,9 +54,19 @@ def access_log(config: Config) -> AccessLog | None:
     return AccessLog(sys.stderr, style=config.log.format) if wanted else None
 
 
-async def _listen(loaded: Loaded, estate: Estate) -> int:
+def moving(loaded: Loaded, estate: Estate, on_trouble: Callable[[str], None]) -> Migration | None:
+    """The migration that is configured, if one is: it then answers in the estate's place. Raises Failure."""
+    if loaded.config.migration is None:
+        return None
+    try:
+        return from_config(loaded.config, estate, configuration=file_check(loaded), on_trouble=on_trouble)
+    except (ValueError, OSError, ImportError, AttributeError, StoreError) as error:
+        raise Failure(f"the old side of the migration cannot be had: {error}", USAGE) from error
+
+
+async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None) -> int:
     listen = loaded.config.listen
-    gateway = make_gateway(loaded.config, estate)
+    gateway = make_gateway(loaded.config, estate, migration)
     try:
         return await run_gateway(
             gateway,
@@ -74,7 +88,7 @@ async def _listen(loaded: Loaded, estate: Estate) -> int:
         raise Failure(f"cannot listen on {listen.host}:{listen.port}: {why}", USAGE, hint) from error
 
 
-def make_gateway(config: Config, estate: Estate) -> Gateway:
+def make_gateway(config: Config, estate: Estate, migration: Migration | None = None) -> Gateway:
     """The gateway of an estate."""
     ledger, metrics = estate.ledger, estate.metrics
     admin_host = config.listen.admin_host
@@ -87,6 +101,7 @@ def make_gateway(config: Config, estate: Estate) -> Gateway:
         config_dump=lambda: plain(config, everything=True),
         ledger_summary=bill(ledger) if ledger else None,
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
+        operations=operations(migration),
     )
 
 
@@ -110,7 +125,7 @@ def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
     """A word for each check: can the ledger be written, may any backend be asked?"""
 
     def checks() -> dict[str, str]:
-        rows = estate.balancer.selection.status()
+        rows = estate.balancer.status()["backends"]
         able = any(row["why_not"] is None for row in rows)
         found = {"backends": "ok" if able else "; ".join(f"{row['id']}: {row['why_not']}" for row in rows)}
         if estate.ledger is not None:

@@ -121,7 +121,7 @@ def from_config(
     of = config.migration
     if of is None:
         return None
-    client = incumbent_client(of.incumbent, estate.balancer)
+    client = incumbent_client(of.incumbent, answerers(estate.balancer))
     backend = backend_of(INCUMBENT, of.incumbent, config, random.Random(0), SystemClock())  # noqa: S311
     store = StateStore(config.state_path / STATE_FILE)
     targets = [*_targets(config, estate.balancer), _target(of.incumbent, client)]
@@ -149,7 +149,7 @@ def from_config(
     return migration
 
 
-def incumbent_client(of: IncumbentConfig, candidate: LoadBalancer) -> BackendClient:
+def incumbent_client(of: IncumbentConfig, who_answers: Mapping[str, Answerer]) -> BackendClient:
     """The old side's client: a Python object, an endpoint of its own kind, or one of the kinds we speak."""
     if of.question_field is not None:
         return HTTPIncumbent(
@@ -164,7 +164,7 @@ def incumbent_client(of: IncumbentConfig, candidate: LoadBalancer) -> BackendCli
             probe_timeout=of.health_check_timeout_seconds,
         )
     if of.backend_type is BackendType.FUNCTION:
-        return IncumbentClient(function_named(of.function or ""), answerers(candidate))
+        return IncumbentClient(function_named(of.function or ""), who_answers)
     return client_of(of)
 
 

@@ -19,6 +19,7 @@ from equipoise.core.rollout import (
     Order,
     State,
     Step,
+    features_of,
     phases_passed,
     raises_traffic,
     refusal,
@@ -63,6 +64,11 @@ class Migration:
         """Where the move stands, as far as this process knows: at most half a second old."""
         return self.balancer.state
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the store of the state, if anything; questions are answered all the same."""
+        return self._keeping.trouble
+
     async def status(self) -> Document:
         """State, evidence of each role, present gates, the journal's newest lines."""
         sums = await self._keeping.sums()
@@ -97,20 +103,13 @@ class Migration:
         Raises ValueError for an order that makes no sense.
         """
         state = await self._keeping.refresh()
-        phase, percentage = order.target()
-        sums = await self._keeping.sums()
-        checks = await self._checks() if raises_traffic(state, order) else []
-        judged = on_traffic(state, sums, self.settings) if state.phase and raises_traffic(state, order) else None
-        return {
-            "outcome": "planned",
-            "before": _state(state),
-            "after": {"phase": phase, "percentage": percentage},
-            "phases": [_phase(number) for number in phases_passed(state, order)],
-            "refused": refusal(state, order, self._wall(), self.settings.holds),
-            "checks": [msgspec.to_builtins(check) for check in checks],
-            "gates": judging.told(judged) if judged else [],
-            "validation_cost_at_most_usd": dollars(self.settings.validation_cost),
-        }
+        checks: Sequence[Check] = ()
+        gates: Sequence[Document] = ()
+        if raises_traffic(state, order):
+            checks = await self._checks()
+            judged = on_traffic(state, await self._keeping.sums(), self.settings)
+            gates = judging.told(judged) if state.phase else ()
+        return planned(state, order, self._wall(), self.settings, checks, gates)
 
     async def apply(self, order: Order) -> Document:
         """Carry an order out, or say why not. Raises ValueError for one that makes no sense, StoreError if nothing
@@ -168,6 +167,29 @@ class Migration:
 
     async def _asked(self, phase: int) -> list[Validated]:
         return await validate(self.balancer, phase, self.settings.validation_queries, self.settings.validation_cost)
+
+
+def planned(
+    state: State,
+    order: Order,
+    now: float,
+    settings: Settings,
+    checks: Sequence[Check],
+    gates: Sequence[Document],
+) -> Document:
+    """What an order would do, and what is known to hold it back. Raises ValueError for one that makes no sense."""
+    phase, percentage = order.target()
+    phases = phases_passed(state, order)
+    return {
+        "outcome": "planned",
+        "before": _state(state),
+        "after": {"phase": phase, "percentage": percentage, "features": list(features_of(phase))},
+        "phases": [_phase(number) for number in phases],
+        "refused": refusal(state, order, now, settings.holds),
+        "checks": [msgspec.to_builtins(check) for check in checks],
+        "gates": list(gates),
+        "validation_cost_at_most_usd": dollars(0 if order.force else settings.validation_cost * len(phases)),
+    }
 
 
 def _state(state: State) -> Document:
