@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib
 import random
 import ssl
@@ -21,6 +20,7 @@ from equipoise.backends.transport import Patience, endpoint
 from equipoise.balancer import Background, LoadBalancer
 from equipoise.config import BackendConfig, Config, RouteConfig
 from equipoise.config.load import load
+from equipoise.config.save import config_hash
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
 from equipoise.core.features import classify
@@ -67,7 +67,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     opened.
     """
     clock, chance = SystemClock(), random.Random(config.seed)  # noqa: S311 - for balancing, not for secrets
-    fingerprint = _fingerprint(config)
+    fingerprint = config_hash(config)
     backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
     clients = {name: client_of(of) for name, of in config.backend_instances.items()}
     routes = _routes(config)
@@ -275,8 +275,3 @@ def _prober(config: Config, selection: Selection, clients: Mapping[str, BackendC
         parallel=config.max_concurrent_health_checks,
         batch=config.health_check_batch_size,
     )
-
-
-def _fingerprint(config: Config) -> str:
-    """Names this configuration in records; secrets are redacted before they are hashed."""
-    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:16]

@@ -139,6 +139,7 @@ class LightRAGClient:
             timeout,
             trace=request.trace,
             repeat=request.repeatable,
+            streamed=request.question.stream,
             blame=msgspec.structs.replace(self._blame, own_fields=ours, own_body=not request.question.extra),
         )
 

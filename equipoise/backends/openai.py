@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from equipoise.backends.base import Finished, ProbeResult, Relayed, StreamItem
+from equipoise.backends.base import BackendError, Finished, ProbeResult, Relayed, StreamItem
 from equipoise.backends.citations import mappings
 from equipoise.backends.classify import Blame, no_answer, rejected
+from equipoise.backends.foreign import UNKNOWN_TO_OPENAI
 from equipoise.backends.openai_reply import Completion
 from equipoise.backends.openai_request import Splice, body_for
 from equipoise.backends.openai_stream import MEANINGFUL_ENDS, Relay, parsed
@@ -26,7 +27,7 @@ from equipoise.http import ClientResponse, Pool
 class OpenAIClient:
     """One OpenAI-compatible server.
 
-    `model` replaces the client's (None passes his on); `options` are fields added to bodies that lack them;
+    `model` replaces the client's; None passes his on if the server lists it, otherwise asks for the first it lists. `options` are fields added to bodies that lack them;
     `stream_usage` False is for servers that refuse `stream_options`. `local` servers are probed without a key.
     """
 
@@ -50,7 +51,11 @@ class OpenAIClient:
         own = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
         keyed = {**own, "authorization": f"Bearer {api_key}"} if api_key else own
         field = max_tokens_field or _max_tokens_field(origin)
-        self._splice = Splice.make(model, options or {}, stream_usage=stream_usage, max_tokens_field=field)
+        foreign = frozenset[str]() if local else UNKNOWN_TO_OPENAI - frozenset(options or ())
+        self._splice = Splice.make(
+            model, options or {}, stream_usage=stream_usage, max_tokens_field=field, foreign=foreign
+        )
+        self._asked_for_models = model is not None
         self._blame = Blame(
             who=who.value,
             own_model=model is not None,
@@ -101,12 +106,15 @@ class OpenAIClient:
         yield Finished(relay.answer(request.input_tokens))
 
     async def _post(self, request: Request, timeout: float) -> ClientResponse:
+        if not self._asked_for_models:
+            await self._learn_models()
         return await self._upstream.post(
             self._target,
             body_for(request.question, self._splice),
             timeout,
             trace=request.trace,
             repeat=request.repeatable,
+            streamed=request.question.stream,
         )
 
     def _whole(self, body: bytes, request: Request) -> Answer:
@@ -134,13 +142,24 @@ class OpenAIClient:
         completion = parsed(body, self._blame)
         return [*pieces_of(completion.first.said), Finished(answer)]
 
+    async def _learn_models(self) -> None:
+        """Find out once what the server offers, where the operator named no model; a server without a list is asked as is."""
+        self._asked_for_models = True
+        with suppress(BackendError):
+            await self._probe()
+
     async def _probe(self) -> dict[str, Any]:
         status, body = await self._upstream.get(self._models, self._probe_timeout)
         if status in (404, 405, 501) and self._local:
             return await self._probe_health()
         if status != 200:
             raise rejected(status, {}, body, self._blame)
-        return _models_in(body, self._model)
+        names = _models_in(body)
+        if self._model is None:
+            self._asked_for_models = True
+            self._splice = self._splice.offering(names)
+            return {"models": len(names)}
+        return {"models": len(names), "model_listed": self._model in names}
 
     async def _probe_health(self) -> dict[str, Any]:
         status, body = await self._upstream.get(self._health, self._probe_timeout)
@@ -162,13 +181,12 @@ def _spent(relay: Relay, request: Request) -> Spent:
     return Spent(relay.usage(request.input_tokens), relay.cost)
 
 
-def _models_in(body: bytes, model: str | None) -> dict[str, Any]:
+def _models_in(body: bytes) -> list[str]:
     try:
         listed = msgspec.json.decode(body, type=dict[str, Any]).get("data")
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return {"models": 0}
-    names = [entry.get("id") for entry in mappings(listed)]
-    return {"models": len(names)} if model is None else {"models": len(names), "model_listed": model in names}
+        return []
+    return [str(entry["id"]) for entry in mappings(listed) if entry.get("id")]
 
 
 def _max_tokens_field(origin: str) -> str:

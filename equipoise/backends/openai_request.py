@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -22,16 +22,28 @@ Fields = dict[str, msgspec.Raw]
 
 
 class Splice(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend changes in every body; encoded once. `model` None leaves the client's own model."""
+    """What a backend changes in every body; encoded once.
+
+    `model` None leaves the client's own where the server offers it (or nobody knows what it offers), else the first of
+    `offered` stands in. Fields named in `foreign` are taken out: they were meant for another engine.
+    """
 
     model: msgspec.Raw | None = None
+    offered: tuple[msgspec.Raw, ...] = ()
+    foreign: frozenset[str] = frozenset()
     defaults: Fields = {}
     stream_usage: bool = True
     max_tokens_field: str = "max_tokens"
 
     @classmethod
     def make(
-        cls, model: str | None, defaults: Mapping[str, Any], *, stream_usage: bool, max_tokens_field: str
+        cls,
+        model: str | None,
+        defaults: Mapping[str, Any],
+        *,
+        stream_usage: bool,
+        max_tokens_field: str,
+        foreign: frozenset[str] = frozenset(),
     ) -> Splice:
         """Encode the operator's choices."""
         return cls(
@@ -39,7 +51,18 @@ class Splice(msgspec.Struct, frozen=True, kw_only=True):
             defaults={name: msgspec.Raw(_encode(value)) for name, value in defaults.items()},
             stream_usage=stream_usage,
             max_tokens_field=max_tokens_field,
+            foreign=foreign,
         )
+
+    def offering(self, models: Sequence[str]) -> Splice:
+        """The same, knowing what the server offers."""
+        return msgspec.structs.replace(self, offered=tuple(msgspec.Raw(_encode(name)) for name in models))
+
+    def model_for(self, given: msgspec.Raw | None) -> msgspec.Raw | None:
+        """What to ask for when the client asks for `given`; None leaves it as it is."""
+        if self.model is not None or not self.offered:
+            return self.model
+        return None if given in self.offered else self.offered[0]
 
 
 def body_for(question: Question, splice: Splice) -> bytes:
@@ -65,8 +88,11 @@ def spliced(body: bytes, stream: bool, splice: Splice) -> bytes:
 
 
 def _adapt(fields: Fields, stream: bool, splice: Splice) -> None:
-    if splice.model is not None and fields.get("model") != splice.model:
-        fields["model"] = splice.model
+    model = splice.model_for(fields.get("model"))
+    if model is not None and fields.get("model") != model:
+        fields["model"] = model
+    for name in fields.keys() & splice.foreign:
+        del fields[name]
     if not stream:
         fields.pop("stream", None)
         fields.pop("stream_options", None)
@@ -105,7 +131,7 @@ def _remove_hints(fields: Fields) -> None:
 def built(question: Question, splice: Splice) -> bytes:
     """A body of our own for a question that came in another dialect."""
     fields: dict[str, Any] = {**splice.defaults, **question.options}
-    fields["model"] = splice.model if splice.model is not None else "default"
+    fields["model"] = splice.model_for(None) or "default"
     fields["messages"] = question.messages
     wanted = {
         splice.max_tokens_field: question.max_tokens,

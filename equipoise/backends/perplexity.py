@@ -106,6 +106,7 @@ class PerplexityClient:
             timeout,
             trace=request.trace,
             repeat=request.repeatable,
+            streamed=request.question.stream,
             blame=blame,
         )
 

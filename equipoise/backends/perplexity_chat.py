@@ -129,6 +129,7 @@ class PerplexityChatClient:
             timeout,
             trace=request.trace,
             repeat=request.repeatable,
+            streamed=request.question.stream,
             blame=msgspec.structs.replace(
                 self._blame, own_fields=ours, own_body=not shaped_by_client(request.question)
             ),

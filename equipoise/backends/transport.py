@@ -37,15 +37,16 @@ _FRAMING: Final = frozenset({b"host", b"content-length", b"transfer-encoding", b
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to wait: for a connection, for the first byte (None: as long as the attempt may take), between bytes."""
+    """Seconds to wait: for a connection, for the first byte of a stream (None: as long as the attempt may take), between
+    bytes. An answer in one piece begins when it is done, so only the time for the whole attempt bounds it."""
 
     connect: float = 5.0
     first_byte: float | None = None
     idle: float = 60.0
 
-    def timeouts(self, total: float) -> Timeouts:
+    def timeouts(self, total: float, *, streamed: bool = True) -> Timeouts:
         """The deadlines of one exchange that may take `total` seconds."""
-        first = total if self.first_byte is None else min(self.first_byte, total)
+        first = total if self.first_byte is None or not streamed else min(self.first_byte, total)
         return Timeouts(connect=min(self.connect, total), first_byte=first, between_bytes=self.idle, total=total)
 
 
@@ -141,11 +142,12 @@ class Upstream:
         *,
         trace: Trace = (),
         repeat: bool = False,
+        streamed: bool = True,
         blame: Blame | None = None,
     ) -> ClientResponse:
         """Send a JSON body; returns once a success's head is there. Redirects are failures: they are never followed."""
         headers = (*self._headers, *trace) if trace else self._headers
-        timeouts = self.patience.timeouts(timeout)
+        timeouts = self.patience.timeouts(timeout, streamed=streamed)
         try:
             response = await self._pool.request(
                 "POST", target, headers=headers, body=body, timeouts=timeouts, retry_stale=repeat

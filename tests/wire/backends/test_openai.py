@@ -225,3 +225,26 @@ async def test_cancelling_a_question_closes_its_connection(upstream: ScriptedUps
         while upstream.in_flight or client._upstream._pool.in_use:
             await asyncio.sleep(0.01)
     assert client._upstream._pool.idle == 0
+
+
+async def test_without_a_model_of_its_own_a_backend_asks_for_one_the_server_has(upstream: ScriptedUpstream) -> None:
+    """`auto` means nothing to Ollama: the first model it lists stands in, but one it does list is left alone."""
+    upstream.routes["/v1/models"] = Response(200, JSON, b'{"data":[{"id":"llama3.2"},{"id":"qwen3"}]}')
+    upstream.replies(recorded("openai_chat.json"))
+    client = OpenAIClient(upstream.url, local=True)
+    await client.send(request_for(body=b'{"model":"auto","messages":[]}'), 5.0)
+    assert upstream.body()["model"] == "llama3.2"
+    await client.send(request_for(body=b'{"model":"qwen3","messages":[]}'), 5.0)
+    assert upstream.body()["model"] == "qwen3"
+    assert [seen.path for seen in upstream.seen].count("/v1/models") == 1
+    await client.close()
+
+
+async def test_what_was_said_to_a_graph_is_not_said_to_openai(upstream: ScriptedUpstream) -> None:
+    """A client may set LightRAG's and Perplexity's options with `auto`: OpenAI would refuse them, a local server may not."""
+    upstream.replies(recorded("openai_chat.json"))
+    body = b'{"model":"m","mode":"mix","top_k":5,"search_recency_filter":"week","logit_bias":{"1":2},"messages":[]}'
+    await client_for(upstream).send(request_for(body=body), 5.0)
+    assert upstream.body().keys() == {"model", "logit_bias", "messages"}
+    await OpenAIClient(upstream.url, local=True, model="m").send(request_for(body=body), 5.0)
+    assert upstream.body()["top_k"] == 5
