@@ -193,7 +193,9 @@ class ServerConnection(asyncio.Protocol):
                 self._arrival = arrival = self._loop.create_future()
                 await arrival
             else:
-                await self._answer(request)
+                more = await self._answer(request)
+                if more:
+                    await asyncio.sleep(0)  # others' turn: a pipeline of answers that never wait would hold the loop
 
     def _report(self, task: asyncio.Task[None]) -> None:
         """A handler's own error is not ours to judge: the loop's exception handler is told."""
@@ -201,7 +203,8 @@ class ServerConnection(asyncio.Protocol):
         if error is not None:
             self._loop.call_exception_handler({"message": "a handler failed", "exception": error, "task": task})
 
-    async def _answer(self, request: Request) -> None:
+    async def _answer(self, request: Request) -> bool:
+        """One answer; True if the next request is here already."""
         complete = self._sent = False
         self.answering = True
         server = self._server
@@ -222,6 +225,7 @@ class ServerConnection(asyncio.Protocol):
             server.in_flight -= 1
             self.answering = False
             self._finish(complete=complete)
+        return self._whole is not None
 
     def _connection_line(self, request: Request) -> bytes:
         reader = self._reader
@@ -266,7 +270,7 @@ class ServerConnection(asyncio.Protocol):
         if not complete:
             self._give_up()
         elif not self._reader.keep_alive or self._server.draining:
-            self._close(unread=self._early is not None)
+            self._close(unread=self._early is not None or self._reader.waiting > 0)
         else:
             self._next()
 
@@ -302,6 +306,7 @@ class ServerConnection(asyncio.Protocol):
     def _close(self, *, unread: bool = False) -> None:
         """Close once all is sent; what comes of an unread request is dropped meanwhile."""
         self._closing = True
+        self._unsent = self._transport.get_write_buffer_size()
         self._deadline.set(self._loop.time() + (LINGER if unread else self._server.limits.write_timeout))
         if unread and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -323,7 +328,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _expired(self) -> None:
         if self._closing:
-            self._transport.abort()
+            self._end_closing()
         elif self.answering:
             self._watch_client()
         elif self._request is not None:
@@ -332,6 +337,14 @@ class ServerConnection(asyncio.Protocol):
             self._refuse(BadRequest(408, "The head of the request came too slowly."))
         else:
             self._close()
+
+    def _end_closing(self) -> None:
+        """Enough time to close, unless the client is still taking what waits for it."""
+        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
+        if 0 < self._unsent < before:
+            self._deadline.set(self._loop.time() + self._server.limits.write_timeout)
+        else:
+            self._transport.abort()
 
     def _watch_client(self) -> None:
         """Cut a client that takes nothing for too long, or that left while we were not reading."""

@@ -64,8 +64,8 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Head start for a body; after that it must keep up `body_rate`."""
     body_rate: int = 1_024
     """Bytes a second below which a body counts as a slow-client attack."""
-    write_timeout: float = 60.0
-    """How long a client may take nothing of what waits for it."""
+    write_timeout: float = 180.0
+    """How long a client may take nothing of what waits for it (TCP shows a slow reader's progress only every 64 KB)."""
     write_buffer: int = 65_536
     """What may wait for a slow client before its upstream is paused."""
     pipelined_bytes: int = 65_536

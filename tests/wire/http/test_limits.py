@@ -248,3 +248,20 @@ async def test_an_open_file_descriptor_is_not_lost() -> None:
             await talk(server.port, GET + b"Connection: close\r\n\r\n")
         assert await until(lambda: server.connections == 0)
         assert open_sockets() <= before + 2
+
+
+async def test_a_pipeline_of_quick_answers_leaves_time_for_others() -> None:
+    """Between two of them the loop turns: another client is answered long before the pipeline ends."""
+    answered: list[str] = []
+
+    async def quick(request: Request) -> Response:
+        answered.append(request.path)
+        return Response(200)
+
+    async with own_server(quick, limits=ServerLimits(pipelined_bytes=10_000_000)) as server:
+        pipeline = asyncio.create_task(talk(server.port, (GET + b"\r\n") * 3_000, seconds=1.0))
+        assert await until(lambda: bool(answered))
+        await talk(server.port, b"GET /other HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert await until(lambda: len(answered) == 3_001, seconds=3)
+        assert answered.index("/other") < 2_900
+        await pipeline
