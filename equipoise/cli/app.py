@@ -47,7 +47,10 @@ NOUNS = {
     ),
     "backends": (
         "Look at the backends of a running gateway.",
-        {"ls": ("equipoise.cli.backends:ls", "List the backends of a running gateway and how they are.")},
+        {
+            "ls": ("equipoise.cli.backends:ls", "List the backends of a running gateway and how they are."),
+            "watch": ("equipoise.cli.watching:watch", "Look at them again and again, and say how it went."),
+        },
     ),
     "migrate": (
         "Move from an older system to this one, in five phases.",

@@ -17,7 +17,6 @@ from equipoise.config.tree import Tree
 
 VARIABLE = "ENVIRONMENT"
 PERPLEXITY = "https://api.perplexity.ai"
-BREAKER = ("failure_threshold", "recovery_timeout_seconds")
 Backends = dict[str, dict[str, Any]]
 
 
@@ -161,7 +160,7 @@ def _whole(
 
 
 LEARNING = "adaptive_learning"
-PRESETS: Mapping[str, dict[str, Any]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "development": {
         "backend_instances": DEVELOPMENT,
         **_whole("weighted_round_robin", False, 100.0, (5, 2), (0.9, 0.6), (0.1, 30.0)),
@@ -182,17 +181,45 @@ PRESETS: Mapping[str, dict[str, Any]] = {
 }
 
 
+def _local(name: str, port: int) -> Backends:
+    url = f"http://localhost:{port}"
+    more = {"max_requests_per_minute": 200, "timeout_seconds": 20.0, "expected_response_time_ms": 800.0}
+    believed = {"quality_score": 0.90, "reliability_score": 0.95}
+    return {name: _lightrag(url, 1.5, 0.05, **more, **believed, failure_threshold=5, recovery_timeout_seconds=30.0)}
+
+
+def _account(name: str) -> Backends:
+    return {name: _perplexity(1.0, 2000.0, 0.85, 3, max_requests_per_minute=100, reliability_score=0.90)}
+
+
+FLEETS: dict[str, dict[str, Any]] = {
+    "default": {"backend_instances": _account("perplexity_primary") | _local("lightrag_primary", 9621)},
+    "multi_instance": {
+        "backend_instances": _account("perplexity_primary")
+        | _account("perplexity_secondary")
+        | _local("lightrag_primary", 9621)
+        | _local("lightrag_secondary", 9622)
+        | _local("lightrag_tertiary", 9623)
+    },
+}
+"""Two fleets on this machine with the specification's numbers; ENVIRONMENT does not choose them."""
+
+
 def preset(name: str, environ: Mapping[str, str]) -> dict[str, Any]:
     """The data of one environment, references unfilled; each account has its own key where the environment holds it.
 
     Raises ConfigurationError for a name that is none of the four.
     """
-    if name not in PRESETS:
-        known = ", ".join(PRESETS)
+    known = PRESETS | FLEETS
+    if name not in known:
         raise ConfigurationError(
-            [Problem((), f"must be one of {known}", name, did_you_mean(name, PRESETS), where=f"${VARIABLE}")]
+            [
+                Problem(
+                    (), f"must be one of {', '.join(PRESETS)}", name, did_you_mean(name, PRESETS), where=f"${VARIABLE}"
+                )
+            ]
         )
-    data = deepcopy(PRESETS[name])
+    data = deepcopy(known[name])
     for backend, variable in ACCOUNTS.items():
         if backend in data["backend_instances"] and environ.get(variable):
             data["backend_instances"][backend]["api_key"] = f"${{{variable}}}"

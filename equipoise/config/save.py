@@ -79,9 +79,11 @@ def storable(value: Any) -> Any:
     return _plain(value, secrets=True)
 
 
-def write(data: Mapping[str, Any], path: Path) -> None:
-    """Write plain data as YAML, or as JSON where the path says so; readable by its owner only."""
-    text = json.dumps(data, indent=2, ensure_ascii=False) + "\n" if path.suffix == ".json" else to_yaml(data)
+def write(data: Mapping[str, Any], path: Path, form: str | None = None) -> None:
+    """Write plain data as YAML, or as JSON where `form` or else the path says so; readable by its owner only."""
+    text = (
+        json.dumps(data, indent=2, ensure_ascii=False) + "\n" if (form or path.suffix[1:]) == "json" else to_yaml(data)
+    )
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

@@ -43,7 +43,7 @@ FINAL = frozenset(
 
 
 class Attempted(msgspec.Struct, frozen=True):
-    """One attempt, as a caller sees it; cost in nano-dollars, duration in seconds."""
+    """One attempt, as a caller sees it; cost in nano-dollars, duration in seconds, `status` the upstream's."""
 
     backend_id: str
     verdict: Verdict
@@ -51,6 +51,8 @@ class Attempted(msgspec.Struct, frozen=True):
     duration: float
     error: str | None
     cost_source: CostSource
+    status: int | None = None
+    code: str | None = None
 
 
 class Unanswered(Exception):
@@ -130,7 +132,14 @@ class Attempts:
         self._sent += outcome.sent and outcome.verdict is not Verdict.NO_ANSWER
         self.made.append(
             Attempted(
-                lease.backend_id, outcome.verdict, outcome.cost, outcome.duration, outcome.error, outcome.cost_source
+                lease.backend_id,
+                outcome.verdict,
+                outcome.cost,
+                outcome.duration,
+                outcome.error,
+                outcome.cost_source,
+                outcome.status,
+                outcome.error_code,
             )
         )
         self._tell(AttemptEnded(self._record(lease, outcome)))

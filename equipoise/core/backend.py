@@ -75,6 +75,7 @@ class Backend:
         self.draining = False
         self.cooling_until = 0.0
         self.totals: dict[str, int] = dict.fromkeys(("requests", "cost", *Verdict), 0)
+        self.last_verdict: Verdict | None = None
 
     def why_not(self, request: Request, now: float) -> str | None:
         """Why this backend may not be asked now, in words for people; None when it may."""
@@ -179,6 +180,8 @@ class Backend:
         self.totals["requests"] += 1
         self.totals[outcome.verdict] += 1
         self.totals["cost"] += outcome.cost
+        if outcome.verdict is not Verdict.IGNORED:
+            self.last_verdict = outcome.verdict
         match outcome.verdict:
             case Verdict.SUCCESS:
                 self._answered(permit, outcome, in_flight, now)
@@ -212,6 +215,7 @@ class Backend:
         """
         self.load, self.health, self.quality = previous.load, previous.health, previous.quality
         self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
+        self.last_verdict = previous.last_verdict
         if self.options.breaker == previous.options.breaker:
             self.breaker = previous.breaker
         if self.options.per_minute == previous.options.per_minute:

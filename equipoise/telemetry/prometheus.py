@@ -84,6 +84,10 @@ class Metrics:
         elif kind is BackendChanged:
             self._changed(event)  # type: ignore[arg-type]
 
+    def decided(self, strategy: str, seconds: float) -> None:
+        """Count a decision whose question is sent later, or never."""
+        (self.totals.decisions.get(strategy) or self._new_strategy(strategy)).add(seconds)
+
     def forget(self, backend_id: str) -> None:
         """Drop the series of a backend at once."""
         self.totals.backends.pop(backend_id, None)

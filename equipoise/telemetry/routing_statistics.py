@@ -58,6 +58,14 @@ class RoutingStatistics:
             Decided(self._wall(), decision.strategy, decision.backend_id, seconds, confidence_of(decision))
         )
 
+    def timed(self, decide: Callable[[], Decision]) -> tuple[Decision, float]:
+        """Decide, and take the decision in with the seconds it took; what `decide` raises passes through."""
+        began = time.perf_counter()
+        decision = decide()
+        seconds = time.perf_counter() - began
+        self.decided(decision, seconds)
+        return decision, seconds
+
     def credit(self, request_id: str, strategy: str) -> None:
         """A pinned request was chosen by this strategy before."""
         if len(self._credits) >= MOST_CREDITS:

@@ -95,13 +95,16 @@ def report(candidate: Candidate, *, configured_quality: float | None = None) -> 
 
 
 def status_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the specification's numbers for one row of `Selection.status`.
+    """Return the specification's words and numbers for one row of `Selection.status`.
 
     Shares in percent where the name says so, dollars a request; what nothing was measured for yet is None.
     """
     milliseconds, success = row["response_time"] * 1000.0, row["success_rate"]
     requests = row["requests"]
     return {
+        "health_status": row["status"],
+        "circuit_breaker": row["breaker"],
+        "why_not": row["why_not"],
         "health_score": health_score(
             availability=success,
             response_time_ms=milliseconds,
@@ -125,6 +128,11 @@ def milliseconds(seconds: float) -> float:
 def seconds(milliseconds: float) -> float:
     """Return a duration from outside as it is used inside."""
     return milliseconds / 1000.0
+
+
+def share(percentage: float) -> float:
+    """Return a percentage as a share in [0, 1]."""
+    return percentage / 100.0
 
 
 def slow_seconds(expected_response_time_ms: float) -> float:

@@ -65,6 +65,7 @@ def test_a_candidate_is_reported_under_the_specified_names() -> None:
 def test_a_row_of_the_status_in_the_specifications_numbers() -> None:
     """Percent, milliseconds and dollars where its names say so; nothing measured is None, not 0."""
     row = {"response_time": 1.0, "success_rate": 0.8, "quality": 0.5, "status": "degraded", "requests": 4}
+    row |= {"breaker": {"state": "closed"}, "why_not": None}
     told = specified.status_numbers({**row, "cost_usd": "0.020000000"})
     assert told["health_score"] == pytest.approx(0.30 * 0.8 + 0.25 * 0.5 + 0.25 * 0.8 + 0.15 * 0.5 + 0.05)
     assert (told["response_time_ms"], told["availability_percentage"]) == (1000.0, 80.0)

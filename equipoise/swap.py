@@ -1,0 +1,73 @@
+"""A balancer whose configuration can be replaced while questions are being answered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from equipoise.balancer import LoadBalancer
+from equipoise.build import build
+from equipoise.config import Config
+from equipoise.core.model import Observer
+
+PATIENCE = 0.02
+"""Seconds between two looks at whether the last question of a replaced balancer has been answered."""
+
+
+class Swappable:
+    """Holds the present balancer. `swap` is one breath: later questions go by the new configuration, those under way end
+    as they began, and what is known of backends that stay is kept.
+
+    Metrics are the owner's: `observers` are told of everything. A ledger is kept only where the configuration names one.
+    """
+
+    def __init__(self, config: Config, observers: Sequence[Observer] = ()) -> None:
+        self.config, self._running = config, False
+        self.balancer = _built(config)
+        self.balancer.observers[:] = observers
+        self._former: set[LoadBalancer] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def swap(self, config: Config, observers: Sequence[Observer] | None = None) -> None:
+        """Go by this configuration from now on. What `build` raises leaves everything as it was."""
+        fresh, former = _built(config), self.balancer
+        fresh.selection.inherit(former.selection)
+        fresh.observers = fresh.selection.observers
+        if observers is not None:
+            fresh.observers[:] = observers
+        self.balancer, self.config = fresh, config
+        self._former.add(former)
+        if self._running:
+            task = asyncio.get_running_loop().create_task(self._hand_over(former, fresh), name="swap")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def start(self) -> None:
+        """Begin what runs beside the questions."""
+        if not self._running:
+            self._running = True
+            await self.balancer.start()
+
+    async def close(self) -> None:
+        """Close everything; a later question opens what it needs again."""
+        self._running = False
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.swap(self.config)
+        for former in list(self._former):
+            self._former.discard(former)
+            await former.close()
+
+    async def _hand_over(self, former: LoadBalancer, fresh: LoadBalancer) -> None:
+        await fresh.start()
+        while former.in_flight:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(PATIENCE)
+        self._former.discard(former)
+        await former.close()
+
+
+def _built(config: Config) -> LoadBalancer:
+    said = config.model_fields_set
+    ledger = config.ledger if "ledger" in said else config.ledger.model_copy(update={"enabled": False})
+    return build(config.model_copy(update={"ledger": ledger, "enable_prometheus_metrics": False})).balancer
