@@ -16,7 +16,8 @@ from equipoise.core.model import Chance, Decision, Event, Message, Observer, Out
 from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
-from equipoise.reply import AnswerStream, Reply, first_of, reply_of
+from equipoise.reply import Reply, reply_of
+from equipoise.stream import AnswerStream, first_of
 
 if TYPE_CHECKING:
     from equipoise.config import Config

@@ -17,7 +17,8 @@ from equipoise.core.selection import Selection
 from equipoise.migration.settings import INCUMBENT, Settings
 from equipoise.migration.shadow import Shadow
 from equipoise.migration.tallies import Tallies
-from equipoise.reply import AnswerStream, Reply
+from equipoise.reply import Reply
+from equipoise.stream import AnswerStream
 
 NO_NEEDS: frozenset[str] = frozenset()
 DEFAULT_TENANT = "default"
