@@ -175,6 +175,7 @@ class _Exchange:
             if not head_only:
                 async for piece in body:
                     await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+                    await asyncio.sleep(0)  # uvicorn drops what it cannot send: without a turn nobody sees the hang-up
             await self._send({"type": "http.response.body", "body": b""})
         finally:
             aclose = getattr(body, "aclose", None)
