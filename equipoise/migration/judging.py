@@ -90,7 +90,7 @@ class Judgement:
         settings: Settings,
         checks: Callable[[], Awaitable[Sequence[Check]]],
         ask: Callable[[int], Awaitable[list[Validated]]],
-        sums: Callable[[], Awaitable[dict[str, float]]],
+        sums: Callable[[int], Awaitable[dict[str, float]]],
     ) -> None:
         self.outcome: str | None = None
         self.reason = ""
@@ -132,12 +132,12 @@ class Judgement:
             await self._traffic_holds_back()
 
     async def _traffic_holds_back(self) -> bool:
-        return self._held_back(on_traffic(self._state, await self._sums(), self._settings))
+        return self._held_back(on_traffic(self._state, await self._sums(self._state.era), self._settings))
 
     async def _validation_holds_back(self, phase: int) -> bool:
         asked = await self._ask(phase)
         self._validated += [(phase, one) for one in asked]
-        return self._held_back(on_validation(phase, summed(asked), await self._sums(), self._settings))
+        return self._held_back(on_validation(phase, summed(asked), await self._sums(self._state.era), self._settings))
 
     def _held_back(self, verdict: Verdict) -> bool:
         self._verdicts.append(verdict)

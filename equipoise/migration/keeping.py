@@ -91,10 +91,10 @@ class Keeping:
         """The newest lines, newest first."""
         return await asyncio.to_thread(self._store.journal, TOPIC, limit)
 
-    async def sums(self) -> dict[str, float]:
-        """What was counted in the present era, by all processes; this one's counts are all there."""
+    async def sums(self, era: int) -> dict[str, float]:
+        """What was counted in an era, by all processes; this one's counts are all there."""
         await self._tallies.flush()
-        return await asyncio.to_thread(self._store.tally, TOPIC, self._balancer.state.era)
+        return await asyncio.to_thread(self._store.tally, TOPIC, era)
 
     async def _adopt(self, version: int, state: State) -> None:
         self.version, self._balancer.state = version, state

@@ -71,8 +71,8 @@ class Migration:
 
     async def status(self) -> Document:
         """State, evidence of each role, present gates, the journal's newest lines."""
-        sums = await self._keeping.sums()
         state = self.state
+        sums = await self._keeping.sums(state.era)
         held = self.settings.holds.get(state.phase, 0.0)
         journal = await self._keeping.journal(JOURNAL_SHOWN)
         return {
@@ -107,7 +107,7 @@ class Migration:
         gates: Sequence[Document] = ()
         if raises_traffic(state, order):
             checks = await self._checks()
-            judged = on_traffic(state, await self._keeping.sums(), self.settings)
+            judged = on_traffic(state, await self._keeping.sums(state.era), self.settings)
             gates = judging.told(judged) if state.phase else ()
         return planned(state, order, self._wall(), self.settings, checks, gates)
 
