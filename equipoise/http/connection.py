@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Final, cast
 
 from equipoise.http.deadline import NEVER, Deadline
+from equipoise.http.flow import WriteFlow, hung_up, reset_on_close
 from equipoise.http.messages import Abort, BadRequest, Request, Response, plain
 from equipoise.http.proxies import FORWARDED
 from equipoise.http.reader import CONTINUE, RequestReader
@@ -17,15 +16,12 @@ from equipoise.http.writer import LAST_CHUNK, NO_BODY, chunk, stream_head, whole
 if TYPE_CHECKING:
     from equipoise.http.server import Server
 
-# SO_LINGER with zero seconds: close() sends RST instead of FIN.
-RESET: Final = struct.pack("ii", 1, 0)
 # After an answer to a request that is not read to its end, the rest is read and dropped for so long, that the client
 # sees the answer and not a reset (RFC 9112, 9.6).
 LINGER: Final = 2.0
 # While reading is paused a hang-up shows only in the kernel's view of the connection (and not at all if the client left
 # more than the kernel's buffers hold: its FIN waits behind that).
 HANG_UP_CHECK: Final = 0.5
-TCP_CLOSED_BY_PEER: Final = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h)
 OPTIONS_ANSWER: Final = Response(204, ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),))
 
 
@@ -38,8 +34,8 @@ class ServerConnection(asyncio.Protocol):
         "_client",
         "_closing",
         "_deadline",
-        "_drained",
         "_early",
+        "_flow",
         "_loop",
         "_paused",
         "_reader",
@@ -47,11 +43,9 @@ class ServerConnection(asyncio.Protocol):
         "_scheme",
         "_sent",
         "_server",
-        "_stall",
         "_task",
         "_transport",
         "_trusted",
-        "_unsent",
         "_whole",
         "answering",
     )
@@ -61,22 +55,22 @@ class ServerConnection(asyncio.Protocol):
         self._reader = RequestReader(server.limits)
         self._deadline = Deadline(loop, self._expired)
         self._transport: asyncio.Transport = cast("asyncio.Transport", None)
+        self._flow: WriteFlow = cast("WriteFlow", None)
         self._request: Request | None = None
         self._early: Response | None = None  # an answer that does not need the body
         self._whole: Request | None = None  # to be answered next
         self._task: asyncio.Task[None] | None = None
         self._arrival: asyncio.Future[None] | None = None  # what the task waits for between requests
-        self._drained: asyncio.Future[None] | None = None
         self._closing = self._paused = self._sent = False
         self.answering = False  # whether a handler is at work for this client
         self._began = 0.0  # when the head or body now being read began
-        self._unsent, self._stall = 0, NEVER
         self._client, self._trusted, self._scheme = "", False, "http"
 
     # What the transport tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._flow = WriteFlow(self._loop, self._transport, self._server.limits.write_timeout)
         self._transport.set_write_buffer_limits(high=self._server.limits.write_buffer)
         self._client, self._trusted = self._server.proxies.peer(transport.get_extra_info("peername"))
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
@@ -105,19 +99,14 @@ class ServerConnection(asyncio.Protocol):
         self._server.forget(self)
         if self._task is not None:
             self._task.cancel()
-        self.resume_writing()
+        self._flow.resume()
 
     def pause_writing(self) -> None:
-        if self._drained is None:
-            self._drained = self._loop.create_future()
-            self._unsent = self._transport.get_write_buffer_size()
-            self._stall = self._loop.time() + self._server.limits.write_timeout
-            self._deadline.set(min(self._deadline.at, self._stall))
+        self._flow.pause()
+        self._deadline.set(min(self._deadline.at, self._flow.next_look))
 
     def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
+        self._flow.resume()
 
     # Reading
 
@@ -214,8 +203,8 @@ class ServerConnection(asyncio.Protocol):
             response = await server.handler(request) if early is None else early
             if type(response.body) is bytes:
                 self._write_whole(request, response, response.body)
-                if self._drained is not None:
-                    await self._drained
+                if self._flow.drained is not None:
+                    await self._flow.drained
             else:
                 await self._write_stream(request, response, cast("AsyncIterator[bytes]", response.body))
             complete = True
@@ -255,12 +244,12 @@ class ServerConnection(asyncio.Protocol):
                 await aclose()
 
     async def _write_pieces(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
-        write = self._transport.write
+        write, flow = self._transport.write, self._flow
         async for piece in body:
             if piece:
                 write(chunk(piece) if chunked else piece)
-                if self._drained is not None:
-                    await self._drained
+                if flow.drained is not None:
+                    await flow.drained
         if chunked:
             write(LAST_CHUNK)
 
@@ -306,7 +295,7 @@ class ServerConnection(asyncio.Protocol):
     def _close(self, *, unread: bool = False) -> None:
         """Close once all is sent; what comes of an unread request is dropped meanwhile."""
         self._closing = True
-        self._unsent = self._transport.get_write_buffer_size()
+        self._flow.start_watch()
         self._deadline.set(self._loop.time() + (LINGER if unread else self._server.limits.write_timeout))
         if unread and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -321,9 +310,8 @@ class ServerConnection(asyncio.Protocol):
     def cut(self, *, reset: bool = False) -> None:
         """Close at once, whatever is under way."""
         self._closing = True
-        raw = self._transport.get_extra_info("socket")
-        if reset and raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        if reset:
+            reset_on_close(self._transport)
         self._transport.abort()
 
     def _expired(self) -> None:
@@ -340,8 +328,7 @@ class ServerConnection(asyncio.Protocol):
 
     def _end_closing(self) -> None:
         """Enough time to close, unless the client is still taking what waits for it."""
-        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
-        if 0 < self._unsent < before:
+        if self._flow.advanced():
             self._deadline.set(self._loop.time() + self._server.limits.write_timeout)
         else:
             self._transport.abort()
@@ -349,21 +336,8 @@ class ServerConnection(asyncio.Protocol):
     def _watch_client(self) -> None:
         """Cut a client that takes nothing for too long, or that left while we were not reading."""
         now = self._loop.time()
-        if self._stalled(now) or (self._paused and self._hung_up()):
+        if self._flow.stalled(now) or (self._paused and hung_up(self._transport)):
             self.cut()
             return
-        next_look = NEVER if self._drained is None else self._stall
+        next_look = self._flow.next_look
         self._deadline.set(min(next_look, now + HANG_UP_CHECK) if self._paused else next_look)
-
-    def _stalled(self, now: float) -> bool:
-        if self._drained is None or now < self._stall:
-            return False
-        before, self._unsent = self._unsent, self._transport.get_write_buffer_size()
-        self._stall = now + self._server.limits.write_timeout
-        return self._unsent >= before
-
-    def _hung_up(self) -> bool:
-        raw = self._transport.get_extra_info("socket")
-        if raw is None or raw.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
-            return False
-        return raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in TCP_CLOSED_BY_PEER
