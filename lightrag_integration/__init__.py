@@ -7,5 +7,7 @@ from .production_config_schema import __all__ as _configuration
 from .production_load_balancer import *  # noqa: F403
 from .production_load_balancer import __all__ as _balancer
 
-__all__ = ["PRODUCTION_LB_FEATURES", "HybridQueryRouter", "ProductionDeploymentManager", "RoutingResult"]
-__all__ += [*_configuration, *_balancer]
+__all__ = [
+    "PRODUCTION_LB_FEATURES", "HybridQueryRouter", "ProductionDeploymentManager", "RoutingResult",
+    *_configuration, *_balancer,
+]  # fmt: skip

@@ -126,10 +126,9 @@ COST_OPTIMIZATION_CONFIG: dict[str, Any] = {
     "cost_tracking_window": 24,
     "budget_alerts": {"daily_budget": 50.0, "hourly_budget": 5.0, "alert_thresholds": [0.7, 0.9]},
     "cost_per_backend": {
-        "perplexity": {"input_tokens": 0.20, "output_tokens": 0.20},
-        "lightrag": {"processing": 0.05, "storage_per_gb": 0.10},
+        "perplexity": {"input_tokens": 0.20, "output_tokens": 0.20}, "lightrag": {"processing": 0.05, "storage_per_gb": 0.10},
     },
-}
+}  # fmt: skip
 """Dollars, hours, shares and dollars per 1,000 tokens, as documented. What an answer really cost is metered: this table's
 $0.20 per 1,000 tokens is about a hundred times Perplexity's price."""
 
@@ -137,8 +136,7 @@ QUALITY_CONFIG: dict[str, Any] = {
     "minimum_quality_threshold": 0.7,
     "quality_sampling_rate": 0.1,
     "quality_metrics": {
-        "response_relevance": 0.4, "factual_accuracy": 0.3, "completeness": 0.2, "citation_quality": 0.1,
-    },
+        "response_relevance": 0.4, "factual_accuracy": 0.3, "completeness": 0.2, "citation_quality": 0.1},
     "feedback_integration": {"user_ratings": True, "automated_scoring": True, "expert_review": True},
 }  # fmt: skip
 

@@ -87,6 +87,7 @@ class HybridQueryRouter:
         if backend_id not in self.new_lb.balancer.clients:
             asked = {**(context or {}), "query": query}
             backend_id = await self.new_lb.select_backend(routed.routing_decision or "either", asked)
-        failure = {"success": False, "error": "No available backends"}
-        result = await self.new_lb.send_query(backend_id, query, **options) if backend_id else failure
+        result: dict[str, Any] = {"success": False, "error": "No available backends"}
+        if backend_id is not None:
+            result = await self.new_lb.send_query(backend_id, query, **options)
         return replace(routed, backend_id=backend_id, result=result)

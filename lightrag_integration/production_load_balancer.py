@@ -216,8 +216,7 @@ class ProductionLoadBalancer:
 
     def get_algorithm_selection_analytics(self) -> dict[str, Any]:
         """Which strategy decides now, and the share in percent each has had."""
-        table = self.get_algorithm_performance_metrics()
-        shares = {name: row["share_percentage"] for name, row in table.items()}
+        shares = {name: row["share_percentage"] for name, row in self.get_algorithm_performance_metrics().items()}
         return {"current_strategy": self.config.strategy.value, "share_percentage": shares}
 
     async def optimize_algorithms(self) -> dict[str, Any]:
