@@ -13,6 +13,8 @@ import msgspec
 
 from equipoise.core.attempts import Unanswered
 from equipoise.core.model import Clock, NanoUSD, Request
+from equipoise.core.rollout import SHADOW
+from equipoise.migration.tallies import is_evidence
 from equipoise.reply import Reply
 
 HOUR = 3600.0
@@ -145,6 +147,12 @@ class Shadow:
         while self._queue and len(self._tasks) < self._parallel:
             self._begin(*self._queue.popleft())
 
+    def _not_answered(self, error: Unanswered) -> None:
+        if is_evidence(SHADOW, error):
+            self.counts.failed += 1
+        else:
+            self.counts.dropped_cost += 1
+
     async def _copy(self, request: Request, old: Reply, part: NanoUSD) -> None:
         cost: NanoUSD = 0
         try:
@@ -154,7 +162,7 @@ class Shadow:
             self._compared(old, new, overlap(old.text, new.text))
         except Unanswered as error:
             cost = error.cost
-            self.counts.failed += 1
+            self._not_answered(error)
         finally:
             self._allowance.settle(part, cost)
 

@@ -8,13 +8,22 @@ from collections.abc import Mapping
 
 from equipoise.core.attempts import Unanswered
 from equipoise.core.model import CostSource
-from equipoise.core.rollout import CONTROL, Evidence
+from equipoise.core.rollout import CONTROL, SHADOW, VALIDATION, Evidence
 from equipoise.migration.settings import TOPIC
 from equipoise.reply import Reply
 from equipoise.stores.state import StateStore
 
 CALLERS_FAULT = frozenset({"invalid_request_error", "model_not_found", "context_length_exceeded"})
 """Ends that say nothing about a side: it would have been the same on the other."""
+TOO_DEAR = "budget_exceeded"
+
+
+OURS = (SHADOW, VALIDATION)
+
+
+def is_evidence(role: str, error: Unanswered) -> bool:
+    """Does this end say anything about the side? Not what was the caller's fault, nor what our own purse forbade."""
+    return error.code not in CALLERS_FAULT and not (role in OURS and error.code == TOO_DEAR)
 
 
 class Tallies:
@@ -32,8 +41,8 @@ class Tallies:
             self.add(era, reply.role, cost=reply.cost, costed=1)
 
     def unanswered(self, era: int, role: str, error: Unanswered) -> None:
-        """A question was not answered; what is the caller's fault counts for nobody."""
-        if error.code not in CALLERS_FAULT:
+        """A question was not answered; some of these say nothing about the side."""
+        if is_evidence(role, error):
             self.failed(era, role)
 
     def failed(self, era: int, role: str) -> None:

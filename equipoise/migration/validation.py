@@ -9,8 +9,9 @@ import msgspec
 
 from equipoise.balancer import Unanswered
 from equipoise.core.model import CostSource, NanoUSD, Request, dollars
-from equipoise.core.rollout import PHASES, Evidence
+from equipoise.core.rollout import PHASES, VALIDATION, Evidence
 from equipoise.migration.split import SplitBalancer
+from equipoise.migration.tallies import is_evidence
 
 AT_ONCE = 3
 
@@ -44,12 +45,16 @@ async def _ask(balancer: SplitBalancer, request: Request) -> Validated:
     try:
         reply = await balancer.answer(request)
     except Unanswered as error:
-        return _told(text, error=error.message, cost=error.cost, evidence=Evidence(requests=1))
+        return _told(text, error=error.message, cost=error.cost, evidence=_evidence(error))
     known = reply.cost_source is not CostSource.UNPRICED
     evidence = Evidence(
         requests=1, answered=1, seconds=reply.duration, cost=reply.cost if known else 0, costed=int(known)
     )
     return _told(text, cost=reply.cost, backend=reply.backend_id, evidence=evidence)
+
+
+def _evidence(error: Unanswered) -> Evidence:
+    return Evidence(requests=int(is_evidence(VALIDATION, error)))
 
 
 def _told(
