@@ -26,7 +26,7 @@ class Authority:
         _openssl("req", *NEW_KEY, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         extension = Path(f"{path}.ext")
         kind = "IP" if name[0].isdigit() else "DNS"
-        extension.write_text(f"subjectAltName={kind}:{name}\n")
+        extension.write_text(f"subjectAltName={kind}:{name}\nauthorityKeyIdentifier=keyid\nkeyUsage=digitalSignature\n")
         authority = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial")
         _openssl(
             "x509", "-req", "-in", request, *authority, "-days", "2", "-extfile", str(extension), "-out", certificate
@@ -35,6 +35,8 @@ class Authority:
 
 
 NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+# What Python 3.13 insists on (VERIFY_X509_STRICT).
+IS_AUTHORITY = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
 
 
 def _openssl(*arguments: str) -> None:
