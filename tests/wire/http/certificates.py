@@ -16,7 +16,16 @@ class Authority:
         self.certificate = str(folder / "ca.pem")
         self._key = str(folder / "ca.key")
         _openssl(
-            "req", "-x509", *NEW_KEY, "-keyout", self._key, "-out", self.certificate, "-subj", "/CN=test authority"
+            "req",
+            "-x509",
+            *NEW_KEY,
+            "-keyout",
+            self._key,
+            "-out",
+            self.certificate,
+            "-subj",
+            "/CN=test authority",
+            *IS_AUTHORITY,
         )
 
     def issue(self, name: str, *, file: str = "") -> TLSFiles:
