@@ -12,7 +12,16 @@ from equipoise.http.messages import REASONS
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 FRAMING: Final = frozenset(
-    {b"content-length", b"transfer-encoding", b"date", b"connection", b"keep-alive", b"upgrade", b"proxy-connection"}
+    {
+        b"content-length",
+        b"transfer-encoding",
+        b"date",
+        b"connection",
+        b"keep-alive",
+        b"upgrade",
+        b"proxy-connection",
+        b"trailer",
+    }
 )
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 REMEMBERED: Final = 512
@@ -44,7 +53,7 @@ class FieldNames(dict[bytes, bytes]):
 
 
 IN_RESPONSES: Final = FieldNames(FRAMING)
-IN_REQUESTS: Final = FieldNames(FRAMING | {b"host", b"te", b"trailer", b"expect"})
+IN_REQUESTS: Final = FieldNames(FRAMING | {b"host", b"te", b"expect"})
 
 
 def field_lines(headers: Iterable[tuple[bytes, bytes]], names: FieldNames) -> bytes:
