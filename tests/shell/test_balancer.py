@@ -186,7 +186,7 @@ async def test_a_cut_stream_ends_in_an_error_and_its_part_is_billed() -> None:
     pieces = []
     with pytest.raises(Interrupted) as caught:
         async for piece in stream:
-            pieces.append(piece)  # noqa: PERF401 - the loop raises
+            pieces.append(piece)
     assert pieces == ["one ", "two "]
     (attempt,) = attempts_of(events)
     assert attempt.outcome.interrupted

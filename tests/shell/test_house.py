@@ -46,4 +46,6 @@ def test_no_local_state_is_committed() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.fail(f"git ls-files said: {listed.stderr}")
-    assert [name for name in listed.stdout.splitlines() if re.search(r"(^|/)\.env$|\.db$|\.sqlite3?$|\.venv/", name)] == []
+    assert [
+        name for name in listed.stdout.splitlines() if re.search(r"(^|/)\.env$|\.db$|\.sqlite3?$|\.venv/", name)
+    ] == []
