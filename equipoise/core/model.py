@@ -205,7 +205,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One choice with its grounds: who was compared, who was left out and why.
 
     `candidates` are those the policy saw; `sampled_from` is 0 when that was everybody eligible, otherwise how many they
-    were drawn from. `panic` says that sick backends were let in because too few looked healthy.
+    were drawn from. `panic` says that sick backends were let in because too few looked healthy. `specified` holds the
+    specification's own scores of each candidate by their names there; they decide nothing and are computed only when a
+    decision is shown.
     """
 
     backend_id: str
@@ -220,6 +222,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = "general"
     panic: bool = False
     sampled_from: int = 0
+    specified: dict[str, dict[str, float | None]] = {}
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):

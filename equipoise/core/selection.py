@@ -27,6 +27,7 @@ from equipoise.core.model import (
     Request,
     Verdict,
 )
+from equipoise.core.policies.specified import reports
 from equipoise.core.routing import Route
 from equipoise.core.tier import Tier, tiers_of
 
@@ -112,9 +113,11 @@ class Selection:
         self._tell_change(backend, was)
 
     def explain(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
-        """What `acquire` would decide now; a policy's own counter or generator does move on."""
+        """What `acquire` would decide now, with the specification's scores beside; a policy's own counter or generator
+        does move on."""
         now = self.clock.monotonic()
-        return self._choose(self._look(request, avoid, None, now), request, now)
+        decision = self._choose(self._look(request, avoid, None, now), request, now)
+        return msgspec.structs.replace(decision, specified=reports(decision.candidates))
 
     def anybody(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> bool:
         """Might anybody (else) be asked now? Commits to nothing."""

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from equipoise.core.model import Attempt, Candidate, Decision, dollars
+from equipoise.core.policies.specified import reports
 from equipoise.core.redaction import redact
 
 COLUMNS = (
@@ -90,4 +91,13 @@ def _decision_of(story: dict[str, Any]) -> dict[str, Any]:
     ]
     fields = decision.pop("fields")
     decision["candidates"] = [dict(zip(fields, values, strict=True)) for values in decision["candidates"]]
+    decision["specified"] = _specified(decision["candidates"])
     return decision
+
+
+def _specified(candidates: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """The specification's scores; none where an earlier version wrote other numbers, or one that was no number."""
+    try:
+        return reports(msgspec.convert(candidates, list[Candidate]))
+    except msgspec.ValidationError:
+        return {}

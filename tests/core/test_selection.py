@@ -61,6 +61,15 @@ def test_everybody_left_out_has_a_reason() -> None:
     assert "would cost" in decision.excluded["dear"]
 
 
+def test_an_explained_decision_has_the_scores_of_the_specification_beside_its_own() -> None:
+    """They are for people: a decision on the way of a question does not compute them."""
+    it = selection([backend("a"), backend("b", quality=0.0)])
+    assert it.acquire(request()).decision.specified == {}
+    told = it.explain(request()).specified
+    assert told["a"]["quality_score"] == pytest.approx(1.0)
+    assert told["b"]["cost_efficiency"] is None
+
+
 def test_when_nobody_may_answer_the_caller_learns_why_and_until_when() -> None:
     """The refusal has a reason a backend, a fitting code, and the time of the first to be free again."""
     clock = FakeClock()

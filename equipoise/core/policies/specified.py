@@ -5,6 +5,7 @@ Times are milliseconds here because the formulas have their constants in millise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,7 +67,7 @@ def learned_weight(weight: float, performance: float, learning_rate: float) -> f
 
 
 def report(candidate: Candidate, *, configured_quality: float | None = None) -> dict[str, float]:
-    """Return the specification's numbers for one candidate, for `Decision.details`; costs in dollars.
+    """Return the specification's numbers for one candidate, for `Decision.specified`; costs in dollars.
 
     Without `configured_quality` the believed quality stands for it too. CPU is not measured and counts as
     idle; the performance score needs a throughput in the specification's units and is left to who has one.
@@ -92,6 +93,12 @@ def report(candidate: Candidate, *, configured_quality: float | None = None) -> 
             estimated_cost=c.expected_cost / NANO_PER_USD, quality=configured, performance=speed
         ),
     }
+
+
+def reports(candidates: Iterable[Candidate]) -> dict[str, dict[str, float | None]]:
+    """Return `report` of each candidate by its id, fit for JSON: what is infinite is None."""
+    told = ((c.backend_id, report(c)) for c in candidates)
+    return {name: {k: v if math.isfinite(v) else None for k, v in numbers.items()} for name, numbers in told}
 
 
 def status_numbers(row: Mapping[str, Any]) -> dict[str, Any]:

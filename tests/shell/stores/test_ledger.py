@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from equipoise.core.model import AttemptEnded, BackendChanged, Verdict
+from equipoise.core.policies.specified import reports
 from equipoise.stores import Ledger, StoreError
 from tests.shell.stores.attempts import DECISION, attempt
 
@@ -38,12 +39,26 @@ async def test_a_story_tells_every_attempt_in_order_with_its_grounds(ledger: Led
     assert story is not None
     assert [row["number"] for row in story] == [1, 2]
     first = story[0]
-    assert first["decision"] == json.loads(msgspec.json.encode(DECISION))
+    assert first["decision"] == json.loads(msgspec.json.encode(DECISION)) | {"specified": reports(DECISION.candidates)}
     assert first["features"] == {"length": 0.5, "year": 1.0}
     assert first["tags"] == ["team:bio", 'odd "tag"']
     assert (first["verdict"], first["error"], first["stream"]) == ("failure", "boom", True)
     assert [row["cost_usd"] for row in story] == ["0.006100000", "0.000000001"]
     assert await ledger.story("nobody") is None
+
+
+async def test_a_story_has_the_scores_of_the_specification_for_every_candidate(ledger: Ledger) -> None:
+    """Under its names; a number that was none when it was written leaves the rest of the story as it is."""
+    ledger.record(attempt("known"))
+    strange = msgspec.structs.replace(DECISION.candidates[0], response_time=float("nan"))
+    ledger.record(attempt("strange", decision=msgspec.structs.replace(DECISION, candidates=(strange,))))
+    known, unknown = await ledger.story("known"), await ledger.story("strange")
+    assert known is not None
+    assert unknown is not None
+    names = {"health_score", "quality_score", "cost_efficiency"}
+    told = known[0]["decision"]["specified"]
+    assert {name: set(numbers) for name, numbers in told.items()} == {"web": names, "graph": names}
+    assert unknown[0]["decision"]["specified"] == {}
 
 
 async def test_observed_events_other_than_attempts_are_not_recorded(ledger: Ledger) -> None:
