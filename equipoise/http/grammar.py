@@ -33,6 +33,7 @@ CHUNKED: Final = -1
 
 # What was found good is not checked again; cleared when full, so that strangers cannot make it grow.
 REMEMBERED: Final = 512
+LONGEST_REMEMBERED: Final = 256
 KNOWN_TARGETS: Final[dict[bytes, tuple[str, str, str]]] = {}
 GOOD_HOSTS: Final[set[bytes | None]] = set()
 
@@ -55,7 +56,7 @@ def read_target(line: bytes, headers: Headers) -> tuple[str, str, str]:
     """Method, path and query that `METHOD target` asks for; raises BadRequest."""
     method, _, target = line.decode("ascii").partition(" ")
     asked = (method, *split_target(target, method, headers))
-    if target[0] == "/":  # the absolute form depends on Host
+    if target[0] == "/" and len(line) <= LONGEST_REMEMBERED:  # the absolute form depends on Host
         if len(KNOWN_TARGETS) >= REMEMBERED:
             KNOWN_TARGETS.clear()
         KNOWN_TARGETS[line] = asked
@@ -72,7 +73,8 @@ def check_host(host: bytes | None, minor_version: bytes) -> None:
         raise BadRequest(400, "Host is not one name with an optional port.")
     if len(GOOD_HOSTS) >= REMEMBERED:
         GOOD_HOSTS.clear()
-    GOOD_HOSTS.add(host)
+    if len(host) <= LONGEST_REMEMBERED:
+        GOOD_HOSTS.add(host)
 
 
 def split_target(target: str, method: str, headers: Headers) -> tuple[str, str]:

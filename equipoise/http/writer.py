@@ -25,6 +25,7 @@ FRAMING: Final = frozenset(
 )
 TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
 REMEMBERED: Final = 512
+LONGEST_REMEMBERED: Final = 64
 NO_BODY: Final = frozenset({204, 304})
 
 
@@ -46,9 +47,11 @@ class FieldNames(dict[bytes, bytes]):
     def __missing__(self, name: bytes) -> bytes:
         if TOKEN.fullmatch(name) is None:
             raise ValueError("a header field has a name that is no token")
+        start = b"" if name.lower() in self._dropped else name + b": "
         if len(self) >= REMEMBERED:
             self.clear()
-        self[name] = start = b"" if name.lower() in self._dropped else name + b": "
+        if len(name) <= LONGEST_REMEMBERED:
+            self[name] = start
         return start
 
 
