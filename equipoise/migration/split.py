@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
@@ -138,6 +138,10 @@ class SplitBalancer(LoadBalancer):
     def drain(self, backend_id: str) -> None:
         """Give a backend of the new side no new questions. Raises KeyError for any other: the old side is not drained."""
         self.selection.drain(backend_id)
+
+    def become(self, fresh: LoadBalancer) -> NoReturn:
+        """Not during a move: whose evidence would it be? Raises ValueError."""
+        raise ValueError("a configuration with a migration is read at the start only: restart the gateway to change it")
 
     def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
         if request.role == CONTROL:
