@@ -22,11 +22,12 @@ PACKAGES = {
     "h2load": "nghttp2-client",
     "openssl": "openssl",
 }
+SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
 
 def command(name: str) -> str:
     """The path of a program, or a skipped test that says which package has it."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    path = shutil.which(name, path=SEARCH_PATH)
     if path is None:
         pytest.skip(f"{name} is not installed: apt-get install {PACKAGES[name]}")
     return path
