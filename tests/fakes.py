@@ -54,16 +54,19 @@ def selection(
     fallback: tuple[tuple[str, ...], ...] = (),
     own: tuple[str, ...] | None = None,
     seed: int = 7,
+    region: str | None = None,
+    **of_route: Any,
 ) -> Selection:
     names = own or tuple(b.id for b in backends if not any(b.id in step for step in fallback))
-    route = Route(name="auto", backends=names, strategy=strategy, fallback=fallback)
+    route = Route(name="auto", backends=names, strategy=strategy, fallback=fallback, **of_route)
     chance = random.Random(seed)
     return Selection(
         backends,
         {"auto": route},
-        lambda route, name: make_policy(name, chance=chance),
+        lambda route, name: make_policy(name, chance=chance, options=route.options_of(name)),
         clock=clock or FakeClock(),
         chance=chance,
+        region=region,
     )
 
 

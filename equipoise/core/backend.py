@@ -216,6 +216,8 @@ class Backend:
         self.load, self.health, self.quality = previous.load, previous.health, previous.quality
         self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
         self.last_verdict = previous.last_verdict
+        if self.options.weight == previous.options.weight:
+            self.weight = previous.weight
         if self.options.breaker == previous.options.breaker:
             self.breaker = previous.breaker
         if self.options.per_minute == previous.options.per_minute:

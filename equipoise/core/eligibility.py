@@ -13,12 +13,14 @@ from equipoise.core.tier import Tier
 
 PANIC_SHARE = 0.5
 PANIC_POOL = 4
+RESERVE = 1.4
 
 
 class Look(msgspec.Struct, kw_only=True):
     """What a look at a route found: who is eligible, at which step of its chain, who is left out and why.
 
-    `panic` says that sick ones are among them; `sampled_from` how many they were drawn from, 0 when all were compared.
+    `panic` says that sick ones are among them; `sampled_from` how many they were drawn from, 0 when all were compared;
+    `share` how likely it was that the request came to this tier.
     """
 
     eligible: list[Backend]
@@ -26,33 +28,96 @@ class Look(msgspec.Struct, kw_only=True):
     step: int = 0
     panic: bool = False
     sampled_from: int = 0
+    share: float = 1.0
 
 
-def look(
-    chain: Sequence[Sequence[Tier]],
-    request: Request,
-    avoid: frozenset[str],
-    corpus: str | None,
-    now: float,
-    how: str,
-    chance: Chance,
-) -> Look:
-    """Walk a route's chain to the first tier where somebody is eligible; in panic take the sick ones in.
+class Viewer(msgspec.Struct, gc=False):
+    """Who looks: a request, whom it has tried, the corpus it is bound to, when, and how a few are drawn of many."""
+
+    request: Request
+    avoid: frozenset[str]
+    corpus: str | None
+    now: float
+    how: str
+    chance: Chance
+
+
+class Opening(msgspec.Struct, gc=False):
+    """A tier where somebody is eligible, and the share of requests that it can take (its health, with reserves)."""
+
+    tier: Tier
+    eligible: list[Backend]
+    unwell: list[Backend]
+    room: float
+    drawn: bool = False
+
+
+def look(chain: Sequence[Sequence[Tier]], viewer: Viewer) -> Look:
+    """Walk a route's chain to the first step where somebody is eligible and draw a tier there; in panic take the sick.
 
     Another corpus is no replica: it may be asked only in a later step, which the operator declared.
     """
     excluded: dict[str, str] = {}
     sick: list[Backend] = []
     for step, tiers in enumerate(chain):
-        wanted = corpus if step == 0 else None
-        for tier in tiers:
-            if tier.large and (drawn := tier.draw(how, _free(request, avoid, wanted, now), chance)):
-                return Look(eligible=drawn, excluded=excluded, step=step, sampled_from=len(tier.backends))
-            eligible, unwell = _sort(tier.backends, request, avoid, wanted, now, excluded)
-            if eligible:
-                return _with_the_sick(eligible, unwell, excluded, step, now)
-            sick += [backend for backend in unwell if only_sick(backend, now)]
+        openings = _openings(tiers, viewer, excluded, sick)
+        if openings:
+            return _entered(openings, excluded, step, viewer)
+        viewer.corpus = None
     return _rescued(sick, excluded)
+
+
+def _openings(tiers: Sequence[Tier], viewer: Viewer, excluded: dict[str, str], sick: list[Backend]) -> list[Opening]:
+    """The tiers of one step, until together they can take everything."""
+    openings: list[Opening] = []
+    room = 0.0
+    for tier in tiers:
+        opening = _opening(tier, viewer, excluded, alone=len(tiers) == 1)
+        if opening.eligible:
+            openings.append(opening)
+            room += opening.room
+        else:
+            sick += [backend for backend in opening.unwell if only_sick(backend, viewer.now)]
+        if room >= 1.0:
+            break
+    return openings
+
+
+def _opening(tier: Tier, viewer: Viewer, excluded: dict[str, str], *, alone: bool) -> Opening:
+    """Envoy's overprovisioning: a tier takes all traffic until fewer than 1 / 1.4 of it are healthy."""
+    if tier.large and (drawn := tier.draw(viewer.how, _free(viewer), viewer.chance)):
+        room = 1.0 if alone else min(1.0, RESERVE * tier.well_share(viewer.now))
+        return Opening(tier, drawn, [], room or 1.0, True)
+    eligible, unwell = _sort(tier.backends, viewer, excluded)
+    healthy = len(eligible) / (len(eligible) + len(unwell)) if eligible else 0.0
+    return Opening(tier, eligible, unwell, min(1.0, RESERVE * healthy))
+
+
+def _entered(openings: list[Opening], excluded: dict[str, str], step: int, viewer: Viewer) -> Look:
+    """Draw the tier of this request: lower ones are filled first, and what nobody has room for is shared by health."""
+    room = sum(opening.room for opening in openings)
+    if len(openings) == 1:
+        return _with_the_sick(openings[0], excluded, step, viewer.now, enough=room >= 1.0)
+    drawn, left = viewer.chance.random(), 1.0
+    for opening in openings:
+        share = min(left, opening.room / min(1.0, room))
+        left -= share
+        drawn -= share
+        if drawn < 0.0 or opening is openings[-1]:
+            break
+    for other in openings:
+        if other is not opening:
+            excluded.update(_elsewhere(other, opening))
+    seen = _with_the_sick(opening, excluded, step, viewer.now, enough=room >= 1.0)
+    seen.share = share
+    return seen
+
+
+def _elsewhere(other: Opening, opening: Opening) -> dict[str, str]:
+    """Why those of another tier were not compared."""
+    here = opening.tier.backends[0].options
+    label = f"priority {here.priority}" + (f", region {here.region}" if here.region else "")
+    return {b.id: f"its tier takes {other.room:.0%} of requests now; this one fell to {label}" for b in other.eligible}
 
 
 def only_sick(backend: Backend, now: float) -> bool:
@@ -73,15 +138,9 @@ def no_backend_available(
     return NoBackendAvailable(excluded, None if math.isinf(shortest) else shortest, code)
 
 
-def _sort(
-    backends: Sequence[Backend],
-    request: Request,
-    avoid: frozenset[str],
-    corpus: str | None,
-    now: float,
-    excluded: dict[str, str],
-) -> tuple[list[Backend], list[Backend]]:
+def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str]) -> tuple[list[Backend], list[Backend]]:
     """Those that may be asked and those that are merely unwell; whoever may not gets its reason in `excluded`."""
+    request, avoid, corpus, now = viewer.request, viewer.avoid, viewer.corpus, viewer.now
     eligible: list[Backend] = []
     unwell: list[Backend] = []
     for backend in backends:
@@ -106,21 +165,27 @@ def _ruled_out(backend: Backend, avoid: frozenset[str], corpus: str | None) -> s
 class _free:  # noqa: N801 - a closure with a name
     """Is a backend eligible, asked of one at a time?"""
 
-    __slots__ = ("avoid", "corpus", "now", "request")
+    __slots__ = ("viewer",)
 
-    def __init__(self, request: Request, avoid: frozenset[str], corpus: str | None, now: float) -> None:
-        self.request, self.avoid, self.corpus, self.now = request, avoid, corpus, now
+    def __init__(self, viewer: Viewer) -> None:
+        self.viewer = viewer
 
     def __call__(self, backend: Backend) -> bool:
-        return _ruled_out(backend, self.avoid, self.corpus) is None and backend.why_not(self.request, self.now) is None
+        viewer = self.viewer
+        ruled_out = _ruled_out(backend, viewer.avoid, viewer.corpus)
+        return ruled_out is None and backend.why_not(viewer.request, viewer.now) is None
 
 
-def _with_the_sick(
-    eligible: list[Backend], unwell: list[Backend], excluded: dict[str, str], step: int, now: float
-) -> Look:
-    """Envoy's panic: when under half of four or more look healthy, illness is likelier in the eye of the beholder."""
+def _with_the_sick(opening: Opening, excluded: dict[str, str], step: int, now: float, *, enough: bool) -> Look:
+    """Envoy's panic: when under half of four or more look healthy, illness is likelier in the eye of the beholder.
+
+    Not while other tiers have `enough` room for what this one cannot take.
+    """
+    eligible, unwell = opening.eligible, opening.unwell
     pool = len(eligible) + len(unwell)
-    if pool < PANIC_POOL or len(eligible) >= PANIC_SHARE * pool:
+    if opening.drawn:
+        return Look(eligible=eligible, excluded=excluded, step=step, sampled_from=len(opening.tier.backends))
+    if enough or pool < PANIC_POOL or len(eligible) >= PANIC_SHARE * pool:
         return Look(eligible=eligible, excluded=excluded, step=step)
     rescued = [backend for backend in unwell if only_sick(backend, now)]
     for backend in rescued:

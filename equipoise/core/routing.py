@@ -19,7 +19,8 @@ STRATEGY_NAMES = tuple(strategy.value for strategy in Strategy)
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Who may answer and how one is chosen; `fallback` is asked in order when nobody of `backends` can be.
 
-    `timeout` is the seconds for the whole question, `explore` one of live, shadow, off.
+    `timeout` is the seconds for the whole question, `explore` one of live, shadow, off. `sticky` keeps a session with its
+    backend. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is None.
     """
 
     name: str
@@ -29,6 +30,16 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 120.0
     min_quality: float = 0.0
     explore: str = "live"
+    sticky: bool = False
+    exploration_floor: float | None = None
+    options: Mapping[str, Mapping[str, float]] = {}
+
+    def options_of(self, strategy: str) -> dict[str, float]:
+        """What a strategy is made with here; where live questions are not for exploring there is no floor."""
+        options = dict(self.options.get(strategy, {}))
+        if self.exploration_floor is not None:
+            options["exploration_floor"] = self.exploration_floor
+        return options if self.explore == "live" else {**options, "exploration_floor": 0.0}
 
 
 class Resolution(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 
 from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
-from equipoise.core.eligibility import Look, look, no_backend_available
+from equipoise.core.eligibility import Look, Viewer, look, no_backend_available
 from equipoise.core.model import (
     BackendChanged,
     Candidate,
@@ -29,10 +29,12 @@ from equipoise.core.model import (
 )
 from equipoise.core.policies.specified import reports
 from equipoise.core.routing import Route
+from equipoise.core.sticky import at_home, chance_of
 from equipoise.core.tier import Tier, tiers_of
 
 NOBODY: frozenset[str] = frozenset()
 PINNED = "pinned"
+HEAVIEST = 1e6
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 
 
@@ -72,9 +74,10 @@ class Selection:
         clock: Clock,
         chance: Chance,
         observers: Sequence[Observer] = (),
+        region: str | None = None,
     ) -> None:
         self.backends = {backend.id: backend for backend in backends}
-        self.routes, self.clock = dict(routes), clock
+        self.routes, self.clock, self.region = dict(routes), clock, region
         self.observers = list(observers)
         self._make_policy, self._chance = make_policy, chance
         self._policies: dict[tuple[str, str], Policy] = {}
@@ -140,6 +143,17 @@ class Selection:
         """Take a drained backend back. Raises KeyError for an unknown id."""
         self.backends[backend_id].resume(self.clock.monotonic())
 
+    def set_weight(self, backend_id: str, weight: float) -> None:
+        """Change a backend's weight from now on; 0 leaves it to others wherever weight counts.
+
+        Raises KeyError for an unknown id, ValueError for a number that is no weight.
+        """
+        backend = self.backends[backend_id]
+        if not 0.0 <= weight <= HEAVIEST:
+            raise ValueError(f"a weight lies between 0 and {HEAVIEST:g}")
+        backend.weight = weight
+        self._reweigh()
+
     def inherit(self, previous: Selection) -> None:
         """Take over the memory and the observers of a selection that this one replaces; what was removed is forgotten.
 
@@ -148,6 +162,7 @@ class Selection:
         for name, backend in self.backends.items():
             if name in previous.backends:
                 backend.inherit(previous.backends[name])
+        self._reweigh()
         for (route, strategy), policy in previous._policies.items():
             if self.routes.get(route) == previous.routes[route]:
                 self._adopt(route, strategy, policy)
@@ -165,14 +180,22 @@ class Selection:
         now = self.clock.monotonic()
         return [backend.status(now) for backend in self.backends.values()]
 
+    def _reweigh(self) -> None:
+        for tier in {id(tier): tier for chain in self._chains.values() for step in chain for tier in step}.values():
+            tier.reweigh()
+
     def _look(self, request: Request, avoid: frozenset[str], corpus: str | None, now: float) -> Look:
         if request.pinned is not None:
             return self._look_at_pinned(request, avoid, now)
-        policy = self._policy(request.route, request.strategy or self.routes[request.route].strategy)
-        how = getattr(policy, "sampling", "pair")
-        seen = look(self._chains[request.route], request, avoid, corpus, now, how, self._chance)
+        route = self.routes[request.route]
+        sticky = route.sticky and request.session is not None
+        policy = self._policy(request.route, request.strategy or route.strategy)
+        how, chance = ("weight", chance_of(request)) if sticky else (getattr(policy, "sampling", "pair"), self._chance)
+        seen = look(self._chains[request.route], Viewer(request, avoid, corpus, now, how, chance))
         if not seen.eligible:
             raise no_backend_available(self.backends, seen.excluded, request, now)
+        if sticky:
+            seen.share = 1.0  # the session decides its tier, not chance
         return seen
 
     def _look_at_pinned(self, request: Request, avoid: frozenset[str], now: float) -> Look:
@@ -184,28 +207,37 @@ class Selection:
 
     def _choose(self, seen: Look, request: Request, now: float) -> Decision:
         candidates = [backend.candidate(request, now) for backend in seen.eligible]
-        if request.pinned is not None:
-            strategy = PINNED
-            choice = Choice(request.pinned, {}, f"{request.pinned} was asked for by name")
-        else:
-            strategy = request.strategy or self.routes[request.route].strategy
-            choice = self._policy(request.route, strategy).choose(candidates, request)
+        strategy, choice = self._chosen(candidates, request)
         if len(choice.scores) < len(candidates) and choice.scores:
             seen.excluded.update(_not_compared(candidates, choice, request))
+        probability, probabilities = choice.probability, choice.probabilities
+        if seen.share < 1.0:
+            probability *= seen.share
+            probabilities = {name: seen.share * own for name, own in probabilities.items()}
         return Decision(
             backend_id=choice.backend_id,
             strategy=strategy,
             route=request.route,
             reason=choice.reason,
-            probability=choice.probability,
+            probability=probability,
             scores=choice.scores,
-            probabilities=choice.probabilities,
+            probabilities=probabilities,
             excluded=seen.excluded,
             candidates=tuple(candidates),
             kind=request.kind,
             panic=seen.panic,
             sampled_from=seen.sampled_from,
         )
+
+    def _chosen(self, candidates: list[Candidate], request: Request) -> tuple[str, Choice]:
+        """By name, by session, or by the strategy."""
+        if request.pinned is not None:
+            return PINNED, Choice(request.pinned, {}, f"{request.pinned} was asked for by name")
+        route = self.routes[request.route]
+        strategy = request.strategy or route.strategy
+        if route.sticky and request.session is not None:
+            return strategy, at_home(candidates, request)
+        return strategy, self._policy(request.route, strategy).choose(candidates, request)
 
     def _policy(self, route: str, strategy: str) -> Policy:
         policy = self._policies.get((route, strategy))
@@ -237,8 +269,9 @@ class Selection:
                 observer(event)
 
     def _chain_of(self, route: Route) -> list[list[Tier]]:
-        """The route's own backends, then each step of its fallback chain; within each, lower `priority` first."""
-        return [tiers_of([self.backends[name] for name in step]) for step in (route.backends, *route.fallback)]
+        """The route's own backends, then each step of its fallback chain; within each by `priority` and region."""
+        steps = (route.backends, *route.fallback)
+        return [tiers_of([self.backends[name] for name in step], self.region) for step in steps]
 
 
 def _not_compared(candidates: Sequence[Candidate], choice: Choice, request: Request) -> dict[str, str]:

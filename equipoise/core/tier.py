@@ -12,6 +12,7 @@ from equipoise.core.model import Chance
 SCAN_LIMIT = 50
 PAIR = 2
 TRIES = 64
+SECONDS_A_COUNT_HOLDS = 1.0
 
 
 class Tier:
@@ -22,11 +23,19 @@ class Tier:
         self.large = len(self.backends) > SCAN_LIMIT
         self._cursor = 0
         self._cumulative: list[float] = []
+        self._well, self._counted_at = 1.0, float("-inf")
         self.reweigh()
 
     def reweigh(self) -> None:
         """Weights changed: shares of later draws follow."""
         self._cumulative = list(accumulate(backend.weight for backend in self.backends))
+
+    def well_share(self, now: float) -> float:
+        """The share of those that could be asked, counted once a second: a large tier is not looked through each time."""
+        if now - self._counted_at >= SECONDS_A_COUNT_HOLDS:
+            self._well = sum(backend.unwell(now) is None for backend in self.backends) / len(self.backends)
+            self._counted_at = now
+        return self._well
 
     def draw(self, how: str, free: Callable[[Backend], bool], chance: Chance) -> list[Backend]:
         """A few that are free: the next in the cycle, one by weight, or two different ones alike in probability.
@@ -60,7 +69,10 @@ class Tier:
         return self.backends[min(place, len(self.backends) - 1)]
 
 
-def tiers_of(backends: Sequence[Backend]) -> list[Tier]:
-    """One tier a `priority`, lower numbers first."""
-    priorities = sorted({backend.options.priority for backend in backends})
-    return [Tier([b for b in backends if b.options.priority == priority]) for priority in priorities]
+def tiers_of(backends: Sequence[Backend], region: str | None = None) -> list[Tier]:
+    """One tier a `priority`, lower numbers first; within each, those of the gateway's own region before all others."""
+
+    def rank(backend: Backend) -> tuple[int, bool]:
+        return backend.options.priority, region is not None and backend.options.region != region
+
+    return [Tier([b for b in backends if rank(b) == wanted]) for wanted in sorted({rank(b) for b in backends})]
