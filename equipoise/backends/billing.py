@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 import msgspec
@@ -14,15 +14,28 @@ from equipoise.core.pricing import nano_dollars
 MOST: Final = 1_000_000_000
 """No answer has a billion tokens; a larger count is an upstream's mistake."""
 
-decode_exactly = msgspec.json.Decoder(float_hook=Decimal).decode
+NOT_A_NUMBER: Final = Decimal("NaN")
+
+
+def exact(text: str) -> Decimal:
+    """A fraction as it was written; not a number where its exponent is more than a decimal can have."""
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return NOT_A_NUMBER
+
+
+decode_exactly = msgspec.json.Decoder(float_hook=exact).decode
 """Decode JSON with every fraction as the decimal that was written: binary floats would falsify money."""
 
 
 def count(value: object) -> int:
-    """A token count; 0 for what cannot be one."""
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST else 0
+    """A token count; 0 for what cannot be one. Bounded before it is turned into digits: `1e999999999` has too many."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return 0
+    if isinstance(value, Decimal) and not value.is_finite():
+        return 0
+    return int(value) if 0 <= value <= MOST and value == int(value) else 0
 
 
 def billed(value: object) -> NanoUSD | None:

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from equipoise.backends.base import BackendError
-from equipoise.backends.errors import SHOWN, ErrorBody, error_in
+from equipoise.backends.errors import SHOWN, ErrorBody, error_in, safe_text
 from equipoise.backends.pauses import pause_asked
 from equipoise.core.model import Usage, Verdict
 from equipoise.http import HTTPError
@@ -124,19 +124,19 @@ def unreachable(error: HTTPError, blame: Blame, *, usage: Usage | None = None, c
     """The error for an exchange that gave no whole response."""
     code = "upstream_timeout" if error.timed_out else "upstream_error"
     sent = error.maybe_processed
-    text = f"{blame.who}: {str(error)[:SHOWN]}"
+    text = f"{blame.who}: {safe_text(str(error), blame.secret)[:SHOWN]}"
     return BackendError(Verdict.FAILURE, text, code=code, sent=sent, usage=usage, metered_cost=cost)
 
 
 def malformed(what: str, blame: Blame, *, usage: Usage | None = None, cost: int | None = None) -> BackendError:
     """The error for a response that breaks its own protocol."""
-    text = f"{blame.who}: {what[:SHOWN]}"
+    text = f"{blame.who}: {safe_text(what, blame.secret)[:SHOWN]}"
     return BackendError(Verdict.FAILURE, text, code="upstream_malformed", status=200, usage=usage, metered_cost=cost)
 
 
 def no_answer(what: str, blame: Blame, *, usage: Usage | None = None, cost: int | None = None) -> BackendError:
     """The error for a success that answers nothing."""
-    text = f"{blame.who}: {what[:SHOWN]}"
+    text = f"{blame.who}: {safe_text(what, blame.secret)[:SHOWN]}"
     return BackendError(Verdict.NO_ANSWER, text, code="no_answer", status=200, usage=usage, metered_cost=cost)
 
 

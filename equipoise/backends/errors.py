@@ -14,6 +14,9 @@ SHOWN: Final = 300
 TOLD: Final = 2_000
 """Characters of an upstream's message that are handed to the client whose fault it is."""
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding a stranger's JSON may raise; nesting beyond the interpreter's limit is the last of them."""
+
 _KEYS = re.compile(r"\b(?:sk|pk|rk|pplx|gsk|xai|key)-[\w\-*.…]{6,}|(?i:bearer)\s+[\w\-.~+/=*]{6,}")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@]{1,200}@")
 _MARKUP = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", re.DOTALL | re.IGNORECASE)
@@ -52,7 +55,7 @@ def error_in(body: bytes, secret: str = "") -> ErrorBody:
     """Read an error body: OpenAI's, Perplexity's, FastAPI's, Anthropic's, Ollama's, vLLM's old flat one, HTML or text."""
     try:
         decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return ErrorBody(message=safe_text(_MARKUP.sub(" ", body[:8192].decode("utf-8", "replace")), secret))
     return error_of(decoded, secret)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from equipoise.backends.base import BackendError, Finished, ProbeResult, StreamItem, TextDelta
 from equipoise.backends.classify import Blame, malformed, no_answer, rejected, reported
-from equipoise.backends.errors import error_of
+from equipoise.backends.errors import UNREADABLE, error_of
 from equipoise.backends.lightrag_wire import (
     QUERY_FIELDS,
     Told,
@@ -146,7 +146,7 @@ class LightRAGClient:
     def _decoded(self, data: bytes) -> dict[str, Any]:
         try:
             return msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise malformed("the reply is no JSON object", self._blame) from error
 
     def _answer(self, told: Told, body: Mapping[str, Any]) -> Answer:

@@ -12,6 +12,7 @@ import msgspec
 from equipoise.backends.base import BackendError, Finished, ProbeResult, Relayed, StreamItem
 from equipoise.backends.citations import mappings
 from equipoise.backends.classify import Blame, no_answer, rejected
+from equipoise.backends.errors import UNREADABLE
 from equipoise.backends.foreign import UNKNOWN_TO_OPENAI
 from equipoise.backends.openai_reply import Completion
 from equipoise.backends.openai_request import Splice, body_for
@@ -130,7 +131,7 @@ class OpenAIClient:
             metered_cost=cost,
             model=completion.model or "",
             finish_reason=choice.finish_reason or "stop",
-            tool_calls=said.tool_calls,
+            tool_calls=said.calls or None,
             reasoning=said.thought or None,
             raw=body,
             upstream_id=completion.id,
@@ -184,7 +185,7 @@ def _spent(relay: Relay, request: Request) -> Spent:
 def _models_in(body: bytes) -> list[str]:
     try:
         listed = msgspec.json.decode(body, type=dict[str, Any]).get("data")
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         return []
     return [str(entry["id"]) for entry in mappings(listed) if entry.get("id")]
 

@@ -12,6 +12,7 @@ import msgspec
 
 from equipoise.backends import citations
 from equipoise.backends.billing import chat_usage, count, decode_exactly, metered
+from equipoise.backends.calls import Call, shaped
 from equipoise.core.model import Citation, NanoUSD, Usage
 
 NOTHING: Final = msgspec.Raw(b"")
@@ -73,6 +74,11 @@ class Said(msgspec.Struct):
     def thought(self) -> str:
         """Visible reasoning, under the name DeepSeek and vLLM give it or the one OpenRouter does."""
         return self.reasoning_content or self.reasoning or ""
+
+    @property
+    def calls(self) -> list[Call]:
+        """Calls of tools in their proper shape."""
+        return shaped(self.tool_calls)
 
     @property
     def says_something(self) -> bool:
@@ -163,7 +169,7 @@ def _said(said: Mapping[str, Any]) -> Said:
         reasoning_content=citations.text(said.get("reasoning_content")) or None,
         reasoning=citations.text(said.get("reasoning")) or None,
         refusal=citations.text(said.get("refusal")) or None,
-        tool_calls=[dict(call) for call in citations.mappings(said.get("tool_calls"))] or None,
+        tool_calls=shaped(said.get("tool_calls")) or None,
         annotations=_listed(said.get("annotations")),
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from equipoise.backends.base import BackendError
+from equipoise.backends.errors import UNREADABLE
 from equipoise.core.model import Question, Verdict
 
 HINT: Final = "equipoise"
@@ -77,11 +78,11 @@ def spliced(body: bytes, stream: bool, splice: Splice) -> bytes:
     """
     try:
         fields = _fields(body)
-    except msgspec.DecodeError as error:
+        before = dict(fields)
+        _adapt(fields, stream, splice)
+        _remove_hints(fields)
+    except UNREADABLE as error:
         raise _not_an_object(str(error)) from error
-    before = dict(fields)
-    _adapt(fields, stream, splice)
-    _remove_hints(fields)
     for name, value in splice.defaults.items():
         fields.setdefault(name, value)
     return body if fields == before else _encode(fields)

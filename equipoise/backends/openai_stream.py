@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from equipoise.backends.classify import Blame, malformed, no_answer, reported
-from equipoise.backends.errors import error_in, error_of
+from equipoise.backends.errors import UNREADABLE, error_in, error_of
 from equipoise.backends.openai_reply import Completion, decoded
 from equipoise.backends.sse import EVENT_LIMIT, EventSplitter, EventTooLarge, event_data, split_events
 from equipoise.core.model import Answer, Citation, NanoUSD, Usage
@@ -61,7 +61,7 @@ def is_plain(event: bytes) -> bool:
         return False
     try:
         chunk = _glance(event[6:])
-    except (msgspec.DecodeError, UnicodeDecodeError):  # several events, or something unusual: look closely
+    except UNREADABLE:  # several events, or something unusual: look closely
         return False
     if chunk.usage is not None or chunk.error is not None or chunk.object == "error" or not chunk.choices:
         return False
@@ -188,7 +188,7 @@ def parsed(data: bytes, blame: Blame) -> Completion:
     """Decode one event; raises BackendError for an error told in the stream and for what is no JSON object."""
     try:
         chunk = decoded(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise malformed(f"an event is no completion: {data[:60]!r}", blame) from error
     if chunk.error:
         raise reported(error_of({"error": chunk.error}, blame.secret), blame)

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import msgspec
 
+from equipoise.backends import citations
 from equipoise.backends.base import Finished, ProbeResult, StreamItem, TextDelta, ToolCallDelta
 from equipoise.backends.billing import decode_exactly
 from equipoise.backends.classify import Blame, malformed, rejected, reported
-from equipoise.backends.errors import error_of
+from equipoise.backends.errors import UNREADABLE, error_of
 from equipoise.backends.perplexity_reply import answer_from, cost_of, tool_call, usage_of
 from equipoise.backends.perplexity_request import OPERATOR_FIELDS, SEARCH_OPTIONS, agent_body
 from equipoise.backends.probing import probed
@@ -165,7 +166,7 @@ def decoded(data: bytes, blame: Blame) -> dict[str, Any]:
     """A JSON object with exact decimals; raises BackendError for anything else."""
     try:
         found = decode_exactly(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise malformed("the reply is no JSON", blame) from error
     if not isinstance(found, dict):
         raise malformed("the reply is no JSON object", blame)
@@ -203,7 +204,7 @@ class AgentStream:
         if self.answer is not None or event.data == b"[DONE]":
             return []
         data = decoded(event.data, self._blame)
-        kind = data.get("type") or event.name
+        kind = citations.text(data.get("type")) or event.name
         if kind == "error" or (kind == "message" and "error" in data):
             raise reported(error_of(data, self._blame.secret), self._blame)
         if kind in ENDINGS:

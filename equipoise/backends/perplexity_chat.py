@@ -14,6 +14,7 @@ import msgspec
 from equipoise.backends import citations
 from equipoise.backends.base import Finished, ProbeResult, StreamItem, TextDelta
 from equipoise.backends.billing import chat_usage, inner, metered
+from equipoise.backends.calls import shaped
 from equipoise.backends.classify import Blame, malformed, no_answer, reported
 from equipoise.backends.errors import error_of
 from equipoise.backends.perplexity import ORIGIN, decoded, probe_models, shaped_by_client, upstream
@@ -191,7 +192,7 @@ class ChatStream:
     def concluded(self) -> Answer:
         """The whole answer; raises BackendError if it says nothing."""
         text = "".join(self._text) or _content(self._message)
-        calls = [dict(call) for call in citations.mappings(self._message.get("tool_calls"))]
+        calls = shaped(self._message.get("tool_calls"))
         spent = Spent(self._usage or Usage(self._input_tokens, estimate_tokens(text), estimated=True), self._cost)
         if not text.strip() and not calls and self._finish_reason != "length":
             raise no_answer("the reply holds no text", self._blame, usage=spent.usage, cost=spent.cost)

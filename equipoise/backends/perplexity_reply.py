@@ -45,12 +45,12 @@ def answer_from(reply: Reply, blame: Blame, input_tokens: int, streamed: str = "
 
 
 def _check_status(reply: Reply, blame: Blame, usage: Usage, cost: NanoUSD | None) -> None:
-    status = reply.get("status")
+    status = citations.text(reply.get("status"))
     if status in FINISHED:
         return
     if status == "failed" or reply.get("error"):
         raise reported(error_of(reply.get("error") or {}, blame.secret), blame, usage=usage, cost=cost)
-    raise malformed(f"the response has the status {str(status)[:40]!r}", blame, usage=usage, cost=cost)
+    raise malformed(f"the response has the status {status[:40]!r}", blame, usage=usage, cost=cost)
 
 
 def _finish_reason(reply: Reply, calls: bool) -> str:
@@ -91,7 +91,12 @@ def tool_calls(reply: Reply) -> list[dict[str, Any]]:
 def tool_call(item: Reply, index: int) -> dict[str, Any]:
     """One `function_call` item in OpenAI's form."""
     function = {"name": citations.text(item.get("name")), "arguments": citations.text(item.get("arguments"))}
-    return {"index": index, "id": item.get("call_id") or item.get("id"), "type": "function", "function": function}
+    return {
+        "index": index,
+        "id": citations.text(item.get("call_id") or item.get("id")),
+        "type": "function",
+        "function": function,
+    }
 
 
 def usage_of(reply: Reply, input_tokens: int, text: str) -> Usage:

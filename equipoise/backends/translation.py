@@ -17,6 +17,7 @@ from equipoise.backends.base import (
     TextDelta,
     ToolCallDelta,
 )
+from equipoise.backends.errors import UNREADABLE
 from equipoise.backends.openai_reply import Said, decoded
 from equipoise.backends.sse import event_data, split_events
 from equipoise.core.model import Answer, Verdict
@@ -28,7 +29,7 @@ def pieces_of(said: Said) -> list[StreamItem]:
     """One message, or a part of it, as stream items."""
     thought: list[StreamItem] = [ReasoningDelta(said.thought)] if said.thought else []
     text: list[StreamItem] = [TextDelta(piece) for piece in (said.content, said.refusal) if piece]
-    calls: list[StreamItem] = [ToolCallDelta(said.tool_calls)] if said.tool_calls else []
+    calls: list[StreamItem] = [ToolCallDelta(said.calls)] if said.tool_calls else []
     return thought + text + calls
 
 
@@ -37,7 +38,7 @@ def items_in(events: bytes) -> list[StreamItem]:
     data = (event_data(event) for event in split_events(events))
     try:
         return [item for piece in data if piece.strip() for item in pieces_of(decoded(piece).first.said)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise BackendError(
             Verdict.FAILURE,
             f"the stream held no chunk where one was due: {error}",

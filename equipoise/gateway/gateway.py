@@ -8,13 +8,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-import msgspec
-
+from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.core.intake import Hints
 from equipoise.gateway import endings, problems
 from equipoise.gateway import headers as fields
-from equipoise.gateway.admin import Admin
+from equipoise.gateway.admin import Admin, Steer
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
@@ -75,7 +74,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) feed the admin listener. With `keys`, whoever shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` (drains and resumes) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -91,10 +90,12 @@ class Gateway:
         stats: Callable[[], dict[str, Any]] | None = None,
         admin_hosts: tuple[str, ...] = (),
         operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
+        steer: Steer | None = None,
+        configuration: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._balancer, self._keys = balancer, keys
         self._ids = RequestIds()
-        self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key)
+        self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key, configuration=configuration)
         self._records = Records(balancer, story)
         self._admin = Admin(
             balancer,
@@ -104,8 +105,13 @@ class Gateway:
             stats=stats,
             hosts=admin_hosts,
             operations=operations,
+            steer=steer,
         )
         self._routes = self._table()
+
+    def accept(self, keys: ClientKeys | None) -> None:
+        """Take these keys from now on; without any, everybody is welcome."""
+        self._keys = keys
 
     def _table(self) -> dict[tuple[str, str], Endpoint]:
         table: dict[tuple[str, str], Endpoint] = {
@@ -230,7 +236,7 @@ def _problem(error: Problem | Malformed | Unanswered) -> Problem:
 def _written(dialect: Dialect, reply: Reply, asked: Asked, request_id: str) -> bytes:
     try:
         return dialect.write(reply, asked, Envelope(request_id, int(time.time())))
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise problems.unreadable(reply, error) from error
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from equipoise.backends.base import StreamItem
+from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.gateway.endings import client_gone
 from equipoise.gateway.problems import Problem, of_unanswered
@@ -66,7 +65,7 @@ class StreamBody:
             last = self._finished()
         except Unanswered as error:
             last = self._cut(of_unanswered(error))
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             await self._stream.aclose()
             cost = sum(attempt.cost for attempt in self._stream.attempts)
             message = f"The upstream sent a malformed chunk: {error}"

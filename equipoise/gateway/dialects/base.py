@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from equipoise.backends.calls import shaped
 from equipoise.core.model import NANO_PER_USD, Answer, NanoUSD, Question, Usage
 
 T = TypeVar("T")
@@ -138,4 +139,4 @@ def opened(answer: Answer) -> Answer:
     if not choices:
         return answer
     message = choices[0].message
-    return msgspec.structs.replace(answer, text=message.content or "", tool_calls=message.tool_calls)
+    return msgspec.structs.replace(answer, text=message.content or "", tool_calls=shaped(message.tool_calls) or None)

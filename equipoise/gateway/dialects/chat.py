@@ -115,7 +115,7 @@ def _rest(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sampling options every chat API knows, and fields that only one engine may know; null is as good as absent."""
     options: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for name, raw in _fields.decode(body).items():
+    for name, raw in read(_fields, body).items():
         if name in TYPED:
             continue
         value = read(_value, raw)

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from equipoise.backends.base import ReasoningDelta, Relayed, StreamItem, TextDelta, ToolCallDelta
+from equipoise.backends.calls import shaped
 
 
 class _Delta(msgspec.Struct):
@@ -52,4 +53,4 @@ class RelayedReader:
             if delta.content:
                 yield TextDelta(delta.content)
             if delta.tool_calls:
-                yield ToolCallDelta(delta.tool_calls)
+                yield ToolCallDelta(shaped(delta.tool_calls))
