@@ -13,7 +13,6 @@ from lightrag_integration import PRODUCTION_LB_FEATURES, HybridQueryRouter
 from lightrag_integration.production_load_balancer import BackendInstanceConfig, ProductionLoadBalancer
 from tests.specified.conftest import QUESTION, Balance, Start, backend_config
 
-
 Pair = tuple[Any, Any] | list[Any]
 """The same observed under two values."""
 
