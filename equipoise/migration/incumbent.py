@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +25,8 @@ from equipoise.http import Pool
 from equipoise.migration.reading import Prediction, read_result
 
 METHODS: Final = ("route_query_with_health_monitoring", "route_query")
+THREADS: Final = 64
+"""Questions that a plain (not asynchronous) old router may be answering at once."""
 ANYBODY: Final = ("either", "hybrid", None)
 LONGER_THAN_ANY_ATTEMPT: Final = 3600.0
 """Seconds given to whoever answers for a router: the attempt's own limit, which ends it by cancelling, is shorter."""
@@ -51,6 +56,8 @@ class IncumbentClient:
         self._with_context = _takes_context(self._route)
         self._answerers = dict(answerers or {})
         self._client = FunctionClient(self._answer, takes="request", name=name)
+        # Threads of its own: a slow old router must not keep those waiting that write the ledger and the state.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Have it route, and answer or have answered."""
@@ -65,14 +72,16 @@ class IncumbentClient:
         return await self._client.probe()
 
     async def close(self) -> None:
-        """Nothing of its own to close."""
+        """Let its threads end; what runs in one cannot be cut off, and is not waited for."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def predict(self, text: str, context: Mapping[str, Any] | None = None) -> Prediction:
         """What the router itself says of a question, read into one form."""
         arguments = (text, dict(context or {})) if self._with_context else (text,)
         if self._coroutine:
             return read_result(await self._route(*arguments))
-        result = await asyncio.to_thread(self._route, *arguments)
+        call = partial(copy_context().run, self._route, *arguments)
+        result = await asyncio.get_running_loop().run_in_executor(self._threads, call)
         return read_result(await result if inspect.isawaitable(result) else result)
 
     async def _answer(self, request: Request) -> Answer:

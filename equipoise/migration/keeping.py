@@ -40,6 +40,7 @@ class Keeping:
         self._owed: tuple[State, Entry] | None = None
         self._paying = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
+        self._over = asyncio.Event()
 
     async def start(self) -> None:
         """Adopt what is stored, then look again every half second. Raises StoreError if it cannot be read."""
@@ -48,9 +49,9 @@ class Keeping:
 
     async def close(self) -> None:
         """Stop looking, write what was counted, close the store."""
+        self._over.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+            await self._task
         try:
             await self._tallies.flush()
         except StoreError as error:
@@ -101,8 +102,7 @@ class Keeping:
         await self._features.apply(state.features)
 
     async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_EVERY)
+        while not await self._over_within(LOOK_EVERY):
             try:
                 await self._pay()
                 await self._tallies.flush()
@@ -110,6 +110,13 @@ class Keeping:
                 self.trouble = ""
             except StoreError as error:
                 self._troubled(str(error))
+
+    async def _over_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._over.wait()
+        except TimeoutError:
+            return False
 
     async def _pay(self) -> None:
         """Write a rollback that is in force already; whoever wrote meanwhile is overruled."""

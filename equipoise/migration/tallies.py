@@ -11,6 +11,7 @@ from equipoise.core.model import CostSource
 from equipoise.core.rollout import CONTROL, SHADOW, VALIDATION, Evidence
 from equipoise.migration.settings import TOPIC
 from equipoise.reply import Reply
+from equipoise.stores.sqlite import StoreError
 from equipoise.stores.state import StateStore
 
 CALLERS_FAULT = frozenset({"invalid_request_error", "model_not_found", "context_length_exceeded"})
@@ -31,14 +32,18 @@ class Tallies:
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
-        self._pending: dict[int, dict[str, float]] = {}
+        self._pending: dict[tuple[int, str], dict[str, float]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
 
     def answered(self, era: int, reply: Reply) -> None:
         """A question of `reply.role` was answered. An old side that costs nothing has an unknown price."""
-        known = reply.cost_source is not CostSource.UNPRICED and (reply.cost > 0 or reply.role != CONTROL)
-        self.add(era, reply.role, requests=1, answered=1, seconds=reply.duration)
-        if known:
-            self.add(era, reply.role, cost=reply.cost, costed=1)
+        sums = self._of(era, reply.role)
+        sums["requests"] += 1
+        sums["answered"] += 1
+        sums["seconds"] += reply.duration
+        if reply.cost_source is not CostSource.UNPRICED and (reply.cost > 0 or reply.role != CONTROL):
+            sums["cost"] += reply.cost
+            sums["costed"] += 1
 
     def unanswered(self, era: int, role: str, error: Unanswered) -> None:
         """A question was not answered; some of these say nothing about the side."""
@@ -47,31 +52,45 @@ class Tallies:
 
     def failed(self, era: int, role: str) -> None:
         """A question of this role was not answered."""
-        self.add(era, role, requests=1)
+        self._of(era, role)["requests"] += 1
 
     def add(self, era: int, role: str, **amounts: float) -> None:
-        """Add to the sums of a role."""
-        sums = self._pending.setdefault(era, defaultdict(float))
+        """Add to other sums of a role."""
+        sums = self._of(era, role)
         for name, amount in amounts.items():
-            sums[f"{role}.{name}"] += amount
+            sums[name] += amount
 
     async def flush(self) -> None:
-        """Write what was counted, beside the loop; on a StoreError it stays counted."""
+        """Write what was counted, beside the loop; on a StoreError it stays counted.
+
+        A caller that is cancelled leaves the writing to its end: what was half written would be counted twice.
+        """
+        writing = asyncio.create_task(self._write(), name="tallies")
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        await asyncio.shield(writing)
+
+    async def _write(self) -> None:
         taken, self._pending = self._pending, {}
         while taken:
-            era = next(iter(taken))
+            era, role = next(iter(taken))
+            amounts = {f"{role}.{name}": amount for name, amount in taken[era, role].items()}
             try:
-                await asyncio.to_thread(self._store.add, TOPIC, era, taken[era])
-            except BaseException:
+                await asyncio.to_thread(self._store.add, TOPIC, era, amounts)
+            except StoreError:
                 self._give_back(taken)
                 raise
-            del taken[era]
+            del taken[era, role]
 
-    def _give_back(self, taken: Mapping[int, Mapping[str, float]]) -> None:
-        for era, sums in taken.items():
-            into = self._pending.setdefault(era, defaultdict(float))
-            for name, amount in sums.items():
-                into[name] += amount
+    def _of(self, era: int, role: str) -> dict[str, float]:
+        sums = self._pending.get((era, role))
+        if sums is None:
+            sums = self._pending[era, role] = defaultdict(float)
+        return sums
+
+    def _give_back(self, taken: Mapping[tuple[int, str], Mapping[str, float]]) -> None:
+        for (era, role), amounts in taken.items():
+            self.add(era, role, **amounts)
 
 
 def evidence(sums: Mapping[str, float], role: str) -> Evidence:
