@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.asking import Query, Told, ask_gateway, ask_here
-from equipoise.cli.output import DIM, document, painted, say, tell
+from equipoise.cli.output import DIM, document, harmless, painted, say, tell
 from equipoise.cli.serve import looped
 
 
@@ -53,13 +53,13 @@ def ask(
 async def _asked(asking: Awaitable[Told], json: bool) -> int:
     told = await asking
     if told.warning:
-        tell(f"warning: {told.warning}")
+        tell(harmless(f"warning: {told.warning}"))
     document(told.as_dict()) if json else _print_rest(told)
     return 0
 
 
 def _print_piece(piece: str) -> None:
-    say(piece, end="")
+    say(harmless(piece), end="")
 
 
 def _print_rest(told: Told) -> None:
@@ -67,10 +67,10 @@ def _print_rest(told: Told) -> None:
     for citation in told.citations:
         place = citation["url"] or citation["file"] or ""
         title = citation["title"] if citation["title"] != place else ""
-        say(" ".join(part for part in (f"  [{citation['index']}]", title, place) if part))
+        say(harmless(" ".join(part for part in (f"  [{citation['index']}]", title, place) if part)))
     if told.citations:
         say()
     by = told.backend if told.model in (None, "", told.backend) else f"{told.backend} ({told.model})"
-    say(painted(f"{by}, {told.strategy}: {told.reason}", DIM))
+    say(painted(harmless(f"{by}, {told.strategy}: {told.reason}"), DIM))
     after = f", {told.attempts} attempts, instead of {told.fallback_from}" if told.fallback_from else ""
     say(painted(f"${told.cost_usd} ({told.cost_source}), {told.seconds:.2f} s{after}", DIM))

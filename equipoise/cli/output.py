@@ -23,6 +23,11 @@ def tell(text: str) -> None:
     sys.stderr.flush()
 
 
+def harmless(text: str) -> str:
+    """A stranger's words without what a terminal would obey: escapes, cursor movements, reversed writing."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def document(value: Any) -> None:
     """One JSON document to stdout."""
     say(json.dumps(value, indent=2, ensure_ascii=False, default=str))

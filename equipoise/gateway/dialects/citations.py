@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from equipoise.core.model import Citation
 
 MAX_SLOTS = 1_000
+MAX_MARKS = 2_000
+"""Annotations of one answer: a text of nothing but marks would become forty times its size."""
 
 
 def address(citation: Citation) -> str:
@@ -25,11 +28,15 @@ def marks(text: str, citation: Citation) -> Iterator[tuple[int, int]]:
 
 
 def url_citations(text: str, citations: list[Citation]) -> list[dict[str, Any]]:
-    """One flat annotation a mark; a source the text never marks gets an empty span at its end, so that none is lost."""
+    """One flat annotation a mark; a source the text never marks gets an empty span at its end, so that none is lost.
+
+    Each source has its share of MAX_MARKS; marks beyond are told by the text alone.
+    """
+    each = max(1, MAX_MARKS // max(1, len(citations)))
     return [
         {"type": "url_citation", "start_index": start, "end_index": end, "url": address(c), "title": c.title}
         for c in citations
-        for start, end in list(marks(text, c)) or [(len(text), len(text))]
+        for start, end in list(islice(marks(text, c), each)) or [(len(text), len(text))]
     ]
 
 

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from equipoise.core.model import Answer, Message, Question, Usage
+from equipoise.core.model import Answer, Citation, Message, Question, Usage
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed
 from equipoise.gateway.dialects.chat import read_chat, write_chat
+from equipoise.gateway.dialects.citations import MAX_MARKS
 from tests.shell.gateway.scripted import CITED, reply_of
 
 ASKED = Asked(Question(messages=[Message("user", "?")]))
@@ -139,3 +140,12 @@ def test_tool_calls_come_without_content():
     choice = written(Answer(tool_calls=calls, finish_reason="tool_calls"))["choices"][0]
     assert (choice["message"]["content"], choice["message"]["tool_calls"]) == (None, calls)
     assert choice["finish_reason"] == "tool_calls"
+
+
+def test_a_text_of_nothing_but_marks_has_a_bounded_number_of_annotations():
+    """Forty bytes a mark would make gigabytes of a hostile answer; every source still keeps its share."""
+    sources = [Citation(index=n, url=f"https://example.org/{n}") for n in (1, 2, 3)]
+    message = written(Answer(text="[1][2][3]" * 100_000, citations=sources))["choices"][0]["message"]
+    urls = [a["url_citation"]["url"] for a in message["annotations"]]
+    assert len(urls) <= MAX_MARKS
+    assert set(urls) == {source.url for source in sources}
