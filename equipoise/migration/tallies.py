@@ -34,6 +34,7 @@ class Tallies:
         self._store = store
         self._pending: dict[tuple[int, str], dict[str, float]] = {}
         self._writing: set[asyncio.Task[None]] = set()
+        self._turn = asyncio.Lock()
 
     def answered(self, era: int, reply: Reply) -> None:
         """A question of `reply.role` was answered. An old side that costs nothing has an unknown price."""
@@ -71,16 +72,17 @@ class Tallies:
         await asyncio.shield(writing)
 
     async def _write(self) -> None:
-        taken, self._pending = self._pending, {}
-        while taken:
-            era, role = next(iter(taken))
-            amounts = {f"{role}.{name}": amount for name, amount in taken[era, role].items()}
-            try:
-                await asyncio.to_thread(self._store.add, TOPIC, era, amounts)
-            except StoreError:
-                self._give_back(taken)
-                raise
-            del taken[era, role]
+        async with self._turn:
+            taken, self._pending = self._pending, {}
+            while taken:
+                era, role = next(iter(taken))
+                amounts = {f"{role}.{name}": amount for name, amount in taken[era, role].items()}
+                try:
+                    await asyncio.to_thread(self._store.add, TOPIC, era, amounts)
+                except StoreError:
+                    self._give_back(taken)
+                    raise
+                del taken[era, role]
 
     def _of(self, era: int, role: str) -> dict[str, float]:
         sums = self._pending.get((era, role))
