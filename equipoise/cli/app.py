@@ -13,7 +13,7 @@ from cyclopts import App, CycloptsError
 
 import equipoise
 from equipoise.cli.exits import INTERRUPTED, OK, USAGE, Failure
-from equipoise.cli.output import RED, painted, tell
+from equipoise.cli.output import RED, harmless, painted, tell
 
 HELP = """A load balancer and gateway for answer engines: LightRAG, Perplexity and any OpenAI-compatible LLM.
 
@@ -106,7 +106,7 @@ def _run(arguments: list[str]) -> int:
 
 def complain(text: str) -> None:
     """An error, to stderr."""
-    tell(f"{painted('error:', RED, sys.stderr)} {text}")
+    tell(f"{painted('error:', RED, sys.stderr)} {harmless(text)}")
 
 
 def _take(arguments: list[str], flag: str) -> bool:
