@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -33,6 +34,20 @@ class Background(Protocol):
     async def close(self) -> None: ...
 
 
+class Crew:
+    """The clients of one configuration, and how many questions they are still answering."""
+
+    __slots__ = ("clients", "in_flight")
+
+    def __init__(self, clients: Mapping[str, BackendClient]) -> None:
+        self.clients, self.in_flight = dict(clients), 0
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self.clients.values():
+            await client.close()
+
+
 class LoadBalancer:
     """Answers each question by the backend that fits best right now, and says why and at what cost."""
 
@@ -47,7 +62,7 @@ class LoadBalancer:
         background: Sequence[Background] = (),
         config_hash: str = "",
     ) -> None:
-        self.selection, self.clients, self.intake = selection, dict(clients), intake
+        self.selection, self.intake, self._crew = selection, intake, Crew(clients)
         self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
         self.observers: list[Observer] = selection.observers
         self._chance, self.background = chance, list(background)
@@ -56,12 +71,12 @@ class LoadBalancer:
 
     async def answer(self, request: Request) -> Reply:
         """Ask until somebody answers. Raises Unanswered, with a reason, when nobody does in time."""
-        attempts, began = self._begin(request), self._now()
+        attempts, began, crew = self._begin(request), self._now(), self._crew
         try:
             while True:
                 lease, outcome = attempts.acquire(), None
                 try:
-                    answer = await self.clients[lease.backend_id].send(request, attempts.seconds_left(lease))
+                    answer = await crew.clients[lease.backend_id].send(request, attempts.seconds_left(lease))
                     outcome = answered(lease, answer, self._now())
                 except BackendError as error:
                     outcome = self._failed(lease, error)
@@ -71,19 +86,19 @@ class LoadBalancer:
                     return reply_of(attempts, lease, answer, self._now() - began)
                 await asyncio.sleep(attempts.pause_after(lease, outcome))
         finally:
-            self._done()
+            self._done(crew)
 
     async def open(self, request: Request) -> AnswerStream:
         """Begin a streamed answer: returns with its first item in hand, fails over until then. Raises Unanswered."""
-        attempts, began = self._begin(request), self._now()
+        attempts, began, crew = self._begin(request), self._now(), self._crew
         stream: AnswerStream | None = None
         try:
             while True:
                 lease, outcome = attempts.acquire(), None
-                items = self.clients[lease.backend_id].stream(request, attempts.seconds_left(lease))
+                items = crew.clients[lease.backend_id].stream(request, attempts.seconds_left(lease))
                 try:
                     first = await first_of(items)
-                    stream = AnswerStream(attempts, lease, items, first, began, self._now(), self._done)
+                    stream = AnswerStream(attempts, lease, items, first, began, self._now(), partial(self._done, crew))
                     return stream
                 except BackendError as error:
                     outcome = self._failed(lease, error)
@@ -93,7 +108,7 @@ class LoadBalancer:
                 await asyncio.sleep(attempts.pause_after(lease, outcome))
         finally:
             if stream is None:
-                self._done()
+                self._done(crew)
 
     def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
         """Size and route a question; the second value is a warning about its model name.
@@ -150,6 +165,25 @@ class LoadBalancer:
 
         return load_balancer(source)
 
+    @property
+    def clients(self) -> dict[str, BackendClient]:
+        """Who speaks to each backend."""
+        return self._crew.clients
+
+    def become(self, fresh: LoadBalancer) -> Crew:
+        """Go by another balancer's configuration from the next question on, keeping what is known of backends that stay.
+
+        Questions under way end as they began, at the crew that is returned: close it when it has none in flight. What
+        runs in the background is left to the caller. `fresh` is not to be used by itself any more.
+        """
+        fresh.selection.inherit(self.selection)
+        former, self._crew = self._crew, fresh._crew
+        self.selection, self.intake, self.config_hash = fresh.selection, fresh.intake, fresh.config_hash
+        if fresh.retry != self.retry:
+            self.retry, self._retry_budget = fresh.retry, fresh._retry_budget
+        self.observers = self.selection.observers
+        return former
+
     async def start(self) -> None:
         """Begin what runs beside the questions."""
         for background in self.background:
@@ -159,8 +193,7 @@ class LoadBalancer:
         """Stop it, and close every connection; what was recorded is written first."""
         for background in reversed(self.background):
             await background.close()
-        for client in self.clients.values():
-            await client.close()
+        await self._crew.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -173,6 +206,7 @@ class LoadBalancer:
 
     def _begin(self, request: Request) -> Attempts:
         self.in_flight += 1
+        self._crew.in_flight += 1
         selection, budget, retry = self._side_of(request)
         return Attempts(request, selection, budget, retry, self._chance, self.tell, self.config_hash)
 
@@ -180,8 +214,9 @@ class LoadBalancer:
         """Among whom a request is decided, and at whose expense it is repeated; a migration has two sides."""
         return self.selection, self._retry_budget, self.retry
 
-    def _done(self) -> None:
+    def _done(self, crew: Crew) -> None:
         self.in_flight -= 1
+        crew.in_flight -= 1
 
     def _failed(self, lease: Lease, error: BackendError) -> Outcome:
         return failed(

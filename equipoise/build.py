@@ -89,7 +89,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     )
     balancer.observers += [sink.observe for sink in (ledger, metrics) if sink is not None]
     if metrics is not None:
-        metrics.set_backend_gauges(selection.status)
+        metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
         if ledger is not None:
             metrics.set_ledger(ledger.health)
     return Estate(balancer, ledger, metrics, fingerprint)
@@ -147,7 +147,10 @@ def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clo
         probe_threshold=of.consecutive_failures_threshold,
         breaker=breaker,
     )
-    return Backend(options, chance, clock.monotonic())
+    backend = Backend(options, chance, clock.monotonic())
+    if of.drained:
+        backend.drain()
+    return backend
 
 
 def client_of(of: BackendConfig) -> BackendClient:

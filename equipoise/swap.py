@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 
-from equipoise.balancer import LoadBalancer
-from equipoise.build import build
+from equipoise.balancer import Background, Crew, LoadBalancer
+from equipoise.build import ClosedWithTheBalancer, build
 from equipoise.config import Config
+from equipoise.config.save import config_hash
 from equipoise.core.model import Observer
 
 PATIENCE = 0.02
@@ -71,3 +72,37 @@ def _built(config: Config) -> LoadBalancer:
     said = config.model_fields_set
     ledger = config.ledger if "ledger" in said else config.ledger.model_copy(update={"enabled": False})
     return build(config.model_copy(update={"ledger": ledger, "enable_prometheus_metrics": False})).balancer
+
+
+def built_beside(config: Config) -> LoadBalancer:
+    """A balancer to be taken over by a running one, which has ledger and metrics already."""
+    switched_off = config.ledger.model_copy(update={"enabled": False})
+    found = build(config.model_copy(update={"ledger": switched_off, "enable_prometheus_metrics": False})).balancer
+    found.config_hash = config_hash(config)
+    return found
+
+
+def take_over(balancer: LoadBalancer, fresh: LoadBalancer, config: Config) -> Coroutine[None, None, None]:
+    """Have a running balancer go by this configuration from now on; what is returned clears up behind it.
+
+    The swap itself is over when this returns. Ledger and metrics stay; the former probes end and the new ones begin,
+    the former connections close after the last question that uses them.
+    """
+    lasting = [each for each in balancer.background if isinstance(each, ClosedWithTheBalancer)]
+    ending = [each for each in balancer.background if each not in lasting]
+    crew = balancer.become(fresh)
+    balancer.background[:] = [*lasting, *fresh.background]
+    for name, of in config.backend_instances.items():
+        if of.drained != balancer.selection.backends[name].draining:
+            (balancer.drain if of.drained else balancer.resume)(name)
+    return _clear_up(crew, ending, fresh.background)
+
+
+async def _clear_up(crew: Crew, ending: Sequence[Background], beginning: Sequence[Background]) -> None:
+    for background in beginning:
+        await background.start()
+    for background in ending:
+        await background.close()
+    while crew.in_flight:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(PATIENCE)
+    await crew.close()

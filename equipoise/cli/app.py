@@ -43,6 +43,7 @@ NOUNS = {
         {
             "show": ("equipoise.cli.config:show", "Print every effective value, and where it came from."),
             "schema": ("equipoise.cli.config:schema", "Print the JSON Schema of a configuration file, for editors."),
+            "convert": ("equipoise.cli.convert:convert", "Turn the earlier system's files and variables into ours."),
         },
     ),
     "backends": (
@@ -59,6 +60,10 @@ NOUNS = {
             "apply": ("equipoise.cli.migrate:apply", "Begin the next phase, or take exactly so many percent."),
             "status": ("equipoise.cli.migrate:status", "Show where the move stands, and on what evidence."),
             "rollback": ("equipoise.cli.migrate:rollback", "Go back to an earlier phase, at once."),
+            "vendor": (
+                "equipoise.cli.migrate_vendor:vendor",
+                "Write the specified modules into an application's package of that name.",
+            ),
         },
     ),
 }

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import REFUSED, Failure
+from equipoise.config.schema import Config
 from equipoise.config.sections import ListenConfig
 
 
@@ -65,7 +66,10 @@ def serve(
     guard(loaded.config.listen, keys=bool(loaded.config.keys), insecure=insecure)
     from equipoise.cli.serving import run
 
-    return looped(run(loaded))
+    def admit(config: Config) -> None:
+        guard(loaded.config.listen, keys=bool(config.keys), insecure=insecure)
+
+    return looped(run(loaded, flags, admit))
 
 
 def guard(listen: ListenConfig, *, keys: bool, insecure: bool) -> None:

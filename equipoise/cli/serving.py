@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import equipoise
@@ -11,11 +11,13 @@ from equipoise.build import Estate
 from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.output import say, tell
+from equipoise.cli.reloading import Reloading
+from equipoise.cli.running import Running
 from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
-from equipoise.gateway import ClientKeys, Gateway, run_gateway
+from equipoise.gateway import ClientKeys, Gateway, configuring, run_gateway
 from equipoise.gateway.keys import digest
 from equipoise.gateway.migrating import operations
 from equipoise.http import ServerLimits, TLSFiles
@@ -29,8 +31,11 @@ NO_METRICS = b"# metrics are switched off: enable_prometheus_metrics\n"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (an address to show, not to listen on)
 
 
-async def run(loaded: Loaded) -> int:
-    """Serve until told to stop; returns the exit code. Raises Failure when it cannot begin."""
+async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config], None]) -> int:
+    """Serve until told to stop; returns the exit code. Raises Failure when it cannot begin.
+
+    `flags` stay on top of every later configuration, and `admit` refuses those that must not be served.
+    """
     config = loaded.config
     logger = set_up_logging(config.log.level, config.log.format)
     estate = estate_of(loaded, logger.error)
@@ -39,8 +44,11 @@ async def run(loaded: Loaded) -> int:
     if log is not None:
         estate.balancer.observers.append(log.observe)
     try:
-        async with estate.balancer:
-            cut = await _listen(loaded, estate, migration)
+        running = Running(loaded, estate, flags, admit)
+        async with estate.balancer, Reloading(running):
+            cut = await _listen(loaded, estate, migration, running)
+        for change in running.unsaved():
+            tell(f"lost, because never saved: {change}")
     finally:
         if log is not None:
             log.close()
@@ -64,9 +72,10 @@ def moving(loaded: Loaded, estate: Estate, on_trouble: Callable[[str], None]) ->
         raise Failure(f"the old side of the migration cannot be had: {error}", USAGE) from error
 
 
-async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None) -> int:
+async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None, running: Running) -> int:
     listen = loaded.config.listen
-    gateway = make_gateway(loaded.config, estate, migration)
+    gateway = make_gateway(loaded.config, estate, migration, running)
+    running.applied.append(lambda config: gateway.accept(client_keys(config)))
     try:
         return await run_gateway(
             gateway,
@@ -88,8 +97,10 @@ async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None) -
         raise Failure(f"cannot listen on {listen.host}:{listen.port}: {why}", USAGE, hint) from error
 
 
-def make_gateway(config: Config, estate: Estate, migration: Migration | None = None) -> Gateway:
-    """The gateway of an estate."""
+def make_gateway(
+    config: Config, estate: Estate, migration: Migration | None = None, running: Running | None = None
+) -> Gateway:
+    """The gateway of an estate; without `running` its configuration stays as it is."""
     ledger, metrics = estate.ledger, estate.metrics
     admin_host = config.listen.admin_host
     return Gateway(
@@ -98,10 +109,12 @@ def make_gateway(config: Config, estate: Estate, migration: Migration | None = N
         metrics=metrics.render if metrics else lambda: NO_METRICS,
         ready=readiness(estate),
         keys=client_keys(config),
-        config_dump=lambda: plain(config, everything=True),
+        config_dump=running.document if running else lambda: {"config": plain(config, everything=True)},
         ledger_summary=bill(ledger) if ledger else None,
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
-        operations=operations(migration),
+        operations={**operations(migration), **(configuring.operations(running) if running else {})},
+        steer=running.drain if running else None,
+        configuration=running.health if running else None,
     )
 
 
@@ -125,7 +138,7 @@ def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
     """A word for each check: can the ledger be written, may any backend be asked?"""
 
     def checks() -> dict[str, str]:
-        rows = estate.balancer.status()["backends"]
+        rows = [row for row in estate.balancer.status()["backends"] if row.get("has_traffic", True)]
         able = any(row["why_not"] is None for row in rows)
         found = {"backends": "ok" if able else "; ".join(f"{row['id']}: {row['why_not']}" for row in rows)}
         if estate.ledger is not None:

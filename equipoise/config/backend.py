@@ -119,6 +119,8 @@ class BackendConfig(Section):
     """Certificate authorities (PEM) trusted for it instead of the system's."""
     function: Text | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
     """module:callable that answers (backend_type: function)."""
+    drained: bool = False
+    """Whether it gets no new questions."""
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from pydantic import ValidationError
 
 from equipoise.config import advice
+from equipoise.config.changes import Changes, lay_over
 from equipoise.config.environment import Environment, add_keys, detect, overlay, read_environment
 from equipoise.config.errors import ConfigurationError, Problem
 from equipoise.config.files import discover, read
@@ -58,12 +59,13 @@ def load(
     flags: Mapping[str, Any] | None = None,
     folder: Path | None = None,
     overlaid: bool = True,
+    changes: Changes | None = None,
 ) -> Loaded:
     """Read a configuration; raises ConfigurationError with everything that is wrong.
 
     A mapping made in Python is the last word: variables fill its references and missing keys, but override nothing;
     so it is for a file when not `overlaid`. `flags` are dotted fields with the value the command line gave; those that
-    are None were not given.
+    are None were not given. `changes` made while a gateway runs come last.
     """
     variables = read_environment(os.environ if environ is None else environ, folder or Path())
     if isinstance(source, Mapping):
@@ -75,6 +77,7 @@ def load(
     for dotted_name, value in (flags or {}).items():
         if value is not None:
             tree.set(tuple(dotted_name.split(".")), value, f"--{dotted_name.rsplit('.', 1)[-1].replace('_', '-')}")
+    notes += lay_over(tree, changes or {})
     if file is None and not isinstance(source, Mapping) and not tree.data.get("backend_instances"):
         raise NothingConfigured
     config = validated(tree, variables)

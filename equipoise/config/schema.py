@@ -102,6 +102,10 @@ class Config(Section):
     """What is logged."""
     migration: MigrationConfig | None = None
     """The move from an older system; without it every question goes to the backends."""
+    read_only: bool = False
+    """Refuse changes through the admin API: the file is the only place to change anything."""
+    watch_file: bool = True
+    """Take up a changed file by itself; without it, on SIGHUP and `equipoise config reload` only."""
     seed: Annotated[int, Field(ge=0)] | None = None
     """Makes random choices repeatable; without it they are not."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from equipoise.gateway.dialects.base import encode
@@ -18,6 +18,14 @@ from equipoise.http import Request, Response
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
 
+
+class Steer(Protocol):
+    """Drains a backend or takes it back; raises KeyError for one there is not."""
+
+    async def __call__(self, backend_id: str, *, draining: bool) -> None: ...
+
+
+VERBS = {"drain": True, "resume": False}
 BACKENDS = "/admin/backends"
 DEFENCES = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
 
@@ -40,8 +48,9 @@ class Admin:
         stats: Callable[[], dict[str, Any]] | None,
         hosts: tuple[str, ...] = (),
         operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
+        steer: Steer | None = None,
     ) -> None:
-        self._balancer, self._health = balancer, health
+        self._balancer, self._health, self._steer = balancer, health, steer or self._at_once
         self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
         self._hosts = frozenset(host.lower() for host in hosts)
         self._started = time.monotonic()
@@ -66,7 +75,7 @@ class Admin:
     async def _respond(self, request: Request, request_id: str) -> Response:
         path = request.path
         if path.startswith(BACKENDS + "/"):
-            return self._command(request, *_command_of(path))
+            return await self._command(request, *_command_of(path))
         if path in self._operated:
             return await self._operate(request)
         if path not in self._routes and path not in self._probes:
@@ -104,14 +113,16 @@ class Admin:
             raise wrong_method(request.method, self._operated[request.path])
         return _json(await operation(request))
 
-    def _command(self, request: Request, backend_id: str, verb: str) -> Response:
-        commands = {"drain": self._balancer.drain, "resume": self._balancer.resume}
-        if verb not in commands:
+    async def _at_once(self, backend_id: str, *, draining: bool) -> None:
+        (self._balancer.drain if draining else self._balancer.resume)(backend_id)
+
+    async def _command(self, request: Request, backend_id: str, verb: str) -> Response:
+        if verb not in VERBS:
             raise unknown_path(request.path)
         if request.method != "POST":
             raise wrong_method(request.method, "POST")
         try:
-            commands[verb](backend_id)
+            await self._steer(backend_id, draining=VERBS[verb])
         except KeyError:
             raise Problem(404, "backend_not_found", "There is no backend of this name.", param="id") from None
         rows = self._balancer.status()["backends"]

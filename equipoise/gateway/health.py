@@ -27,7 +27,9 @@ class Health:
         ready: Callable[[], dict[str, str]],
         metrics: Callable[[], bytes],
         may_see: Callable[[Request], bool],
+        configuration: Callable[[], dict[str, object]] | None = None,
     ) -> None:
+        self._configuration = configuration
         self._balancer, self._ready, self._metrics, self._may_see = balancer, ready, metrics, may_see
         self.draining = False
 
@@ -56,6 +58,7 @@ class Health:
         body: dict[str, object] = {"status": "healthy" if good else "unhealthy"}
         if self._may_see(request):
             body |= {"checks": checks, **self._balancer.status()}
+            body |= {"configuration": self._configuration()} if self._configuration else {}
         return Response(200 if good else 503, (JSON, NO_STORE), encode(body))
 
     async def scrape(self, request: Request, request_id: str) -> Response:

@@ -19,6 +19,8 @@ READERS = (
     "equipoise/build.py",
     "equipoise/cli/serving.py",
     "equipoise/cli/serve.py",
+    "equipoise/cli/running.py",
+    "equipoise/cli/reloading.py",
     "equipoise/config/schema.py",
     "equipoise/config/sections.py",
 )

@@ -1,0 +1,101 @@
+"""When a configuration is read again: on SIGHUP, and when one of its files has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from equipoise.cli.running import Running
+from equipoise.config.save import leaves
+from equipoise.config.secret import FILE, Secret
+from equipoise.gateway.problems import Problem
+
+INTERVAL = 1.0
+"""Seconds between two looks."""
+SETTLING = 0.05
+"""Seconds a file must have been quiet: who writes in two steps is not read between them."""
+Signature: TypeAlias = tuple[tuple[int, int, int] | None, ...]
+
+
+class Reloading:
+    """Runs beside a gateway. Paths are followed through links, so that the swap of a ConfigMap's link is a change."""
+
+    def __init__(self, running: Running, interval: float = INTERVAL) -> None:
+        self._running, self._interval = running, interval
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def __aenter__(self) -> Reloading:
+        self._start(self._watch(), "watch the configuration")
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if hasattr(signal, "SIGHUP"):
+            asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._running.close()
+
+    def _start(self, work: Any, name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _hang_up(self) -> None:
+        self._start(self._reload(), "SIGHUP")
+
+    async def _reload(self) -> None:
+        try:
+            await self._running.reload()
+        except Problem:
+            return  # logged, and /health says so
+
+    async def _watch(self) -> None:
+        paths = files_of(self._running)
+        seen = await asyncio.to_thread(signature, paths)
+        while True:
+            await asyncio.sleep(self._interval)
+            if files_of(self._running) != paths:  # another configuration has other files: their state is news
+                paths, seen = files_of(self._running), ()
+            now = await asyncio.to_thread(signature, paths)
+            if now == seen or not self._running.loaded.config.watch_file:
+                continue
+            while (settled := await self._a_moment_later(paths)) != now:
+                now = settled
+            seen = now
+            await self._reload()
+
+    async def _a_moment_later(self, paths: list[Path]) -> Signature:
+        await asyncio.sleep(SETTLING)
+        return await asyncio.to_thread(signature, paths)
+
+
+def files_of(running: Running) -> list[Path]:
+    """The configuration's file, .env, and every file a secret is read from."""
+    loaded = running.loaded
+    own = [] if loaded.file is None else [loaded.file]
+    return [*own, Path(".env"), *dict.fromkeys(_secret_files(loaded.config.model_dump()))]
+
+
+def _secret_files(data: dict[str, Any]) -> Iterator[Path]:
+    for _, value in leaves(data):
+        if isinstance(value, Secret) and (value.reference or "").startswith(FILE):
+            yield Path(str(value.reference).removeprefix(FILE)).expanduser()
+
+
+def signature(paths: list[Path]) -> Signature:
+    """What changes with each file: its inode, time and size, or nothing where there is none."""
+    return tuple(_one(path) for path in paths)
+
+
+def _one(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,75 @@
+"""What may be changed while a gateway runs: numbers and switches, never addresses, keys or code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+from equipoise.config.errors import Path, Problem, did_you_mean, dotted
+from equipoise.config.tree import Tree
+
+Changes: TypeAlias = Mapping[Path, Any]
+ORIGIN = "changed at run time"
+NAMED = ("backend_instances", "routes")
+SETTABLE = (
+    "backend_instances.*.weight",
+    "backend_instances.*.priority",
+    "backend_instances.*.drained",
+    "backend_instances.*.quality_score",
+    "backend_instances.*.reliability_score",
+    "backend_instances.*.cost_per_1k_tokens",
+    "backend_instances.*.expected_response_time_ms",
+    "backend_instances.*.max_requests_per_minute",
+    "backend_instances.*.max_concurrent_requests",
+    "backend_instances.*.timeout_seconds",
+    "backend_instances.*.first_byte_timeout_seconds",
+    "backend_instances.*.idle_timeout_seconds",
+    "backend_instances.*.circuit_breaker_enabled",
+    "backend_instances.*.failure_threshold",
+    "backend_instances.*.recovery_timeout_seconds",
+    "routes.*.strategy",
+    "routes.*.min_quality",
+    "routes.*.timeout_seconds",
+    "routes.*.explore",
+    "strategy",
+    "minimum_quality_threshold",
+    "enable_adaptive_routing",
+    "enable_cost_optimization",
+    "enable_quality_based_routing",
+    "global_circuit_breaker_enabled",
+    "timeout_seconds",
+    "retry.*",
+    "log.level",
+)
+
+
+def field_named(name: str) -> Path:
+    """The path of a dotted name whose backend or route may hold dots itself. Raises ValueError if it is not settable."""
+    first, *rest = name.split(".")
+    path: Path = (first, ".".join(rest[:-1]), rest[-1]) if first in NAMED and len(rest) > 1 else (first, *rest)
+    if not any(fnmatchcase(dotted(path), pattern) for pattern in SETTABLE):
+        short = {pattern.rpartition(".")[2] for pattern in SETTABLE if pattern.startswith(f"{first}.")}
+        near = did_you_mean(path[-1], short or SETTABLE)
+        raise ValueError(f"{name} cannot be changed at run time{f' ({near})' if near else ''}")
+    return path
+
+
+def lay_over(tree: Tree, changes: Changes) -> Iterator[str]:
+    """Lay run-time changes over everything else; a sentence for each whose backend or route is gone."""
+    for path, value in changes.items():
+        if is_gone(tree.data, path):
+            yield f"{dotted(path)}: a change made at run time has nothing to change any more and is dropped"
+        else:
+            tree.set(path, value, ORIGIN)
+
+
+def is_gone(data: Mapping[str, Any], path: Path) -> bool:
+    """Does the change name a backend or route that there is not?"""
+    named = data.get(str(path[0]))
+    return path[0] in NAMED and not (isinstance(named, Mapping) and path[1] in named)
+
+
+def unknown(path: Path) -> Problem:
+    """For a change of what there is not."""
+    return Problem(path[:2], "there is nothing of this name")

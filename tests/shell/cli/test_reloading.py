@@ -1,0 +1,257 @@
+"""A running gateway takes up another configuration, and nobody who asks it notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.shell.cli.conftest import Served, start
+
+SLOW = """\
+import asyncio
+
+async def answer(question):
+    await asyncio.sleep(0.03)
+    return "forty-two"
+"""
+HEAD = "strategy: weighted\nstate_dir: state  # kept here\nbackend_instances:\n"
+
+
+def text(*names: str, weight: float = 1.0) -> str:
+    """A configuration of slow functions."""
+    lines = [
+        f'  {name}: {{backend_type: function, function: "slow:answer", weight: {weight}, corpus: mine}}  # {name}\n'
+        for name in names
+    ]
+    return HEAD + "".join(lines)
+
+
+def call(url: str, body: Any = None) -> tuple[int, Any]:
+    """Status and document; a body makes it a POST."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers={"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def until(good: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait for something that comes; fails when it does not."""
+    deadline = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def settings_of(served: Served) -> dict[str, Any]:
+    return dict(call(served.url + "/health")[1]["configuration"])
+
+
+@pytest.fixture
+def file(folder: Path) -> Path:
+    (folder / "slow.py").write_text(SLOW)
+    path = folder / "equipoise.yaml"
+    path.write_text(text("a", "b"))
+    return path
+
+
+@pytest.fixture
+def gateway(file: Path) -> Iterator[Served]:
+    process = start("serve", "--port", "0", folder=file.parent)
+    assert process.stdout is not None
+    served = Served(process, [process.stdout.readline().rstrip() for _ in range(5)])
+    yield served
+    if process.poll() is None:
+        served.stop()
+
+
+class Crowd:
+    """Clients that ask all the time, in threads; `failed` holds whatever was no answer."""
+
+    def __init__(self, url: str, clients: int = 4) -> None:
+        self._url, self.answered, self.failed = url + "/v1/chat/completions", 0, list[Any]()
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def __enter__(self) -> Crowd:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _ask(self) -> None:
+        body = {"model": "auto", "messages": [{"role": "user", "content": "six times seven?"}]}
+        while not self._over.is_set():
+            try:
+                status, told = call(self._url, body)
+            except OSError as error:
+                status, told = 0, repr(error)
+            self.answered += 1
+            if status != 200:
+                self.failed.append(told)
+
+
+def test_no_question_fails_while_the_configuration_changes_twenty_times(gateway: Served, file: Path) -> None:
+    """Backends come and go, weights change, by signal and by command; every question asked meanwhile is answered."""
+    fleets = [("a", "b"), ("b", "c"), ("c",), ("a", "c")]
+    with Crowd(gateway.url) as crowd:
+        for turn in range(20):
+            file.write_text(text(*fleets[turn % 4], weight=turn + 2))
+            if turn % 2:
+                assert call(gateway.admin_url + "/admin/reload", {})[0] == 200
+            else:
+                gateway.process.send_signal(signal.SIGHUP)
+            until(lambda turn=turn: settings_of(gateway)["replaced"] > turn)  # type: ignore[misc]
+        before = crowd.answered
+        until(lambda: crowd.answered > before + 4)
+    assert crowd.failed == []
+    assert crowd.answered > 40
+    rows = call(gateway.admin_url + "/admin/backends")[1]["backends"]
+    assert {row["id"] for row in rows} == {"a", "c"}
+    assert gateway.stop()[0] == 0
+
+
+def test_a_changed_file_is_taken_up_by_itself_also_behind_a_link(file: Path) -> None:
+    """As Kubernetes changes a ConfigMap: the file is a link into a directory that is itself a link, swapped at once."""
+    for name, weight in (("one", 1.0), ("two", 7.0)):
+        (file.parent / name).mkdir()
+        (file.parent / name / "equipoise.yaml").write_text(text("a", weight=weight))
+    file.unlink()
+    (file.parent / "..data").symlink_to("one")
+    file.symlink_to("..data/equipoise.yaml")
+    process = start("serve", "--port", "0", folder=file.parent)
+    assert process.stdout is not None
+    served = Served(process, [process.stdout.readline().rstrip() for _ in range(5)])
+    try:
+        (file.parent / "..next").symlink_to("two")
+        os.replace(file.parent / "..next", file.parent / "..data")
+        until(lambda: settings_of(served)["replaced"] == 1)
+        dump = call(served.admin_url + "/admin/config_dump")[1]
+        assert dump["config"]["backend_instances"]["a"]["weight"] == 7.0
+    finally:
+        served.stop()
+
+
+def test_a_wrong_file_changes_nothing_and_health_says_so(gateway: Served, file: Path) -> None:
+    """The old configuration answers on; every problem is told; a good file ends it."""
+    assert call(gateway.admin_url + "/admin/backends")[0] == 200
+    file.write_text(text("a").replace("weight:", "wieght:"))
+    status, told = call(gateway.admin_url + "/admin/reload", {})
+    assert (status, told["error"]["code"]) == (409, "configuration_refused")
+    assert "did you mean weight?" in told["error"]["message"]
+    status, health = call(gateway.url + "/health")
+    assert (status, health["status"]) == (200, "healthy")
+    assert "wieght" in health["configuration"]["refused"]["why"]
+    assert {row["id"] for row in health["backends"]} == {"a", "b"}
+    file.write_text(text("a"))
+    assert call(gateway.admin_url + "/admin/reload", {})[1]["outcome"] == "replaced"
+    assert settings_of(gateway)["refused"] is None
+
+
+def test_what_was_remembered_of_a_backend_that_stays_is_kept(gateway: Served, file: Path) -> None:
+    """Its totals go on."""
+    body = {"model": "a", "messages": [{"role": "user", "content": "six times seven?"}]}
+    assert call(gateway.url + "/v1/chat/completions", body)[0] == 200
+    before = {row["id"]: row for row in call(gateway.admin_url + "/admin/backends")[1]["backends"]}["a"]
+    file.write_text(text("a", "c"))
+    assert call(gateway.admin_url + "/admin/reload", {})[1]["outcome"] == "replaced"
+    after = {row["id"]: row for row in call(gateway.admin_url + "/admin/backends")[1]["backends"]}["a"]
+    counts = [name for name, value in before.items() if isinstance(value, int) and not isinstance(value, bool)]
+    assert counts
+    assert {name: after[name] for name in counts} == {name: before[name] for name in counts}
+    metrics = urllib.request.urlopen(gateway.url + "/metrics", timeout=10).read().decode()
+    assert 'lb_requests_total{backend_id="a"' in metrics
+    assert 'lb_backend_health_score{backend_id="c"' in metrics
+
+
+def test_changes_at_run_time_outlive_a_reload_and_are_written_back(gateway: Served, file: Path) -> None:
+    """An overlay that the dump shows with its origin; saving keeps the file's comments."""
+    admin = gateway.admin_url
+    assert call(admin + "/admin/config", {"set": {"backend_instances.a.weight": 5}})[1]["outcome"] == "replaced"
+    assert call(admin + "/admin/backends/b/drain", {})[0] == 200
+    file.write_text(file.read_text().replace("strategy: weighted", "strategy: round_robin"))
+    assert call(admin + "/admin/reload", {})[1]["outcome"] == "replaced"
+    dump = call(admin + "/admin/config_dump")[1]
+    assert dump["config"]["strategy"] == "round_robin"
+    assert dump["config"]["backend_instances"]["a"]["weight"] == 5
+    assert dump["origins"]["backend_instances.a.weight"] == "changed at run time"
+    assert {row["id"]: row["draining"] for row in call(admin + "/admin/backends")[1]["backends"]}["b"]
+    assert [change["field"] for change in dump["changes"]] == [
+        "backend_instances.a.weight",
+        "backend_instances.b.drained",
+    ]
+    assert call(admin + "/admin/save", {})[1]["saved"] == [change["field"] for change in dump["changes"]]
+    saved = file.read_text()
+    assert "# kept here" in saved
+    assert "weight: 5" in saved
+    assert "drained: true" in saved
+    assert call(admin + "/admin/config_dump")[1]["changes"] == []
+    assert call(admin + "/admin/backends/b/resume", {})[0] == 200
+    assert "backend_instances.b.drained = False" in gateway.stop()[2]
+
+
+def test_a_change_of_a_backend_that_is_gone_is_dropped_with_a_warning(gateway: Served, file: Path) -> None:
+    """Never silently."""
+    assert call(gateway.admin_url + "/admin/config", {"set": {"backend_instances.b.weight": 5}})[0] == 200
+    file.write_text(text("a"))
+    told = call(gateway.admin_url + "/admin/reload", {})[1]
+    assert told["warnings"][0].startswith("backend_instances.b.weight: a change made at run time")
+    assert call(gateway.admin_url + "/admin/config_dump")[1]["changes"] == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "status"),
+    [
+        ({"set": {"backend_instances.a.function": "os:system"}}, 400),
+        ({"set": {"backend_instances.a.endpoint_url": "http://elsewhere"}}, 400),
+        ({"set": {"listen.host": "0.0.0.0"}}, 400),
+        ({"set": {"backend_instances.nobody.weight": 1}}, 404),
+        ({"set": {"backend_instances.a.weight": -1}}, 409),
+        ({"set": {"backend_instances.a.weight": 3}, "dry_run": True}, 200),
+        ({"unset": ["backend_instances.a.weight"]}, 200),
+        ({"sets": {}}, 400),
+    ],
+)
+def test_only_numbers_and_switches_change_at_run_time(gateway: Served, wanted: dict[str, Any], status: int) -> None:
+    """Neither code nor addresses nor keys; and nothing that is wrong, nor anything by a dry run."""
+    assert call(gateway.admin_url + "/admin/config", wanted)[0] == status
+    dump = call(gateway.admin_url + "/admin/config_dump")[1]
+    assert dump["config"]["backend_instances"]["a"]["weight"] == 1.0
+    assert settings_of(gateway)["refused"] is None
+
+
+def test_a_read_only_configuration_is_changed_by_its_file_alone(gateway: Served, file: Path) -> None:
+    """403 for every other change."""
+    file.write_text("read_only: true\n" + file.read_text())
+    assert call(gateway.admin_url + "/admin/reload", {})[0] == 200
+    for path, body in (
+        ("backends/a/drain", {}),
+        ("config", {"set": {"strategy": "weighted"}}),
+        ("save", {}),
+    ):
+        status, told = call(f"{gateway.admin_url}/admin/{path}", body)
+        assert (status, told["error"]["code"]) == (403, "read_only")
+    assert not any(row["draining"] for row in call(gateway.admin_url + "/admin/backends")[1]["backends"])
+
+
+def test_what_needs_a_restart_is_named(gateway: Served, file: Path) -> None:
+    """A new port is not taken, and that is said."""
+    file.write_text(file.read_text() + "listen: {drain_seconds: 7}\n")
+    assert call(gateway.admin_url + "/admin/reload", {})[1]["needs_restart"] == ["listen.drain_seconds"]
