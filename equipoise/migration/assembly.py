@@ -24,13 +24,13 @@ from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
 from equipoise.core.model import NANO_PER_USD, BackendType, Policy, Strategy
 from equipoise.core.policies import make_policy
-from equipoise.core.rollout import SHADOW, Criteria, State
+from equipoise.core.rollout import SHADOW, Criteria
 from equipoise.core.routing import Route
 from equipoise.core.selection import Selection
 from equipoise.migration.checks import Check, Look, Target, check_all
 from equipoise.migration.features import Features, Switched
 from equipoise.migration.incumbent import Answerer, HTTPIncumbent, IncumbentClient
-from equipoise.migration.keeping import Keeping
+from equipoise.migration.keeping import Keeping, stored
 from equipoise.migration.migration import Migration
 from equipoise.migration.settings import INCUMBENT, Settings
 from equipoise.migration.shadow import Allowance, Shadow
@@ -69,7 +69,7 @@ def side_by_side(
     probing = _make_switchable(candidate)
     tallies = Tallies(opened)
     balancer = SplitBalancer(
-        candidate, control_of(candidate, options), client, settings=settings, tallies=tallies, state=State()
+        candidate, control_of(candidate, options), client, settings=settings, tallies=tallies, state=stored(opened)[1]
     )
     keeping = Keeping(opened, balancer, tallies, Features(balancer, probing), on_trouble)
     balancer.shadow = _shadow(balancer, tallies, settings)

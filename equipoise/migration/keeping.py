@@ -61,9 +61,9 @@ class Keeping:
     async def refresh(self) -> State:
         """The state as it is stored now, adopted."""
         if self._owed is None:
-            version, value = await asyncio.to_thread(self._store.read, TOPIC)
+            version, state = await asyncio.to_thread(stored, self._store)
             if version > self.version and self._owed is None:
-                await self._adopt(version, _state(value))
+                await self._adopt(version, state)
         return self._balancer.state
 
     async def write(self, step: Step, entry: Entry, expected: int) -> None:
@@ -135,10 +135,12 @@ class Keeping:
         self.trouble = message
 
 
-def _state(value: object) -> State:
+def stored(store: StateStore) -> tuple[int, State]:
+    """The state in a store and its version; the one before everything where there is none yet. Raises StoreError."""
+    version, value = store.read(TOPIC)
     if value is None:
-        return State()
+        return version, State()
     try:
-        return msgspec.convert(value, State)
+        return version, msgspec.convert(value, State)
     except msgspec.ValidationError as error:
         raise StoreError(f"the stored state of the migration cannot be read: {error}") from error

@@ -130,9 +130,10 @@ class SplitBalancer(LoadBalancer):
         return stream
 
     def status(self) -> dict[str, Any]:
-        """The backends of both sides as rows, each with its side."""
-        new = [{**row, "side": CANDIDATE} for row in self.selection.status()]
-        old = [{**row, "side": CONTROL} for row in self.control.status()]
+        """The backends of both sides as rows, each with its side and whether that has any traffic now."""
+        percentage = self.state.percentage
+        new = [{**row, "side": CANDIDATE, "has_traffic": percentage > 0} for row in self.selection.status()]
+        old = [{**row, "side": CONTROL, "has_traffic": percentage < 100} for row in self.control.status()]
         return {"in_flight": self.in_flight, "backends": [*new, *old]}
 
     def drain(self, backend_id: str) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from equipoise.core.model import Message, Question
 from equipoise.migration import Check, Order
 from equipoise.stores import StoreError
-from equipoise.stores.state import StateStore
+from equipoise.stores.state import Entry, StateStore
 from tests.fakes import ScriptedClient, answer
 from tests.shell.migration.house import BROKEN, FILE, House
 
@@ -196,6 +196,15 @@ async def test_state_and_journal_survive_the_process(tmp_path: Path) -> None:
         assert await second.journal() == ["Advance to phase 3 by force: 25 % of keys"]
         evidence = (await second.migration.status())["evidence"]
         assert evidence["control"]["requests"] + evidence["candidate"]["requests"] == 100
+
+
+async def test_a_state_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    """Rather than a move that begins anew behind everybody's back."""
+    store = StateStore(tmp_path / FILE)
+    store.write("migration", {"phase": "three"}, 0, Entry(what="scribbled", who="", why=""))
+    store.close()
+    with pytest.raises(StoreError, match="cannot be read"):
+        House(tmp_path)
 
 
 async def test_two_that_order_at_once_do_not_both_win(tmp_path: Path) -> None:

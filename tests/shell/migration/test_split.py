@@ -11,7 +11,7 @@ from equipoise.backends.base import BackendError
 from equipoise.balancer import Hints, Unanswered
 from equipoise.core.model import Message, Question, Verdict
 from equipoise.core.rollout import candidate_takes
-from equipoise.migration import Settings, State
+from equipoise.migration import Order, Settings, State
 from tests.fakes import ScriptedClient, answer
 from tests.shell.migration.house import BROKEN, House
 
@@ -117,6 +117,9 @@ async def test_the_status_shows_both_sides(tmp_path: Path) -> None:
     async with house.balancer:
         rows = house.balancer.status()["backends"]
         assert [(row["id"], row["side"]) for row in rows] == [("a", "candidate"), ("incumbent", "control")]
+        for percentage, traffic in ((0, [False, True]), (10, [True, True]), (100, [True, False])):
+            await house.migration.apply(Order(percentage=percentage, force=True))
+            assert [row["has_traffic"] for row in house.balancer.status()["backends"]] == traffic
         with pytest.raises(KeyError):
             house.balancer.drain("incumbent")
 
