@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from equipoise.backends.sse import EVENT_LIMIT, EventTooLarge
+from equipoise.backends.sse import EVENT_LIMIT, STREAM_LIMIT, EventTooLarge, Received
 
 
 class LineDecoder:
     """Turns pieces of a stream, cut anywhere, into lines without their ends; blank lines are dropped.
 
-    Raises EventTooLarge when one line exceeds `limit` bytes.
+    Raises EventTooLarge when one line exceeds `limit` bytes, or all together `most`.
     """
 
-    def __init__(self, limit: int = EVENT_LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = EVENT_LIMIT, most: int = STREAM_LIMIT) -> None:
+        self._limit, self._received = limit, Received(most)
         self._parts: list[bytes] = []
         self._held = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Take the next bytes; return the lines they complete."""
+        self._received.add(len(piece))
         *ended, rest = piece.split(b"\n")
         lines = [line for part in ended if (line := self._completed(part))]
         if rest:

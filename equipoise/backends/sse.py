@@ -10,12 +10,30 @@ import msgspec
 EVENT_LIMIT: Final = 4 * 1024 * 1024
 """Bytes of one event; Perplexity's last event repeats the whole answer with every search result."""
 
+STREAM_LIMIT: Final = 64 * 1024 * 1024
+"""Bytes of one stream in all: 200,000 tokens in events of 300 bytes. What never ends must not fill the memory."""
+
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class EventTooLarge(ValueError):
-    """An event or line that exceeds what we are willing to hold."""
+    """An event, a line or a whole stream that exceeds what we are willing to take."""
+
+
+class Received:
+    """Counts the bytes of one stream; raises EventTooLarge beyond `most`."""
+
+    __slots__ = ("_most", "_seen")
+
+    def __init__(self, most: int) -> None:
+        self._most, self._seen = most, 0
+
+    def add(self, size: int) -> None:
+        """So many more came."""
+        self._seen += size
+        if self._seen > self._most:
+            raise EventTooLarge(f"more than {self._most} bytes in all")
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -28,11 +46,11 @@ class Event(msgspec.Struct, frozen=True):
 class SSEDecoder:
     """Turns pieces of a stream, cut anywhere, into events; comments and unknown fields are dropped.
 
-    Raises EventTooLarge when one event exceeds `limit` bytes.
+    Raises EventTooLarge when one event exceeds `limit` bytes, or all together `most`.
     """
 
-    def __init__(self, limit: int = EVENT_LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = EVENT_LIMIT, most: int = STREAM_LIMIT) -> None:
+        self._limit, self._received = limit, Received(most)
         self._parts: list[bytes] = []  # of the line that has not ended
         self._data: list[bytes] = []
         self._name = ""
@@ -42,6 +60,7 @@ class SSEDecoder:
 
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes; return the events they complete."""
+        self._received.add(len(piece))
         if self._after_return and piece:
             piece, self._after_return = piece.removeprefix(b"\n"), False
         self._after_return |= piece.endswith(b"\r")
@@ -97,12 +116,13 @@ class SSEDecoder:
 class EventSplitter:
     """Cuts a stream behind its last whole event without looking into events: for passing them on as they are."""
 
-    def __init__(self, limit: int = EVENT_LIMIT) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = EVENT_LIMIT, most: int = STREAM_LIMIT) -> None:
+        self._limit, self._received = limit, Received(most)
         self._rest = bytearray()
 
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes; return all whole events so far, empty when none ended."""
+        self._received.add(len(piece))
         if not self._rest and piece.endswith(b"\n\n"):
             return piece
         searched = max(0, len(self._rest) - 3)

@@ -12,7 +12,9 @@ import pytest
 from equipoise.backends import make_client
 from equipoise.backends.base import BackendError
 from equipoise.backends.billing import count, decode_exactly, metered
+from equipoise.backends.ndjson import LineDecoder
 from equipoise.backends.openai import OpenAIClient
+from equipoise.backends.sse import EventSplitter, EventTooLarge, SSEDecoder
 from equipoise.core.model import BackendType, Request
 from equipoise.gateway.dialects.base import opened
 from tests.wire.backends.hostile import HUGE, Liar, spoilt
@@ -120,3 +122,12 @@ async def test_calls_of_tools_keep_their_shape() -> None:
     liar.body = CHAT.replace(b'"arguments":"{}"', b'"arguments":{"a":1}')
     answer = await made("openai", liar).send(request_for(), 5.0)
     assert answer.tool_calls == [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a":1}'}}]
+
+
+@pytest.mark.parametrize("decoder", [SSEDecoder, EventSplitter, LineDecoder])
+def test_a_stream_that_never_ends_is_given_up(decoder: Any) -> None:
+    """Small proper events without end would fill the memory of whoever gathers them: their sum is bounded."""
+    endless = decoder(most=1_000)
+    with pytest.raises(EventTooLarge, match="1000 bytes in all"):
+        for _ in range(101):
+            endless.feed(b"data: 1\n\n ")
