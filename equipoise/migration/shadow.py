@@ -159,7 +159,8 @@ class Shadow:
             new = await self._ask(self._make_copy(request, part))
             cost = new.cost
             self.counts.answered += 1
-            self._compared(old, new, overlap(old.text, new.text))
+            if old.text:  # a stream that was relayed undecoded has no words to compare
+                self._compared(old, new, overlap(old.text, new.text))
         except Unanswered as error:
             cost = error.cost
             self._not_answered(error)

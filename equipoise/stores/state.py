@@ -27,7 +27,7 @@ CREATE TABLE state (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- Who did what, when (Unix seconds) and why; `entry` is a document. Rows are only ever added.
+-- Who did what, when (Unix seconds) and why; `entry` is a document. Rows are never changed.
 CREATE TABLE journal (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     topic TEXT NOT NULL,
@@ -70,12 +70,13 @@ class StateConflict(StoreError):
 class StateStore:
     """State in one SQLite file that several processes may use at once; methods block for a moment, call them in a thread.
 
-    Raises StoreError where the file cannot be opened, read or written.
+    The newest `most_lines` lines of the journal are kept. Raises StoreError where the file cannot be opened, read or
+    written.
     """
 
-    def __init__(self, path: str | Path, *, wall: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str | Path, *, wall: Callable[[], float] = time.time, most_lines: int = 10_000) -> None:
         self.path = Path(path)
-        self._wall, self._lock = wall, threading.Lock()
+        self._wall, self._lock, self._most_lines = wall, threading.Lock(), most_lines
         self._connection = open_database(self.path, SCHEMA)
 
     def read(self, name: str) -> tuple[int, dict[str, Any] | None]:
@@ -137,6 +138,7 @@ class StateStore:
             "INSERT INTO journal (topic, wall, who, why, what, entry) VALUES (?, ?, ?, ?, ?, ?)",
             (topic, entry.wall or self._wall(), entry.who, entry.why, entry.what, json.dumps(entry.evidence)),
         )
+        connection.execute("DELETE FROM journal WHERE id <= (SELECT MAX(id) FROM journal) - ?", (self._most_lines,))
 
     def _look(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         with self._lock:

@@ -59,6 +59,22 @@ async def test_copies_are_made_in_the_first_phase_only_and_compared(tmp_path: Pa
         assert house.balancer.shadow.counts.answered == 1  # type: ignore[union-attr]
 
 
+async def test_a_streamed_answer_is_copied_whole(tmp_path: Path) -> None:
+    """After its end, not as a stream; one without words of its own (relayed undecoded) is counted but not compared."""
+    house = House(tmp_path, old=ScriptedClient(answer("lactate"), answer("")), shadow_share=1.0)
+    async with house.balancer as balancer:
+        await house.to(1, force=True)
+        for _ in range(2):
+            asked = Question(messages=[Message("user", "What is lactate?")], stream=True)
+            stream = await balancer.open(balancer.request(asked)[0])
+            assert house.balancer.shadow.status()["running"] == 0  # type: ignore[union-attr]
+            assert [piece async for piece in stream] == ["a ", "b"]
+            await settled(house)
+        assert [request.question.stream for request in house.new.asked] == [False, False]
+        told = await house.migration.status()
+        assert (told["comparison"]["compared"], told["evidence"]["shadow"]["answered"]) == (1, 2)
+
+
 async def test_nobody_waits_for_a_copy(tmp_path: Path) -> None:
     """The user has his answer while the copy still runs; those that find no room are dropped and counted."""
     new = Slow()

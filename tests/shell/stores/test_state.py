@@ -44,6 +44,15 @@ def test_the_journal_is_read_newest_first_and_by_topic(store: StateStore) -> Non
     assert [line.what for line in store.journal("move", limit=3)] == ["4", "3", "2"]
 
 
+def test_the_journal_is_bounded(tmp_path: Path) -> None:
+    """A script that is refused every second for a year fills no disk: the oldest lines go."""
+    store = StateStore(tmp_path / "state.sqlite3", most_lines=10)
+    for number in range(25):
+        store.note("move", Entry(what=str(number), who="", why=""))
+    assert [line.what for line in store.journal("move", limit=100)] == [str(n) for n in range(24, 14, -1)]
+    store.close()
+
+
 def test_sums_of_an_era_add_up_over_threads(store: StateStore) -> None:
     """Nothing is lost between four writers."""
 
