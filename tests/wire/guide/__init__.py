@@ -1,0 +1,1 @@
+"""The integration guide does what it says."""
