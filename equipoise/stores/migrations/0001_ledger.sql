@@ -39,7 +39,7 @@ CREATE TABLE attempts (
     policy_version TEXT NOT NULL DEFAULT '',
     features_version INTEGER NOT NULL DEFAULT 1,
     features TEXT NOT NULL DEFAULT '{}',
-    decision TEXT NOT NULL DEFAULT '{}',
+    decision BLOB NOT NULL,
     PRIMARY KEY (request_id, number)
 );
 CREATE INDEX attempts_by_wall ON attempts (wall);
