@@ -149,3 +149,18 @@ def test_a_text_of_nothing_but_marks_has_a_bounded_number_of_annotations():
     urls = [a["url_citation"]["url"] for a in message["annotations"]]
     assert len(urls) <= MAX_MARKS
     assert set(urls) == {source.url for source in sources}
+
+
+@pytest.mark.parametrize("many", [b'"x":[' + b"[]," * 150_000 + b"1]", b'"x":[' + b"1," * 250_000 + b"1]"])
+def test_a_body_of_too_many_parts_is_refused_before_it_is_decoded(many: bytes):
+    """Empty lists by the million cost the loop seconds and memory thirty times their size."""
+    with pytest.raises(Malformed) as caught:
+        read_chat(b'{"messages":[{"role":"user","content":"x"}],' + many + b"}")
+    assert caught.value.status == 413
+
+
+def test_a_long_text_may_hold_any_number_of_commas_and_brackets():
+    """A pasted table or program is one part, quotes and backslashes in it included."""
+    table = 'a,"b",[c],{d}\\\n' * 60_000
+    body = json.dumps({"messages": [{"role": "user", "content": table}]}).encode()
+    assert read_chat(body).question.text == table
