@@ -119,6 +119,12 @@ def price_of(config: BackendConfig) -> Price | None:
     )
 
 
+def model_of(of: BackendConfig) -> str:
+    """What answers there, as far as it is known before an answer: a graph goes by its way of searching."""
+    graph = f"lightrag/{of.mode}" if of.backend_type is BackendType.LIGHTRAG else ""
+    return of.model or of.preset or graph
+
+
 def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clock: SystemClock) -> Backend:
     """What is remembered of one upstream, from what the operator said of it."""
     breaker = BreakerOptions(
@@ -130,7 +136,7 @@ def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clo
     options = BackendOptions(
         id=name,
         type=of.backend_type,
-        model=of.model or of.preset or "",
+        model=model_of(of),
         weight=of.weight,
         priority=of.priority,
         region=of.region,

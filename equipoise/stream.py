@@ -45,8 +45,8 @@ class AnswerStream(Decided):
 
     @property
     def model(self) -> str:
-        """The model asked for there, as configured."""
-        return self._lease.backend.options.model
+        """The model asked for there, as configured; where none is, the backend goes by its own name."""
+        return self._lease.backend.options.model or self.backend_id
 
     @property
     def attempts(self) -> tuple[Attempted, ...]:

@@ -1,7 +1,7 @@
 """A question as the body of Perplexity's agent API, which refuses any field it does not know.
 
 Fields as in the API's description and perplexityai 0.46.1. What sampling options a client sends beyond that
-(`temperature`, `stop`, `n`, `logprobs`, ...) would be answered with 400, so it is left out.
+(`stop`, `n`, `logprobs`, ...) would be answered with 400, so it is left out.
 """
 
 from __future__ import annotations

@@ -30,6 +30,8 @@ THROTTLED_SECONDS = 5.0
 LONGEST_COOL_DOWN = 3600.0
 HIDDEN_TOKENS = {BackendType.LIGHTRAG: 5000}  # retrieved passages and prompts, until an answer has shown how many
 UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not hoped for
+UNSUPPORTED = "invalid_request_error"
+"""The code for what this backend will never do, however often it is asked."""
 
 
 class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +118,8 @@ class Backend:
 
     def refusal_code(self, request: Request, now: float) -> str:
         """The error code that fits why this backend may not be asked."""
+        if not request.needs <= self.options.supports:
+            return UNSUPPORTED
         if self._overflows(request):
             return "context_length_exceeded"
         if self._too_dear(request):

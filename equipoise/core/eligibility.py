@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from equipoise.core.backend import Backend
+from equipoise.core.backend import UNSUPPORTED, Backend
 from equipoise.core.model import Chance, NoBackendAvailable, Request
 from equipoise.core.tier import Tier
 
@@ -134,6 +134,8 @@ def no_backend_available(
     waits = [backends[name].seconds_until_free(now) for name in excluded]
     shortest = min((wait for wait in waits if wait > 0), default=math.inf)
     codes = {backends[name].refusal_code(request, now) for name in excluded}
+    if len(codes) > 1:
+        codes.discard(UNSUPPORTED)  # whoever could have answered decides whether asking again may help
     code = codes.pop() if len(codes) == 1 else "no_healthy_backend"
     return NoBackendAvailable(excluded, None if math.isinf(shortest) else shortest, code)
 

@@ -46,7 +46,7 @@ def of_reply(request_id: str, reply: Reply, warning: str | None, started: float)
         (b"x-equipoise-overhead-ms", own),
         (b"server-timing", b"equipoise;dur=" + own + b", upstream;dur=%.3f" % (waited * 1e3)),
     ]
-    return _more(fields, reply.fallback_from, warning, reply.role)
+    return _more(fields, reply, warning)
 
 
 @lru_cache(maxsize=512)
@@ -70,7 +70,7 @@ def of_stream(request_id: str, stream: AnswerStream, warning: str | None, conten
         (b"x-equipoise-reason", clean(stream.reason)),
         (b"x-equipoise-attempts", b"%d" % (len(stream.attempts) + 1)),
     ]
-    return _more(fields, stream.fallback_from, warning, stream.role)
+    return _more(fields, stream, warning)
 
 
 def canary(role: str) -> Fields:
@@ -78,11 +78,13 @@ def canary(role: str) -> Fields:
     return [(b"x-equipoise-canary", role.encode())] if role != "answer" else []
 
 
-def _more(fields: Fields, fallback_from: str | None, warning: str | None, role: str) -> Fields:
-    if fallback_from is not None:
-        fields.append((b"x-equipoise-fallback-from", clean(fallback_from)))
+def _more(fields: Fields, told: Reply | AnswerStream, warning: str | None) -> Fields:
+    if told.fallback_from is not None:
+        fields.append((b"x-equipoise-fallback-from", clean(told.fallback_from)))
+    if told.corpus is not None:
+        fields.append((b"x-equipoise-corpus", clean(told.corpus)))
     if warning is not None:
         fields.append((b"x-equipoise-warning", clean(warning)))
-    if role != "answer":
-        fields += canary(role)
+    if told.role != "answer":
+        fields += canary(told.role)
     return fields

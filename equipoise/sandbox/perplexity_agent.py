@@ -16,7 +16,7 @@ PRESET_TOKENS = 1_200
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every field the published schema names; any other one is an error."""
+    """Every field that perplexityai 0.46.1 may send; any other one is an error."""
 
     input: str | list[dict[str, Any]]
     model: str | None = None
@@ -25,12 +25,19 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     instructions: str | None = None
     max_output_tokens: int | None = None
     max_steps: int | None = None
+    step_budget_reminder: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
+    effort: str | None = None
     reasoning: dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     language_preference: str | None = None
     previous_response_id: str | None = None
+    profile: dict[str, Any] | None = None
+    prompt_cache_key: str | None = None
+    service_tier: str | None = None
     skills: list[dict[str, Any]] | None = None
     store: bool | None = None
     background: bool | None = None

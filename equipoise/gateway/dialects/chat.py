@@ -19,6 +19,7 @@ from equipoise.gateway.dialects.base import (
     total_tokens,
     usd,
 )
+from equipoise.gateway.dialects.story import story
 
 if TYPE_CHECKING:
     from equipoise.balancer import Reply
@@ -133,7 +134,7 @@ def write_chat(reply: Reply, asked: Asked, envelope: Envelope) -> bytes:
         return answer.raw
     choice = {"index": 0, "message": message(answer), "finish_reason": answer.finish_reason, "logprobs": None}
     completion = head(envelope, answer.model, "chat.completion")
-    completion |= {"choices": [choice], "usage": usage(answer.usage, reply.cost)}
+    completion |= {"choices": [choice], "usage": usage(answer.usage, reply.cost), "equipoise": story(reply)}
     return encode(completion | sources(answer))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from equipoise.backends.base import ReasoningDelta, Relayed, StreamItem, TextDelta, ToolCallDelta
-from equipoise.core.model import dollars
 from equipoise.gateway.dialects import citations as cite
 from equipoise.gateway.dialects.base import Asked, Envelope, encode
 from equipoise.gateway.dialects.chat import head, sources, usage
+from equipoise.gateway.dialects.story import story
 
 if TYPE_CHECKING:
     from equipoise.balancer import Reply
@@ -86,18 +86,6 @@ class ChatStream:
         chunk["usage"] = usage(reply.answer.usage, reply.cost)
         chunk["equipoise"] = story(reply)
         return chunk
-
-
-def story(reply: Reply) -> dict[str, Any]:
-    """What headers say of a whole answer, for the last chunk of a stream."""
-    return {
-        "backend": reply.backend_id,
-        "strategy": reply.strategy,
-        "attempts": len(reply.attempts),
-        "cost_usd": dollars(reply.cost),
-        "cost_source": reply.cost_source.value,
-        "fallback_from": reply.fallback_from,
-    }
 
 
 def _delta(item: StreamItem) -> dict[str, Any] | None:

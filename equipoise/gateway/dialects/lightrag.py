@@ -20,8 +20,8 @@ from equipoise.gateway.dialects.base import (
     require_shallow,
     total_tokens,
 )
-from equipoise.gateway.dialects.chat_stream import story
 from equipoise.gateway.dialects.relayed import RelayedReader
+from equipoise.gateway.dialects.story import story
 
 if TYPE_CHECKING:
     from equipoise.balancer import Reply

@@ -10,8 +10,8 @@ from equipoise.backends.base import ReasoningDelta, StreamItem, TextDelta, ToolC
 from equipoise.core.model import Answer
 from equipoise.gateway.dialects import responses_write as form
 from equipoise.gateway.dialects.base import Asked, Envelope, encode, opened
-from equipoise.gateway.dialects.chat_stream import story
 from equipoise.gateway.dialects.relayed import RelayedReader
+from equipoise.gateway.dialects.story import story
 from equipoise.gateway.dialects.tool_calls import merge
 
 if TYPE_CHECKING:

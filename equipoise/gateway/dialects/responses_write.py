@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from equipoise.core.model import Answer, NanoUSD, Usage
 from equipoise.gateway.dialects import citations as cite
 from equipoise.gateway.dialects.base import Asked, Envelope, encode, opened, total_tokens, usd
+from equipoise.gateway.dialects.story import story
 from equipoise.gateway.dialects.tool_calls import function_of
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ CUT_SHORT = {"length": "max_output_tokens", "content_filter": "content_filter"}
 def write_responses(reply: Reply, asked: Asked, envelope: Envelope) -> bytes:
     """A whole answer as a Responses object."""
     answer = opened(reply.answer)
-    return encode(finished(answer, reply.cost, envelope, output(answer, envelope.request_id)))
+    whole = finished(answer, reply.cost, envelope, output(answer, envelope.request_id))
+    return encode(whole | {"equipoise": story(reply)})
 
 
 def response(envelope: Envelope, model: str, status: str) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class ScriptedStream:
         self.request_id, self._script = request_id, script
         self.decision, self.backend_id, self.model = DECISION, DECISION.backend_id, "graph-model"
         self.strategy, self.reason, self.fallback_from = DECISION.strategy, DECISION.reason, None
+        self.corpus: str | None = None
         self.role = "answer"
         self.attempts: tuple[Attempted, ...] = ()
         self.reply: Reply | None = None

@@ -28,10 +28,15 @@ class Fleet:
     def __init__(self, folder: Path, keys: ClientKeys | None = None, **config: Any) -> None:
         self._folder, self._keys, self._config = folder, keys, config
         self.backends: dict[str, SandboxBackend] = {}
+        self._said: dict[str, dict[str, Any]] = {}
         self.estate: Estate
         self.pool: Pool
         self.admin: Pool
         self.url = ""
+
+    def say(self, backend: str, **settings: Any) -> None:
+        """Configure one backend further, before the start."""
+        self._said[backend] = settings
 
     async def start(self) -> None:
         """Begin to listen, backends first."""
@@ -80,7 +85,8 @@ class Fleet:
 
     def _configuration(self) -> dict[str, Any]:
         instances = {
-            name: {"endpoint_url": self._endpoint(name), "api_key": "sandbox", **of} for name, of in BACKENDS.items()
+            name: {"endpoint_url": self._endpoint(name), "api_key": "sandbox", **of, **self._said.get(name, {})}
+            for name, of in BACKENDS.items()
         }
         return {
             "backend_instances": instances,

@@ -67,7 +67,8 @@ async def test_without_the_search_tool_there_are_no_sources(start: Start) -> Non
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"temperature": 0.2}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"stop": ["x"]}, "stop"),
         ({"model": "sonar"}, "sonar"),
         ({"model": None}, "model"),
         ({"max_steps": 101}, "max_steps"),
