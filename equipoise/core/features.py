@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections.abc import Iterable, Mapping
 
 from equipoise.core.vocabulary import DEFAULT_TERMS
@@ -27,6 +28,7 @@ STEM = 4
 _WEIGHTS = (("current_research", 3.0), ("review", 2.0), ("methodology", 1.5), ("metabolomics", 1.0))
 
 _WORD = re.compile(r"[\w-]+")
+_APART = str.maketrans({sign: " " for sign in string.punctuation if sign not in "_-"})
 _NEW_YEAR = re.compile(r"\b20(?:2[4-9]|[3-9]\d)\b")
 _CODE = ("```", "def ", "class ", "return ", "import ", "</", "=>", "==", "();", "{\n", ";\n", "SELECT ")
 _CHOICES = re.compile(r"(?:^|\s)\(?[A-Da-d1-4][).:]\s", re.MULTILINE)
@@ -43,7 +45,10 @@ class Vocabulary:
 
     def __init__(self, terms: Mapping[str, Iterable[str]]) -> None:
         listed = [(term.lower(), topic) for topic, own in terms.items() for term in own]
-        self._phrases = tuple((term, topic) for term, topic in listed if " " in term)
+        self._phrases: dict[str, list[tuple[str, str]]] = {}
+        for term, topic in listed:
+            if " " in term:
+                self._phrases.setdefault(term.split()[0], []).append((term, topic))
         whole = [(term, topic) for term, topic in listed if " " not in term and not term.endswith("*")]
         self._words = {topic: frozenset(term for term, own in whole if own == topic) for topic in terms}
         self._stems: dict[str, list[tuple[str, str]]] = {}
@@ -63,9 +68,9 @@ class Vocabulary:
         for word in words:
             if word[:STEM] in stems:
                 self._count_stems(word, counts)
-        for phrase, topic in self._phrases:
-            if phrase in text:
-                counts[topic] += 1
+        for word in self._phrases.keys() & words:
+            for phrase, topic in self._phrases[word]:
+                counts[topic] += phrase in text
         return counts
 
     def _count_stems(self, word: str, counts: dict[str, int]) -> None:
@@ -85,7 +90,12 @@ def window(text: str) -> str:
 def topics(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dict[str, int]:
     """Return how many terms of each topic a text contains; a year from 2024 on counts as recency."""
     lower = window(text).lower()
-    return _count(lower, frozenset(_WORD.findall(lower)), vocabulary)
+    return _count(lower, words_of(lower), vocabulary)
+
+
+def words_of(lower: str) -> frozenset[str]:
+    """Return the different words of a text in lower case. Plain ASCII, the usual case, is split without a search."""
+    return frozenset(lower.translate(_APART).split() if lower.isascii() else _WORD.findall(lower))
 
 
 def _count(lower: str, words: frozenset[str], vocabulary: Vocabulary) -> dict[str, int]:
@@ -123,7 +133,7 @@ def hand_features(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dic
     """Return thirteen numbers about a question, each in [0, 1] or nearly, the same for the same text and version."""
     seen = window(text)
     lower = seen.lower()
-    words = frozenset(_WORD.findall(lower))
+    words = words_of(lower)
     counts = _count(lower, words, vocabulary)
     size = max(1, len(seen))
     return {

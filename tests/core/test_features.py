@@ -4,7 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.core.features import KINDS, WINDOW, Vocabulary, classify, hand_features, leaning, topics, window
+from equipoise.core.features import (
+    _WORD,
+    KINDS,
+    WINDOW,
+    Vocabulary,
+    classify,
+    hand_features,
+    leaning,
+    topics,
+    window,
+    words_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +98,10 @@ def test_any_text_has_a_kind_and_the_same_thirteen_numbers(text: str) -> None:
     assert len(features) == 13
     assert all(0.0 <= value <= 1.5 for value in features.values())
     assert features == hand_features(text)
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=300))
+def test_the_quick_way_to_split_plain_text_finds_the_same_words(text: str) -> None:
+    """For ASCII, translating signs away and splitting gives what searching for words gives."""
+    printable = "".join(sign if sign.isprintable() else " " for sign in text.lower())
+    assert words_of(printable) == frozenset(_WORD.findall(printable))
