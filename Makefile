@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-gateway fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-gateway bench-strategies fuzz soak lock clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -37,6 +37,10 @@ bench: $(READY)
 	$(BIN)/python -m bench.telemetry.observers
 	@if [ -n "$(PERF)" ]; then $(BIN)/python -m bench.gateway.ratio --perf "$(PERF)"; \
 	else echo "gateway against haproxy: not measured; name the measuring bench with PERF=DIR"; fi
+
+# Replays real arrivals: make bench-strategies DATA=/path/to/data (it holds traces/AzureLLMInferenceTrace_conv.csv)
+bench-strategies: $(READY)
+	$(BIN)/python -m bench.strategies.replay $(if $(DATA),--data "$(DATA)")
 
 fuzz: $(READY)
 	$(BIN)/python -m tests.fuzz.run

@@ -3,27 +3,17 @@
 Five servers of 60, 60, 60, 40 and 20 tokens a second with 16 slots each, some 60 % of their capacity asked for.
 """
 
-from collections.abc import Sequence
 from functools import cache
 
 import pytest
 
-from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies import STRATEGIES, Configured
-from tests.simulation.crowd import Crowd, Server, Story, arrivals
+from bench.strategies.crowd import Crowd, Server, Story, arrivals
+from bench.strategies.references import PowerOfTwo
+from equipoise.core.policies import STRATEGIES
 
 RATES = {"a": 60.0, "b": 60.0, "c": 60.0, "d": 40.0, "e": 20.0}
 BLIND = {"round_robin", "weighted", "weighted_round_robin"}
 SEEDS = (7, 8, 9)
-
-
-class PowerOfTwo(Configured):
-    """The plain form to compare with: two at random, the one with fewer in flight."""
-
-    def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
-        pair = self.chance.sample(candidates, 2)
-        chosen = min(pair, key=lambda c: c.in_flight)
-        return Choice(chosen.backend_id, {}, "fewer in flight of two")
 
 
 def tell(strategy: str, trouble: str, seed: int = 7, *, breaker: bool = False) -> Story:
@@ -83,3 +73,49 @@ def test_every_server_is_used_again_after_its_trouble() -> None:
     for strategy in ("health_aware", "adaptive_learning", *sorted(BLIND)):
         crowd = tell(strategy, "failing", breaker=True)
         assert crowd.asked["a"] > 300
+
+
+BEST_FIRST = {"a": 0.95, "b": 0.9, "c": 0.85, "d": 0.8, "e": 0.75}
+DEAREST_FIRST = {"a": 9, "b": 7, "c": 5, "d": 3, "e": 1}
+
+
+def told_apart(strategy: str, seed: int = 7, *, slots: int = 16, floor: float = 0.0) -> tuple[Story, dict[str, float]]:
+    """The story of servers that differ in quality and price, and the limits that were learned of them."""
+    servers = {
+        name: Server(rate, slots=slots, price=DEAREST_FIRST[name], quality=BEST_FIRST[name])
+        for name, rate in RATES.items()
+    }
+    crowd = Crowd(strategy, servers, seed=seed, min_quality=floor)
+    return crowd.run(arrivals(6000, 10.5 * slots / 16, seed)), crowd.limits()
+
+
+@pytest.mark.parametrize("strategy", sorted(set(STRATEGIES) - BLIND))
+@pytest.mark.parametrize("seed", SEEDS)
+def test_nobody_herds_on_a_favourite(strategy: str, seed: int) -> None:
+    """However much better or cheaper one is: no server ever carries three times what it has slots for."""
+    story, _ = told_apart(strategy, seed)
+    assert max(story.most_in_flight.values()) <= 3 * 16
+
+
+@pytest.mark.parametrize("slots", [4, 16, 48])
+def test_the_limit_of_a_busy_server_is_found(slots: int) -> None:
+    """Nobody says how many slots there are; the favourite's limit ends within 0.7 to 1.6 times their number."""
+    _, limits = told_apart("quality_based", slots=slots)
+    assert 0.7 * slots <= limits["a"] <= 1.6 * slots
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_cost_optimized_has_the_lowest_bill_above_the_floor(seed: int) -> None:
+    """Below the floor nobody is asked; among the rest no strategy that keeps the floor pays less."""
+    story, _ = told_apart("cost_optimized", seed, floor=0.7)
+    assert story.asked["e"] == 0
+    bills = {name: told_apart(name, seed, floor=0.7)[0].cost for name in ("quality_based", "adaptive_learning")}
+    assert all(story.cost < 0.95 * bill for bill in bills.values())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_quality_based_respects_its_minimum_and_asks_the_best_first(seed: int) -> None:
+    """Not one of 6,000 questions goes below the floor, its exploration included; the best gets the most."""
+    story, _ = told_apart("quality_based", seed, floor=0.7)
+    assert story.asked["e"] == 0
+    assert story.asked["a"] > story.asked["b"] > story.asked["c"] > story.asked["d"] > 0

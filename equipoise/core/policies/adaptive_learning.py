@@ -11,7 +11,7 @@ import msgspec
 
 from equipoise.core.learning import Doubt, Learner
 from equipoise.core.model import NANO_PER_USD, Candidate, Chance, Choice, NanoUSD, Request
-from equipoise.core.policies.comparing import draw, good_enough
+from equipoise.core.policies.comparing import draw, good_enough, with_room
 from equipoise.core.policies.configured import NO_OPTIONS, Configured
 from equipoise.core.policies.health_aware import HealthAware
 from equipoise.core.policies.thompson import Price, chances_to_win
@@ -22,11 +22,6 @@ class SavedPolicy(msgspec.Struct, frozen=True):
 
     learner: dict[str, Any]
     price: Annotated[float, msgspec.Meta(ge=0.0, le=1e300)]
-
-
-def _with_room(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
-    """Return those below their concurrency limit; all when none is: the best answer is no use at the end of a queue."""
-    return [c for c in candidates if c.in_flight < c.limit] or candidates
 
 
 class AdaptiveLearning(Configured):
@@ -64,7 +59,8 @@ class AdaptiveLearning(Configured):
         self._cautious = HealthAware(chance=chance)
 
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
-        compared = _with_room(good_enough(candidates, request) or candidates)
+        enough = good_enough(candidates, request) or candidates
+        compared = with_room(enough) or enough  # the best answer is no use at the end of a queue
         try:
             beliefs = {c.backend_id: self._value(c, request.kind) for c in compared}
         except Doubt as doubt:

@@ -36,6 +36,25 @@ def good_enough(candidates: Sequence[Candidate], request: Request) -> Sequence[C
     return [c for c in candidates if c.quality_low >= floor] if floor > 0.0 else candidates
 
 
+def with_room(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
+    """Return those below their concurrency limit; possibly none.
+
+    Who compares anything but load must ask this, or everybody herds on the best until it is no use to anybody.
+    """
+    return [c for c in candidates if c.in_flight < c.limit]
+
+
+def excess_seconds(candidate: Candidate) -> float:
+    """Return how far a backend is beyond its limit, in the seconds per token it will cost everyone there."""
+    waiting = candidate.in_flight - candidate.limit + 1.0
+    return per_success(waiting * candidate.seconds_per_token, candidate)
+
+
+def least_overloaded(candidates: Sequence[Candidate]) -> Candidate:
+    """Return the candidate with the least excess: the choice when nobody has room."""
+    return lowest(candidates, {c.backend_id: excess_seconds(c) for c in candidates})
+
+
 def best_below_the_floor(candidates: Sequence[Candidate]) -> Candidate:
     """Return the most surely good candidate: the answer when nobody reaches the floor."""
     return lowest(candidates, {c.backend_id: -c.quality_low for c in candidates})

@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import lowest, per_success
+from equipoise.core.policies.comparing import excess_seconds, lowest, per_success, with_room
 from equipoise.core.policies.configured import Configured
-
-
-def excess_seconds(candidate: Candidate) -> float:
-    """Return how far a backend is beyond its limit, in the seconds per token it will cost everyone there."""
-    waiting = candidate.in_flight - candidate.limit + 1.0
-    return per_success(waiting * candidate.seconds_per_token, candidate)
 
 
 class PerformanceBased(Configured):
@@ -24,7 +18,7 @@ class PerformanceBased(Configured):
     """
 
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
-        cold = [c for c in candidates if c.in_flight < c.limit]
+        cold = with_room(candidates)
         if cold:
             scores = {c.backend_id: per_success(c.completion, c) for c in cold}
             chosen = lowest(cold, scores)

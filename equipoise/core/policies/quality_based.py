@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import good_enough, lowest, per_success
+from equipoise.core.policies.comparing import good_enough, least_overloaded, lowest, per_success, with_room
 from equipoise.core.policies.configured import Configured
 
 
@@ -18,8 +18,9 @@ def soonest(candidates: Sequence[Candidate]) -> Candidate:
 class QualityBased(Configured):
     """Choose the highest lower bound of quality at or above the request's floor, the sooner answer among equals.
 
-    The bound is the mean minus one standard deviation, so a lucky newcomer does not beat a proven backend. Qualities
-    within `tolerance` count as equal: no measurement tells them apart, and speed does. A small exploration floor keeps
+    The bound is the mean minus one standard deviation, so a lucky newcomer does not beat a proven backend. A backend at
+    its concurrency limit waits until it has room: what it does not take goes to the next best. Qualities within `tolerance`
+    count as equal: no measurement tells them apart, and speed does. A small exploration floor keeps
     the estimates of those not chosen alive.
     """
 
@@ -29,11 +30,19 @@ class QualityBased(Configured):
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
         scores = {c.backend_id: c.quality_low for c in candidates}
         enough = good_enough(candidates, request)
-        compared = enough or candidates
+        compared = with_room(enough) or with_room(candidates if not enough else ())
+        if not compared:
+            return self._overloaded(enough or candidates, scores)
         bar = max([c.quality_low for c in compared]) - self.options["tolerance"]
         best = [c for c in compared if c.quality_low >= bar]
         chosen = best[0] if len(best) == 1 else soonest(best or compared)
         return Choice(chosen.backend_id, scores, self._reason(chosen, len(best), bool(enough), request))
+
+    @staticmethod
+    def _overloaded(candidates: Sequence[Candidate], scores: dict[str, float]) -> Choice:
+        chosen = least_overloaded(candidates)
+        reason = f"all {len(candidates)} with enough quality are at their limit; this one has the least excess"
+        return Choice(chosen.backend_id, scores, reason)
 
     @staticmethod
     def _reason(chosen: Candidate, equals: int, enough: bool, request: Request) -> str:

@@ -4,6 +4,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from equipoise.core.policies.cost_optimized import CostOptimized
 from tests.core.policies.candidates import a_request, alike, candidate, choices
@@ -55,3 +56,17 @@ def test_the_reason_names_the_price_exactly() -> None:
     assert made.reason == "lowest expected cost among 3 good enough: $0.0004"
     assert choices(POLICY, alike("a", expected_cost=0), 1)[0].reason.endswith("$0")
     assert choices(POLICY, alike("a", expected_cost=3), 1)[0].reason.endswith("$0.000000003")
+
+
+def test_the_cheapest_at_its_limit_leaves_the_rest_to_the_next_and_nobody_below_the_floor() -> None:
+    """A queue at the cheapest is no bargain; when all that are good enough are full, the least excess."""
+    rows = {"a": 1, "b": 2, "poor": 0}
+    made = {name: candidate(name, expected_cost=cost, limit=4.0) for name, cost in rows.items()}
+    policy = CostOptimized(chance=Random(1))
+    chosen = []
+    for _ in range(12):
+        everyone = [made["a"], made["b"], structs.replace(made["poor"], quality_low=0.2)]
+        name = policy.choose(everyone, a_request(min_quality=0.5)).backend_id
+        made[name] = structs.replace(made[name], in_flight=made[name].in_flight + 1)
+        chosen.append(name)
+    assert "".join(chosen) == "aaaabbbb" + "abab"

@@ -4,6 +4,7 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from equipoise.core.policies import make_policy
 from equipoise.core.policies.quality_based import QualityBased
@@ -58,3 +59,16 @@ def test_a_number_that_is_none_does_not_end_a_request() -> None:
     nan = float("nan")
     candidates = [candidate("a", quality_low=nan, completion=2.0), candidate("b", quality_low=nan, completion=1.0)]
     assert POLICY.choose(candidates, a_request()).backend_id == "b"
+
+
+def test_the_best_at_its_limit_leaves_the_rest_to_the_next_and_nobody_below_the_floor() -> None:
+    """Nobody herds on the best; when all that are good enough are full, the least excess."""
+    made = {"a": candidate("a", quality_low=0.9, limit=3.0), "b": candidate("b", quality_low=0.8, limit=3.0)}
+    policy = QualityBased(chance=Random(1))
+    chosen = []
+    for _ in range(8):
+        everyone = [*made.values(), candidate("poor", quality_low=0.2)]
+        name = policy.choose(everyone, a_request(min_quality=0.5)).backend_id
+        made[name] = structs.replace(made[name], in_flight=made[name].in_flight + 1)
+        chosen.append(name)
+    assert "".join(chosen) == "aaabbb" + "ab"

@@ -7,12 +7,14 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
-from equipoise.core.model import BackendType, NoBackendAvailable, Outcome, Policy, Question, Request, Usage, Verdict
-from equipoise.core.policies import make_policy
+from equipoise.core.model import BackendType, NoBackendAvailable, Outcome, Question, Request, Usage, Verdict
+from equipoise.core.policies import PolicyMaker, make_policy
+from equipoise.core.pricing import Price
 from equipoise.core.routing import Route
 from equipoise.core.selection import Lease, Selection
 
@@ -45,6 +47,8 @@ class Server:
     rate: float
     slots: int = 16
     fails_in: float | None = None
+    price: int = 0
+    quality: float = 1.0
     busy: int = 0
     queue: deque[tuple[Lease, Arrival]] = field(default_factory=deque)
 
@@ -60,13 +64,15 @@ class Story:
     durations: list[float] = field(default_factory=list)
     failures: int = 0
     asked: Counter[str] = field(default_factory=Counter)
+    cost: int = 0
+    most_in_flight: dict[str, int] = field(default_factory=dict)
 
     def percentile(self, share: float) -> float:
         """Seconds within which this share of the answers came."""
         return sorted(self.durations)[int(share * len(self.durations))]
 
     def failed_share(self) -> float:
-        """Failed attempts among all."""
+        """Failed attempts (and questions that nobody could take) among all."""
         return self.failures / (self.failures + len(self.durations))
 
 
@@ -74,10 +80,17 @@ class Crowd:
     """Virtual time: a heap of what happens next."""
 
     def __init__(
-        self, strategy: str | type[Policy], servers: dict[str, Server], *, breaker: bool = False, seed: int = 1
+        self,
+        strategy: str | PolicyMaker,
+        servers: dict[str, Server],
+        *,
+        breaker: bool = False,
+        seed: int = 1,
+        min_quality: float = 0.0,
     ) -> None:
         chance = Random(seed)
         self.now, self.servers, self.story = 0.0, servers, Story()
+        self._request = Request(id="r", question=NOTHING, input_tokens=500, min_quality=min_quality)
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         backends = [_backend(name, server, breaker, chance) for name, server in servers.items()]
@@ -99,10 +112,14 @@ class Crowd:
         self._count += 1
         heapq.heappush(self._events, (when, self._count, what))
 
+    def limits(self) -> dict[str, float]:
+        """What was learned of how much each server takes at once."""
+        return {name: backend.limit.value for name, backend in self._selection.backends.items()}
+
     def run(self, crowd: Sequence[Arrival]) -> Story:
         """Let all come and go."""
         for arrival in crowd:
-            self.at(arrival.at, lambda arrival=arrival: self._come(arrival))  # type: ignore[misc]
+            self.at(arrival.at, partial(self._come, arrival))
         while self._events:
             self.now, _, what = heapq.heappop(self._events)
             what()
@@ -110,11 +127,11 @@ class Crowd:
 
     def _come(self, arrival: Arrival) -> None:
         try:
-            lease = self._selection.acquire(Request(id="r", question=NOTHING, input_tokens=500))
+            lease = self._selection.acquire(self._request)
         except NoBackendAvailable:
             self.story.failures += 1
             return
-        self.story.asked[lease.backend_id] += 1
+        self._note(lease)
         server = self.servers[lease.backend_id]
         if server.fails_in is not None:
             self.at(self.now + server.fails_in, lambda: self._fail(lease))
@@ -122,6 +139,11 @@ class Crowd:
             self._start(server, lease, arrival)
         else:
             server.queue.append((lease, arrival))
+
+    def _note(self, lease: Lease) -> None:
+        story, name = self.story, lease.backend_id
+        story.asked[name] += 1
+        story.most_in_flight[name] = max(story.most_in_flight.get(name, 0), lease.backend.load.in_flight)
 
     def _start(self, server: Server, lease: Lease, arrival: Arrival) -> None:
         server.busy += 1
@@ -133,8 +155,10 @@ class Crowd:
         duration = self.now - arrival.at
         self.story.durations.append(duration)
         usage = Usage(input_tokens=500, output_tokens=arrival.tokens)
+        cost = server.price * arrival.tokens
+        self.story.cost += cost
         self._selection.settle(
-            lease, Outcome(verdict=Verdict.SUCCESS, duration=duration, first_token=first, usage=usage)
+            lease, Outcome(verdict=Verdict.SUCCESS, duration=duration, first_token=first, usage=usage, cost=cost)
         )
         if server.queue:
             self._start(server, *server.queue.popleft())
@@ -154,6 +178,8 @@ def _backend(name: str, server: Server, breaker: bool, chance: Random) -> Backen
         type=BackendType.LOCAL_LLM,
         weight=server.rate * server.slots / 1000.0,
         expected_seconds=3.0,
+        price=Price(output=server.price * 1_000_000),
+        quality=server.quality,
         breaker=BreakerOptions(enabled=breaker),
     )
     return Backend(options, chance)
