@@ -6,18 +6,21 @@ is imported only to print help and usage errors. So no second, leaner program is
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from cyclopts import App, CycloptsError
 
 import equipoise
 from equipoise.cli.exits import INTERRUPTED, OK, USAGE, Failure
-from equipoise.cli.output import RED, harmless, painted, tell
+from equipoise.cli.output import QUIET, RED, VERBOSE, harmless, painted, tell
 
 HELP = """A load balancer and gateway for answer engines: LightRAG, Perplexity and any OpenAI-compatible LLM.
 
-Every command also takes --debug (show tracebacks) and --no-color. Exit codes: 0 all is well, 1 problems were found, 2 the
+Every command also takes -q (no warnings), -v (what it reads and asks), --debug (show tracebacks) and --no-color. Exit codes: 0 all is well, 1 problems were found, 2 the
 command line or the configuration is wrong, 3 no gateway answers, 4 refused without --yes, --force or --insecure, 130 Ctrl-C.
 """
 COMMANDS = {
@@ -39,19 +42,28 @@ COMMANDS = {
 }
 NOUNS = {
     "config": (
-        "Show the configuration and its schema.",
+        "Show the configuration and its schema; change it while a gateway runs.",
         {
             "show": ("equipoise.cli.config:show", "Print every effective value, and where it came from."),
+            "set": ("equipoise.cli.steering:set_values", "Change single values of a running gateway."),
+            "reload": ("equipoise.cli.steering:reload", "Have a running gateway read its configuration again."),
+            "save": ("equipoise.cli.steering:save", "Write what was changed at run time into the gateway's file."),
             "schema": ("equipoise.cli.config:schema", "Print the JSON Schema of a configuration file, for editors."),
             "convert": ("equipoise.cli.convert:convert", "Turn the earlier system's files and variables into ours."),
         },
     ),
     "backends": (
-        "Look at the backends of a running gateway.",
+        "Look at the backends of a running gateway, and steer them.",
         {
             "ls": ("equipoise.cli.backends:ls", "List the backends of a running gateway and how they are."),
             "watch": ("equipoise.cli.watching:watch", "Look at them again and again, and say how it went."),
+            "drain": ("equipoise.cli.steering:drain", "Give a backend no new questions."),
+            "resume": ("equipoise.cli.steering:resume", "Take a drained backend back."),
         },
+    ),
+    "routes": (
+        "Look at how questions are routed.",
+        {"explain": ("equipoise.cli.routes:explain", "Say who would be asked, and why; asks nobody.")},
     ),
     "migrate": (
         "Move from an older system to this one, in five phases.",
@@ -85,15 +97,29 @@ def make_app() -> App:
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     if _take(arguments, "--no-color"):
-        import os
-
         os.environ["NO_COLOR"] = "1"
+    if _take(arguments, "--quiet") or _take(arguments, "-q"):
+        with _set(QUIET):
+            return run(arguments)
+    if _take(arguments, "--verbose") or _take(arguments, "-v"):
+        with _set(VERBOSE):
+            return run(arguments)
     if _take(arguments, "--debug"):
         return _run(arguments)
     before, sys.excepthook = sys.excepthook, _brief
     code = _run(arguments)
     sys.excepthook = before
     return code
+
+
+@contextmanager
+def _set(name: str) -> Iterator[None]:
+    """For this command and what it starts."""
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _run(arguments: list[str]) -> int:

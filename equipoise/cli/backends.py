@@ -6,25 +6,31 @@ import asyncio
 import os
 from typing import Any
 
-from equipoise.cli.output import document, table
+from equipoise.cli.output import Output, as_documents, say, table
 from equipoise.cli.remote import ADMIN, Remote
 
+FEW = ("id", "type", "health", "breaker", "draining", "in_flight", "requests", "why_not")
 
-def ls(*, admin_url: str | None = None, json: bool = False) -> None:
+
+def ls(*, admin_url: str | None = None, output: Output = None, json: bool = False, names: bool = False) -> None:
     """List the backends of a running gateway and how they are.
 
     Parameters
     ----------
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table (those columns that matter most), wide (all), json or yaml.
     json: bool
         Print one JSON document.
+    names: bool
+        Only the names, one a line.
     """
     rows = asyncio.run(_backends(admin_url or os.environ.get("EQUIPOISE_ADMIN_URL") or ADMIN))
-    if json:
-        document(rows)
-    else:
-        columns = _columns(rows)
+    if names:
+        say("".join(f"{row['id']}\n" for row in rows), end="")
+    elif not as_documents(rows, output, json):
+        columns = [name for name in _columns(rows) if output != "table" or name in FEW]
         table([column.replace("_", " ") for column in columns], [[_flat(row.get(c)) for c in columns] for row in rows])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from equipoise.cli.exits import USAGE, Failure
-from equipoise.cli.output import YELLOW, painted, tell
+from equipoise.cli.output import YELLOW, detail, painted, remark, tell
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import Loaded, load
 
@@ -22,6 +22,7 @@ def configuration(file: Path | None, flags: Mapping[str, Any] | None = None, *, 
         loaded = load(file, flags=flags)
     except ConfigurationError as error:
         raise Failure(str(error), USAGE) from error
+    detail(f"configuration: {loaded.source}")
     if not quiet:
         warn(loaded.warnings)
     return loaded
@@ -30,7 +31,7 @@ def configuration(file: Path | None, flags: Mapping[str, Any] | None = None, *, 
 def warn(warnings: tuple[str, ...]) -> None:
     """Each warning on a line of stderr."""
     for warning in warnings:
-        tell(f"{painted('warning:', YELLOW, sys.stderr)} {warning}")
+        remark(f"{painted('warning:', YELLOW, sys.stderr)} {warning}")
 
 
 def estate_of(loaded: Loaded, on_error: Callable[[str], None] = tell) -> Estate:

@@ -6,8 +6,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
+from cyclopts import Parameter
+
+Output = Annotated[Literal["table", "wide", "json", "yaml"] | None, Parameter(name=["--output", "-o"])]
+"""The form of what a command reads: `--output json` is `--json`."""
+QUIET, VERBOSE = "EQUIPOISE_CLI_QUIET", "EQUIPOISE_CLI_VERBOSE"
 BOLD, RED, GREEN, YELLOW, DIM = "1", "31", "32", "33", "2"
 
 
@@ -15,6 +20,18 @@ def say(text: str = "", *, end: str = "\n") -> None:
     """To stdout, at once."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
+
+
+def remark(text: str) -> None:
+    """To stderr unless --quiet: warnings and what goes on."""
+    if not os.environ.get(QUIET):
+        tell(text)
+
+
+def detail(text: str) -> None:
+    """To stderr with --verbose: what helps to understand."""
+    if os.environ.get(VERBOSE):
+        tell(painted(text, DIM, sys.stderr))
 
 
 def tell(text: str) -> None:
@@ -31,6 +48,19 @@ def harmless(text: str) -> str:
 def document(value: Any) -> None:
     """One JSON document to stdout."""
     say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def as_documents(value: Any, output: str | None, json: bool) -> bool:
+    """Print one document where a document was asked for; False where a table was."""
+    if json or output == "json":
+        document(value)
+    elif output == "yaml":
+        from equipoise.config.save import yaml_of
+
+        say(yaml_of(value), end="")
+    else:
+        return False
+    return True
 
 
 def painted(text: str, colour: str, stream: TextIO | None = None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from equipoise.cli.exits import PROBLEMS, UNREACHABLE, USAGE, Failure
+from equipoise.cli.output import detail
 from equipoise.http import ClientResponse, HTTPError, Pool, Timeouts
 
 GATEWAY = "http://127.0.0.1:4000"
@@ -48,6 +49,7 @@ class Remote:
         self, method: str, path: str, body: bytes = b"", headers: Sequence[tuple[bytes, bytes]] = ()
     ) -> ClientResponse:
         """A response whose status is good; the gateway's own words otherwise."""
+        detail(f"{method} {self.url}{path}")
         try:
             response = await self._pool.request(
                 method, self._path + path, headers=[*_headers(), *headers], body=body, timeouts=self._timeouts

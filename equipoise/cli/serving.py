@@ -17,7 +17,7 @@ from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
-from equipoise.gateway import ClientKeys, Gateway, configuring, run_gateway
+from equipoise.gateway import ClientKeys, Gateway, configuring, explaining, run_gateway
 from equipoise.gateway.keys import digest
 from equipoise.gateway.migrating import operations
 from equipoise.http import ServerLimits, TLSFiles
@@ -112,7 +112,11 @@ def make_gateway(
         config_dump=running.document if running else lambda: {"config": plain(config, everything=True)},
         ledger_summary=bill(ledger) if ledger else None,
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
-        operations={**operations(migration), **(configuring.operations(running) if running else {})},
+        operations={
+            **operations(migration),
+            **explaining.operations(estate.balancer),
+            **(configuring.operations(running) if running else {}),
+        },
         steer=running.drain if running else None,
         configuration=running.health if running else None,
     )

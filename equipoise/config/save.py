@@ -69,6 +69,15 @@ def to_yaml(data: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
+def yaml_of(data: Any) -> str:
+    """Any plain data as YAML."""
+    out = StringIO()
+    yaml = YAML(typ="rt")
+    yaml.default_flow_style = False
+    yaml.dump(json.loads(json.dumps(data, default=str)), out)
+    return out.getvalue()
+
+
 def save(config: Config, path: Path) -> None:
     """Write a file that loads to the same configuration, readable by its owner only: it may hold keys."""
     write(plain(config, secrets=True), path)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
 
@@ -19,6 +19,7 @@ from equipoise.config.nested import BACKEND_SECTIONS, WHOLE_SECTIONS, flat_name
 from equipoise.config.save import leaves, plain
 from equipoise.config.schema import Config
 
+T = TypeVar("T")
 WIDE = 10_000
 
 
@@ -54,22 +55,31 @@ def write_back(file: Path, values: Mapping[FieldPath, Any], flags: Mapping[str, 
     Raises OSError, ValueError or ConfigurationError, and then the file is as it was.
     """
     new = with_values(file.read_text("utf-8-sig"), values, is_json=file.suffix == ".json")
+    found = write_text(file, new, lambda trial: load(trial, flags=flags))
+    said = dict(leaves(plain(found.config, everything=True)))
+    return {path: found.tree.said(path) for path, value in values.items() if said.get(path) != value}
+
+
+def write_text(file: Path, text: str, examine: Callable[[Path], T]) -> T:
+    """Put a text in a file's place in one step, with its mode; a link stays a link. `examine` may refuse it by raising.
+
+    Raises OSError too; the file is then as it was.
+    """
     target = file.resolve()
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.stem}.", suffix=target.suffix)
     trial = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(new)
+            out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        found = load(trial, flags=flags)
+        found = examine(trial)
         trial.chmod(target.stat().st_mode & 0o777)
         trial.replace(target)
     except BaseException:
         trial.unlink()
         raise
-    said = dict(leaves(plain(found.config, everything=True)))
-    return {path: found.tree.said(path) for path, value in values.items() if said.get(path) != value}
+    return found
 
 
 def _set_all(data: Any, values: Mapping[FieldPath, Any]) -> None:

@@ -1,0 +1,131 @@
+"""`equipoise config set|reload|save` and `equipoise backends drain|resume`: a running gateway is told."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from urllib.parse import quote
+
+from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.migrating import admin_url as admin_address
+from equipoise.cli.output import document, remark, say
+from equipoise.cli.remote import Remote
+from equipoise.config.files import parse_yaml
+from equipoise.gateway.configuring import CHANGE, RELOAD, SAVE
+
+
+def set_values(
+    *values: str,
+    unset: list[str] | None = None,
+    dry_run: bool = False,
+    admin_url: str | None = None,
+    json: bool = False,
+) -> None:
+    """Change single values of a running gateway; they are validated whole and stay until saved or unset.
+
+    Parameters
+    ----------
+    values: str
+        field=value, such as backend_instances.papers.weight=2 or strategy=weighted.
+    unset: list[str]
+        Fields that go back to what the file says.
+    dry_run: bool
+        Only say what would come of it.
+    admin_url: str
+        Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    json: bool
+        Print one JSON document.
+    """
+    body = {"set": dict(map(_pair, values)), "unset": unset or [], "dry_run": dry_run}
+    _done(_post(admin_url, CHANGE, body), json)
+
+
+def reload(*, admin_url: str | None = None, json: bool = False) -> None:
+    """Have a running gateway read its configuration again; what is wrong with it is told, and the old one stays.
+
+    Parameters
+    ----------
+    admin_url: str
+        Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    json: bool
+        Print one JSON document.
+    """
+    _done(_post(admin_url, RELOAD, {}), json)
+
+
+def save(*, admin_url: str | None = None, json: bool = False) -> None:
+    """Write what was changed at run time into the gateway's file; its comments stay.
+
+    Parameters
+    ----------
+    admin_url: str
+        Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    json: bool
+        Print one JSON document.
+    """
+    _done(_post(admin_url, SAVE, {}), json)
+
+
+def drain(backend: str, /, *, admin_url: str | None = None, json: bool = False) -> None:
+    """Give a backend no new questions; those under way end as they will.
+
+    Parameters
+    ----------
+    backend: str
+        Its id.
+    admin_url: str
+        The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    json: bool
+        Print one JSON document.
+    """
+    _steered(backend, "drain", admin_url, json)
+
+
+def resume(backend: str, /, *, admin_url: str | None = None, json: bool = False) -> None:
+    """Take a drained backend back, with a slow start.
+
+    Parameters
+    ----------
+    backend: str
+        Its id.
+    admin_url: str
+        The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    json: bool
+        Print one JSON document.
+    """
+    _steered(backend, "resume", admin_url, json)
+
+
+def _steered(backend: str, verb: str, admin_url: str | None, json: bool) -> None:
+    told = _post(admin_url, f"/admin/backends/{quote(backend, safe='')}/{verb}", {})
+    document(told) if json else say(f"{backend}: {'draining' if verb == 'drain' else 'back'}")
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Failure(f"{text} is not field=value", USAGE, "for example backend_instances.papers.weight=2")
+    return name, parse_yaml(value)
+
+
+def _post(url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def posted() -> dict[str, Any]:
+        async with Remote(admin_address(url), seconds=60.0) as remote:
+            return dict(await remote.post(path, body))
+
+    return asyncio.run(posted())
+
+
+def _done(told: dict[str, Any], json: bool) -> None:
+    if json:
+        document(told)
+        return
+    say(" ".join(str(part) for part in (told["outcome"], told.get("hash")) if part))
+    for name in told.get("saved", ()):
+        say(f"  {name}")
+    for name, place in told.get("overridden", {}).items():
+        remark(f"warning: {name} is in the file, but {place} overrides it")
+    for name in told.get("needs_restart", ()):
+        remark(f"warning: {name} waits for a restart")
+    for warning in told.get("warnings", ()):
+        remark(f"warning: {warning}")
