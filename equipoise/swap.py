@@ -38,10 +38,13 @@ class Swappable:
             fresh.observers[:] = observers
         self.balancer, self.config = fresh, config
         self._former.add(former)
-        if self._running:
-            task = asyncio.get_running_loop().create_task(self._hand_over(former, fresh), name="swap")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nothing runs yet, so nothing is to be handed over: `close` closes it
+            return
+        task = loop.create_task(self._hand_over(former, fresh), name="swap")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def start(self) -> None:
         """Begin what runs beside the questions."""
@@ -52,16 +55,17 @@ class Swappable:
     async def close(self) -> None:
         """Close everything; a later question opens what it needs again."""
         self._running = False
+        self.swap(self.config)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.swap(self.config)
         for former in list(self._former):
             self._former.discard(former)
             await former.close()
 
     async def _hand_over(self, former: LoadBalancer, fresh: LoadBalancer) -> None:
-        await fresh.start()
+        if self._running:
+            await fresh.start()
         while former.in_flight:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(PATIENCE)
         self._former.discard(former)

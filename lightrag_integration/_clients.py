@@ -31,21 +31,17 @@ class BaseBackendClient:
 
     specified_keys: tuple[str, ...] = ()
 
-    def __init__(self, config: BackendInstanceConfig, balancer: LoadBalancer | None = None) -> None:
-        self.config = config
-        self._shared = balancer
-        self._own: Swappable | None = None
-        self._recent: RecentProbe | None = None
+    def __init__(self, config: BackendInstanceConfig, fleet: Swappable | None = None) -> None:
+        self.config, self._fleet, self._alone = config, fleet, fleet is None
+        self._recent = RecentProbe(lambda: self.balancer.clients[self.config.id])
 
     @property
     def balancer(self) -> LoadBalancer:
         """Whoever sends the questions; made when first needed."""
-        if self._shared is not None:
-            return self._shared
-        if self._own is None:
+        if self._fleet is None:
             alone = ProductionLoadBalancingConfig(backend_instances={self.config.id: self.config})
-            self._own = Swappable(to_equipoise(alone))
-        return self._own.balancer
+            self._fleet = Swappable(to_equipoise(alone))
+        return self._fleet.balancer
 
     @property
     def backend(self) -> Backend:
@@ -58,9 +54,8 @@ class BaseBackendClient:
 
     async def disconnect(self) -> None:
         """Close the connections; a later question opens new ones."""
-        own, self._own, self._recent = self._own, None, None
-        if own is not None:
-            await own.close()
+        if self._alone and self._fleet is not None:
+            await self._fleet.close()
 
     async def __aenter__(self) -> Self:
         await self.connect()
@@ -75,8 +70,8 @@ class BaseBackendClient:
 
     async def health_check(self) -> tuple[bool, float, dict[str, Any]]:
         """Is it there, in how many milliseconds, and what does it tell of itself? Free of charge; kept for 30 seconds."""
-        result = await self._look()
-        if self._shared is None:
+        result = await self._recent.look()
+        if self._alone:
             self.balancer.selection.probed(
                 self.config.id, healthy=result.healthy, error=result.error, details=result.details
             )
@@ -84,11 +79,6 @@ class BaseBackendClient:
         if result.error is not None:
             details["error"] = result.error
         return result.healthy, specified.milliseconds(result.seconds), details
-
-    async def _look(self) -> ProbeResult:
-        if self._recent is None:
-            self._recent = RecentProbe(self.balancer.clients[self.config.id])
-        return await self._recent.look()
 
     async def _details(self, result: ProbeResult) -> dict[str, Any]:
         return dict(result.details)
@@ -149,7 +139,7 @@ class LightRAGBackendClient(BaseBackendClient):
 
     async def get_service_info(self) -> dict[str, Any]:
         """Everything the server tells of itself."""
-        result = await self._look()
+        result = await self._recent.look()
         return {**result.details, "healthy": result.healthy, "error": result.error}
 
 

@@ -299,7 +299,7 @@ class ProductionLoadBalancer:
     def _after_swap(self) -> None:
         self.prometheus_metrics.set_backend_gauges(self.balancer.selection.status)
         used = {name: self.config.backend_instances[name] for name in self.balancer.clients}
-        self.backend_clients = {name: CLIENTS[of.backend_type](of, self.balancer) for name, of in used.items()}
+        self.backend_clients = {name: CLIENTS[of.backend_type](of, self._fleet) for name, of in used.items()}
 
     def _undone(self, instance_id: str, query: str) -> RoutingDecisionMetrics | None:
         """The last decision for this backend and question of which nothing has come yet."""

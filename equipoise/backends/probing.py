@@ -20,9 +20,9 @@ async def probed(look: Callable[[], Awaitable[dict[str, Any]]]) -> ProbeResult:
 
 
 class RecentProbe:
-    """The probe of one client, asked again only when the last one is older than `seconds`."""
+    """The probe of a client, asked again only when the last one is older than `seconds`; `client` gives the present one."""
 
-    def __init__(self, client: BackendClient, seconds: float = 30.0) -> None:
+    def __init__(self, client: Callable[[], BackendClient], seconds: float = 30.0) -> None:
         self._client, self._seconds = client, seconds
         self._result: ProbeResult | None = None
         self._at = 0.0
@@ -31,5 +31,5 @@ class RecentProbe:
         """The last result, or a fresh one."""
         now = time.monotonic()
         if self._result is None or now - self._at >= self._seconds:
-            self._result, self._at = await self._client.probe(), now
+            self._result, self._at = await self._client().probe(), now
         return self._result

@@ -210,6 +210,19 @@ async def test_backends_come_and_go_while_it_runs(start: Start, balance: Balance
         await it.remove_backend_instance("a")
 
 
+async def test_a_client_that_was_taken_before_a_change_goes_on_after_it(start: Start, balance: Balance) -> None:
+    """It asks through whatever the fleet is now, monitored or not."""
+    it = balance(backend_config("a", "lightrag", await start("lightrag")))
+    client = it.backend_clients["a"]
+    for strategy in ("weighted", "health_aware"):
+        assert (await client.send_query(QUESTION))["success"]
+        it.update_strategy(strategy)
+        await asyncio.sleep(0.05)
+        await it.start_monitoring()
+    assert (await client.health_check())[0]
+    assert it.get_metrics_summary()["total_requests"] == 2
+
+
 async def test_a_scheduled_removal_waits_for_the_last_answer(start: Start, balance: Balance) -> None:
     """Nothing new goes there, what is under way is answered, and then it is gone."""
     engine = await start("lightrag", first_token=0.2)
