@@ -43,6 +43,7 @@ bench-strategies: $(READY)
 	$(BIN)/python -m bench.strategies.replay $(if $(DATA),--data "$(DATA)")
 
 fuzz: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz.run
 
 soak: $(READY)
@@ -53,6 +54,8 @@ lock:
 	  pyproject.toml --extra uvicorn -o requirements/runtime.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  pyproject.toml --extra uvicorn --group dev -o requirements/dev.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  --group fuzz -o requirements/fuzz.txt
 
 clean:
 	rm -rf $(VENV) .e2e build dist

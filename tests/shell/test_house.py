@@ -35,7 +35,7 @@ def test_every_module_says_what_it_is() -> None:
 
 def test_the_lock_names_no_index() -> None:
     """Hashed requirements carry names, versions and hashes, no addresses."""
-    for name in ("runtime.txt", "dev.txt"):
+    for name in ("runtime.txt", "dev.txt", "fuzz.txt"):
         text = (ROOT / "requirements" / name).read_text()
         assert "--hash=sha256:" in text
         assert "://" not in text
