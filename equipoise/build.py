@@ -21,15 +21,16 @@ from equipoise.balancer import Background, LoadBalancer
 from equipoise.config import BackendConfig, Config, RouteConfig
 from equipoise.config.load import load
 from equipoise.config.save import config_hash
+from equipoise.config.strategies import OwnStrategy
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
 from equipoise.core.features import classify
 from equipoise.core.intake import Intake
 from equipoise.core.model import BackendType, Chance, Policy, Strategy
-from equipoise.core.policies import make_policy
+from equipoise.core.policies import PolicyMaker, make_policy
 from equipoise.core.pricing import Price, price_for
 from equipoise.core.retry import RetryOptions
-from equipoise.core.routing import Route, Router
+from equipoise.core.routing import STRATEGY_NAMES, Route, Router
 from equipoise.core.selection import Selection
 from equipoise.http import Pool, PoolLimits, client_context
 from equipoise.stores.ledger import Ledger
@@ -71,8 +72,15 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
     clients = {name: client_of(of) for name, of in config.backend_instances.items()}
     routes = _routes(config)
-    selection = Selection(backends, routes, _policies(chance), clock=clock, chance=chance)
-    router = Router(routes, tuple(clients), aliases=config.aliases, strict=config.strict_models)
+    own = own_policies(config, routes)
+    selection = Selection(backends, routes, _policies(chance, own), clock=clock, chance=chance, region=config.region)
+    router = Router(
+        routes,
+        tuple(clients),
+        aliases=config.aliases,
+        strategies=(*STRATEGY_NAMES, *own),
+        strict=config.strict_models,
+    )
     ledger = _ledger(config, on_error)
     metrics = Metrics() if config.enable_prometheus_metrics else None
     background: list[Background] = [ClosedWithTheBalancer(ledger)] if ledger else []
@@ -226,6 +234,12 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         timeout=of.timeout_seconds or config.timeout_seconds,
         min_quality=floor if of.min_quality is None else of.min_quality,
         explore=of.explore,
+        sticky=of.sticky,
+        exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
+        options={
+            name: config.strategy_options.get(name, {}) | of.strategy_options.get(name, {})
+            for name in config.strategy_options | of.strategy_options
+        },
     )
 
 
@@ -236,18 +250,38 @@ def _step(target: str, config: Config) -> tuple[str, ...]:
     return config.routes[target].backends or tuple(config.backend_instances)
 
 
-def _strategy(strategy: Strategy, config: Config) -> str:
+def _strategy(strategy: Strategy | OwnStrategy, config: Config) -> str:
     learns = strategy is Strategy.ADAPTIVE_LEARNING
     return (Strategy.HEALTH_AWARE if learns and not config.enable_adaptive_routing else strategy).value
 
 
-def _policies(chance: Chance) -> Callable[[Route, str], Policy]:
-    """Makes the policy of a strategy on a route; where live questions are not for exploring there is no floor."""
+def own_policies(config: Config, routes: Mapping[str, Route]) -> dict[str, PolicyMaker]:
+    """The user's own classes by their names, each made once to see that it can be.
+
+    Raises ImportError or AttributeError where there is none, ValueError where it refuses its options.
+    """
+    said = {route.strategy for route in routes.values()} | {name for of in routes.values() for name in of.options}
+    makers: dict[str, PolicyMaker] = {name: function_named(name) for name in sorted(said) if ":" in name}
+    for name, maker in makers.items():
+        for route in routes.values():
+            _made(name, maker, route)
+    return makers
+
+
+def _made(name: str, maker: PolicyMaker, route: Route) -> None:
+    try:
+        policy = make_policy(maker, chance=random.Random(0), options=route.options_of(name))  # noqa: S311
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the strategy {name} cannot be made for route {route.name}: {error}") from error
+    if not callable(getattr(policy, "choose", None)):
+        raise ValueError(f"the strategy {name} has no method choose(candidates, request)")  # noqa: TRY004
+
+
+def _policies(chance: Chance, own: Mapping[str, PolicyMaker]) -> Callable[[Route, str], Policy]:
+    """Makes the policy of a strategy on a route."""
 
     def make(route: Route, strategy: str) -> Policy:
-        return make_policy(
-            strategy, chance=chance, options={} if route.explore == "live" else {"exploration_floor": 0.0}
-        )
+        return make_policy(own.get(strategy, strategy), chance=chance, options=route.options_of(strategy))
 
     return make
 

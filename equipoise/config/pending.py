@@ -24,7 +24,6 @@ PENDING_FIELDS = {
     "alert_webhook_url": "Seeing",
     "alert_email_recipients": "Seeing",
     "backend_instances.*.health_check_path": "Failure",
-    "backend_instances.*.region": "Failure",
     "routes.*.cache": "Fleet",
 }
 PENDING_VARIABLES = {

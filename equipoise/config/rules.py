@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from equipoise.config.errors import NOTHING, Path, Problem, did_you_mean
+from equipoise.config.strategies import broken_options, own_strategies
 from equipoise.core.model import BackendType, Strategy
 
 AUTO_NAMES = ("auto", "auto:cheap", "auto:fast", "auto:best")
@@ -29,6 +30,7 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Problem]:
     for name, backend in backends.items():
         yield from _backend(str(name), _mapping(backend))
     yield from _names(data, tuple(map(str, backends)))
+    yield from broken_options(data)
     if data.get("migration") and "incumbent" in backends:
         yield Problem(("backend_instances", "incumbent"), "this is the old side's name while there is a migration")
     yield from _switches(data)
@@ -63,7 +65,7 @@ def _backend(name: str, backend: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _names(data: Mapping[str, Any], backends: tuple[str, ...]) -> Iterator[Problem]:
     routes, aliases = _mapping(data.get("routes")), _mapping(data.get("aliases"))
-    targets = (*AUTO_NAMES, *map(str, routes), *STRATEGIES, *backends)
+    targets = (*AUTO_NAMES, *map(str, routes), *STRATEGIES, *own_strategies(data), *backends)
     for name, route in routes.items():
         path, said = ("routes", str(name)), _mapping(route)
         if name in STRATEGIES or name in backends:

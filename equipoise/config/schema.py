@@ -10,11 +10,12 @@ from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_va
 from pydantic_core import PydanticCustomError
 
 from equipoise.config.backend import BackendConfig
-from equipoise.config.fields import Count, EmptyIsNone, FilePath, Positive, Section, Share, Texts
+from equipoise.config.fields import Count, EmptyIsNone, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.migration import MigrationConfig
 from equipoise.config.rules import broken_rules
 from equipoise.config.secret import Secret
 from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
+from equipoise.config.strategies import StrategyName, StrategyOptions
 from equipoise.core.model import Strategy
 
 RULES = "broken_rules"
@@ -35,8 +36,14 @@ class Config(Section):
 
     backend_instances: Annotated[dict[BackendId, BackendConfig], BeforeValidator(_with_ids)]
     """The backends, by id."""
-    strategy: Strategy = Strategy.ADAPTIVE_LEARNING
-    """How a backend is chosen where a route does not say so."""
+    strategy: StrategyName = Strategy.ADAPTIVE_LEARNING
+    """How a backend is chosen where a route does not say so: a strategy, or module:Class of your own."""
+    strategy_options: StrategyOptions = Field(default_factory=dict)
+    """Strategy -> option -> number; docs/strategies.md lists the options of each."""
+    exploration_floor: Share | None = None
+    """Share of questions spread evenly over all that are good enough; absent, it is the strategy's own."""
+    region: Text | None = None
+    """Where this gateway is: backends of the same region are asked first within a priority."""
     enable_adaptive_routing: bool = True
     """Whether adaptive_learning learns; health_aware stands in when not."""
     enable_cost_optimization: bool = True

@@ -18,7 +18,7 @@ from equipoise.config.fields import (
     Texts,
 )
 from equipoise.config.secret import Secret
-from equipoise.core.model import Strategy
+from equipoise.config.strategies import StrategyName, StrategyOptions
 
 MEBIBYTE = 1024 * 1024
 
@@ -28,8 +28,14 @@ class RouteConfig(Section):
 
     backends: Texts | None = None
     """Ids of the backends that may answer; all of them when absent."""
-    strategy: Strategy | None = None
+    strategy: StrategyName | None = None
     """How one is chosen; the global `strategy` when absent."""
+    strategy_options: StrategyOptions = Field(default_factory=dict)
+    """Strategy -> option -> number, laid over the global `strategy_options`."""
+    exploration_floor: Share | None = None
+    """Share of questions spread evenly over all that are good enough; the global one when absent."""
+    sticky: bool = False
+    """Whether questions with the same x-equipoise-session stay with one backend."""
     fallback: Texts = ()
     """Backend ids or routes that are asked, in order, when none of `backends` can answer."""
     timeout_seconds: Positive | None = None

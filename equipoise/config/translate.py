@@ -11,8 +11,10 @@ from pydantic_core import ErrorDetails
 from equipoise.config.errors import NOTHING, Path, Problem, did_you_mean
 from equipoise.config.fields import Section
 from equipoise.config.schema import RULES, Config
+from equipoise.config.strategies import NAMED_TAG, OWN_TAG
 
 KEY = "[key]"
+NO_PART = (KEY, NAMED_TAG, OWN_TAG)
 UNITS = re.compile(r"_(seconds|ms|minutes|hours)$")
 TYPES = {
     "float_parsing": "must be a number",
@@ -42,7 +44,7 @@ def problems_in(error: ValidationError) -> list[Problem]:
 
 def _problem(found: ErrorDetails) -> Problem:
     at_key = found["loc"][-1:] == (KEY,)
-    path: Path = found["loc"][:-1] if at_key else found["loc"]
+    path: Path = tuple(part for part in found["loc"] if part not in NO_PART)
     if at_key:
         return Problem(path, "is not a name that can be used", hint="letters, digits, dots, dashes; no spaces")
     got = NOTHING if found["type"] in ("missing", "extra_forbidden") else found["input"]
@@ -96,7 +98,11 @@ def _choices(expected: str) -> str:
 
 
 def _pattern(field: str) -> str:
-    wanted = {"function": "must be written module:callable", "sha256": "must be 64 hexadecimal digits"}
+    wanted = {
+        "function": "must be written module:callable",
+        "strategy": "must be written module:Class",
+        "sha256": "must be 64 hexadecimal digits",
+    }
     return wanted.get(field, "is not a name that can be used")
 
 
