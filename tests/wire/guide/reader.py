@@ -15,6 +15,7 @@ PIPE, STDOUT = asyncio.subprocess.PIPE, asyncio.subprocess.STDOUT
 RUNNING_ON = {"equipoise sandbox": "equipoise sandbox --port-base 0", "equipoise serve": "equipoise serve --port 0"}
 """Commands that run until they are told to stop; ports are the system's choice here, the guide's there."""
 
+ADMIN = "EQUIPOISE_ADMIN_URL=http://127.0.0.1:4001"
 ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
 END = "end of command"
 PATIENCE = 30.0
@@ -90,8 +91,13 @@ class Reader:
         printed = [(await line).decode() for line in reading]
         for theirs, ours in zip(promised, printed, strict=True):
             self.ports |= dict(zip(ADDRESS.findall(theirs), ADDRESS.findall(ours), strict=True))
-        await self.run(f"export EQUIPOISE_ADMIN_URL=http://127.0.0.1:{self.ports.get('4001', '4001')}")
+        await (self._quicken() if "sandbox" in command.text else self.run(f"export {ADMIN}"))
         return self._as_printed("".join(printed))
+
+    async def _quicken(self) -> None:
+        """Engines ten times as fast, so that following the guide takes half a minute."""
+        for port in self.ports:
+            await self.run(f"curl -s http://127.0.0.1:{port}/__faults -d '{{\"latency_factor\": 0.1}}'")
 
     def _as_printed(self, text: str) -> str:
         back = {ours: theirs for theirs, ours in self.ports.items()}

@@ -21,7 +21,7 @@ from tests.wire.guide.reader import Reader
 TEXT = GUIDE.read_text()
 LANGUAGES = {"console", "yaml", "python", "text"}
 NEW_SIDE = {"llm": {"backend_type": "local_llm", "endpoint_url": "http://127.0.0.1:1/v1"}}
-KEYS = {name: "a-key" for name in ("LIGHTRAG_API_KEY", "PERPLEXITY_API_KEY", "OPENAI_API_KEY", "OLD_ROUTER_KEY")}
+KEYS = dict.fromkeys(("LIGHTRAG_API_KEY", "PERPLEXITY_API_KEY", "OPENAI_API_KEY", "OLD_ROUTER_KEY"), "a-key")
 RUNBOOK = (
     "NoHealthyBackend", "BackendUnhealthy", "CircuitBreakerOpen", "KeyOrQuotaRefused", "BackendThrottled",
     "SilentFailures", "HighErrorRate", "HighLatency", "StreamsInterrupted", "CostRising", "UnpricedAnswers",
@@ -77,12 +77,16 @@ def test_every_variable_flag_phase_and_criterion_is_named() -> None:
     assert [name for name in (*rows, *named) if name not in TEXT] == []
     assert f"| at most {criteria.response_time_ms:g} |" in TEXT
     assert f"| at least {criteria.success_rate_percentage:g} |" in TEXT
-    assert MigrationConfig.model_fields["hold_minutes"].get_default(call_default_factory=True) == dict.fromkeys((1, 2, 3, 4), 60.0)
+    assert MigrationConfig.model_fields["hold_minutes"].get_default(call_default_factory=True) == dict.fromkeys(
+        (1, 2, 3, 4), 60.0
+    )
 
 
 def test_every_link_leads_somewhere() -> None:
     """Files exist, and so do the headings that are linked to."""
     targets = re.findall(r"\]\(([^)]+)\)", TEXT)
-    headings = {re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.M)}
+    headings = {
+        re.sub(r"[^\w -]", "", line).strip().lower().replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.M)
+    }
     dead = [t for t in targets if (t[1:] not in headings if t.startswith("#") else not (ROOT / t).exists())]
     assert dead == []
