@@ -265,8 +265,11 @@ class ProductionLoadBalancer:
             self.add_backend_instance(backend_id, config)
 
     async def schedule_backend_removal(self, backend_id: str, reason: str = "") -> None:
-        """Give a backend nothing new, and remove it when its last question has been answered."""
-        self._manager().remove_backend_instance(backend_id)
+        """Give a backend nothing new, and remove it when its last question has been answered. Raises ConfigurationError
+        when none would be left."""
+        manager = self._manager()
+        for name in {*self._removals, backend_id}:
+            manager.remove_backend_instance(name)
         self.balancer.drain(backend_id)
         self._removals[backend_id] = reason
         task = asyncio.get_running_loop().create_task(self._remove_when_idle(backend_id))
@@ -322,6 +325,8 @@ class ProductionLoadBalancer:
             self.add_backend_instance(name, self._standby.pop(name))
 
     async def _remove_when_idle(self, backend_id: str) -> None:
-        while self.balancer.selection.backends[backend_id].load.in_flight:  # noqa: ASYNC110 - nobody tells
+        backend = self.balancer.selection.backends[backend_id]
+        while backend.load.in_flight:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
-        await self.remove_backend_instance(backend_id)
+        if backend_id in self._removals:
+            await self.remove_backend_instance(backend_id)

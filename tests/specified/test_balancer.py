@@ -85,7 +85,8 @@ async def test_a_throttled_backend_says_when_to_come_back(start: Start, balance:
     """`retry_after_seconds` is the upstream's own word."""
     engine = await start("openai_direct")
     engine.set_faults(Faults(throttle_rate=1.0, retry_after=7.0))
-    result = await balance(backend_config("a", "openai_direct", engine)).send_query("a", QUESTION)
+    it = balance(backend_config("a", "openai_direct", engine))
+    result = await it.send_query("a", QUESTION, deadline_seconds=2.0)
     assert (result["success"], result["retry_after_seconds"]) == (False, pytest.approx(7.0, abs=0.5))
 
 
@@ -232,6 +233,8 @@ async def test_a_scheduled_removal_waits_for_the_last_answer(start: Start, balan
     await asyncio.sleep(0.05)
     await it.schedule_backend_removal("a", "maintenance")
     assert it.get_pool_status()["pending_removals"] == {"a": "maintenance"}
+    with pytest.raises(ConfigurationError, match="At least one backend"):
+        await it.schedule_backend_removal("b")
     assert {(await it.select_optimal_backend(QUESTION))[0] for _ in range(3)} == {"b"}
     assert (await asked)["success"]
     await asyncio.sleep(0.1)
