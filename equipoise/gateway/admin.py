@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
+from equipoise.gateway import openapi
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
 from equipoise.gateway.health import NO_STORE, Health
@@ -62,7 +63,7 @@ class Admin:
         }
         self._operations = dict(operations or {})
         self._operated = {path: method for method, path in self._operations}
-        self._probes = health.routes()
+        self._probes = health.routes() | {openapi.PATH: _described}
 
     async def handle(self, request: Request, request_id: str) -> Response:
         """The response to one request of an operator."""
@@ -146,6 +147,10 @@ class Admin:
             "draining": self._health.draining,
         }
         return own | (self._stats() if self._stats is not None else {})
+
+
+async def _described(request: Request, request_id: str) -> Response:
+    return Response(200, (JSON,), openapi.written("admin"))
 
 
 def _command_of(path: str) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.core.intake import Hints
-from equipoise.gateway import endings, problems
+from equipoise.gateway import endings, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
@@ -57,7 +57,7 @@ ASKING: Mapping[str, Dialect] = {
     "/query": QUERY,
     "/query/stream": STREAM_QUERY,
 }
-OPEN = frozenset({"/livez", "/readyz", "/health", "/metrics"})
+OPEN = frozenset({"/livez", "/readyz", "/health", "/metrics", openapi.PATH})
 """Paths that need no key: probes and scrapers carry none, and nothing secret is there."""
 
 BEFORE_ANY_HANDLER = {
@@ -117,7 +117,7 @@ class Gateway:
         table: dict[tuple[str, str], Endpoint] = {
             ("POST", path): partial(self._ask, dialect) for path, dialect in ASKING.items()
         }
-        probes = self.health.routes()
+        probes = self.health.routes() | {openapi.PATH: _described}
         return table | {(method, path): probe for path, probe in probes.items() for method in ("GET", "HEAD")}
 
     async def handle(self, request: Request) -> Response:
@@ -225,6 +225,10 @@ class Gateway:
         if request.method not in allowed.split(", "):
             raise problems.wrong_method(request.method, allowed)
         return allowed
+
+
+async def _described(request: Request, request_id: str) -> Response:
+    return Response(200, (fields.JSON,), openapi.written("public"))
 
 
 def _problem(error: Problem | Malformed | Unanswered) -> Problem:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MODELS, REQUESTS = "/v1/models", "/v1/requests/"
+TEMPLATES = (MODELS, MODELS + "/{model}", REQUESTS + "{request_id}")
 MAX_ID = 256
 
 

@@ -1,0 +1,79 @@
+"""The document at /openapi.json describes the gateway: all of it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from equipoise.gateway import configuring, explaining, migrating, openapi
+from equipoise.gateway.records import TEMPLATES
+from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
+
+
+class Still:
+    """A configuration that nothing happens to."""
+
+    async def reload(self) -> dict[str, Any]:
+        return {}
+
+    async def change(self, values: Any, unset: list[str], *, dry_run: bool) -> dict[str, Any]:
+        return {}
+
+    async def save(self) -> dict[str, Any]:
+        return {}
+
+
+def gateway() -> Any:
+    balancer: Any = ScriptedBalancer()
+    operations = {
+        **migrating.operations(None),
+        **configuring.operations(Still()),
+        **explaining.operations(balancer),
+    }
+    return gateway_of(balancer, operations=operations)
+
+
+def described(listener: str) -> set[tuple[str, str]]:
+    paths = openapi.document(listener)["paths"]
+    return {(method.upper(), path) for path, methods in paths.items() for method in methods}
+
+
+def test_every_public_route_is_described_and_nothing_else():
+    """HEAD is GET without a body and goes without saying."""
+    routes = {(method, path) for method, path in gateway()._routes if method != "HEAD"}
+    assert described("public") == routes | {("GET", path) for path in TEMPLATES}
+
+
+def test_every_admin_route_is_described_and_nothing_else():
+    """Commands on backends have their names in the path."""
+    admin = gateway()._admin
+    routes = {("GET", path) for path in (*admin._routes, *admin._probes)} | set(admin._operations)
+    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in ("drain", "resume")}
+    assert described("admin") == routes | verbs
+
+
+@pytest.mark.parametrize("listener", ["public", "admin"])
+async def test_what_is_described_is_served(listener: str):
+    """Under its path and with its method."""
+    served = gateway()
+    handle = served.handle if listener == "public" else served.handle_admin
+    for method, path in sorted(described(listener)):
+        response = await handle(http(method, path.replace("{id}", "graph-a"), b""))
+        body = await whole(response)
+        assert b"There is nothing at" not in body, path
+        assert response.status != 405, path
+
+
+@pytest.mark.parametrize("listener", ["public", "admin"])
+async def test_the_document_is_served_without_a_key(listener: str):
+    """It holds nothing secret, and every reference in it leads somewhere."""
+    served = gateway()
+    handle = served.handle if listener == "public" else served.handle_admin
+    found = json.loads(await whole(await handle(http("GET", openapi.PATH))))
+    assert found == msgspec.json.decode(openapi.written(listener))
+    text = json.dumps(found)
+    for reference in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:
+        assert reference in found["components"]["schemas"]
