@@ -70,7 +70,12 @@ def _print_rest(told: Told) -> None:
         say(harmless(" ".join(part for part in (f"  [{citation['index']}]", title, place) if part)))
     if told.citations:
         say()
-    by = told.backend if told.model in (None, "", told.backend) else f"{told.backend} ({told.model})"
-    say(painted(harmless(f"{by}, {told.strategy}: {told.reason}"), DIM))
+    say(painted(harmless(f"{_by(told)}, {told.strategy}: {told.reason}"), DIM))
     after = f", {told.attempts} attempts, instead of {told.fallback_from}" if told.fallback_from else ""
     say(painted(f"${told.cost_usd} ({told.cost_source}), {told.seconds:.2f} s{after}", DIM))
+
+
+def _by(told: Told) -> str:
+    """Who answered, by which model, out of which documents."""
+    known = [part for part in (told.model, told.corpus and f"corpus {told.corpus}") if part and part != told.backend]
+    return f"{told.backend} ({', '.join(known)})" if known else str(told.backend)

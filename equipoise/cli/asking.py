@@ -38,6 +38,7 @@ class Told:
     text: str = ""
     citations: list[dict[str, Any]] = field(default_factory=list)
     backend: str | None = None
+    corpus: str | None = None
     model: str | None = None
     strategy: str | None = None
     reason: str | None = None
@@ -119,11 +120,12 @@ def _take(told: Told, event: dict[str, Any], on_piece: Callable[[str], None]) ->
 
 
 def _sources(event: dict[str, Any]) -> list[dict[str, Any]]:
-    """Perplexity's two lists as one: results have titles, citations only addresses."""
+    """Perplexity's two lists as one, numbered as the text cites them: results have titles, citations only addresses."""
     found = event.get("search_results") or [{"url": url} for url in event["citations"]]
     return [
-        {"index": i, "title": source.get("title"), "url": source.get("url"), "file": source.get("file")}
+        {"index": source.get("id", i), "title": source.get("title"), "url": source["url"], "file": source.get("file")}
         for i, source in enumerate(found, 1)
+        if source.get("url")
     ]
 
 
@@ -131,6 +133,7 @@ def _take_story(told: Told, event: dict[str, Any]) -> None:
     story = event["equipoise"]
     told.backend, told.strategy = story.get("backend", told.backend), story.get("strategy", told.strategy)
     told.attempts, told.fallback_from = story.get("attempts", 1), story.get("fallback_from")
+    told.corpus = story.get("corpus")
     told.cost_usd, told.cost_source = story.get("cost_usd", "0"), story.get("cost_source")
     told.usage = event.get("usage") or {}
 
@@ -164,6 +167,7 @@ def _of_reply(told: Told, reply: Any) -> Told:
     told.text = told.text or reply.text
     told.citations = [{"title": "", "url": None, "file": None, **msgspec.to_builtins(c)} for c in reply.citations]
     told.backend, told.model, told.strategy = reply.backend_id, reply.answer.model, reply.strategy
+    told.corpus = reply.corpus
     told.reason, told.attempts, told.fallback_from = reply.reason, len(reply.attempts), reply.fallback_from
     told.cost_usd, told.cost_source = reply.cost_usd, reply.cost_source.value
     told.usage, told.seconds = msgspec.to_builtins(reply.usage), reply.duration

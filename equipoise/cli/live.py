@@ -9,7 +9,7 @@ from equipoise.cli.examination import FAIL, OK, WARN, Finding
 from equipoise.core.model import NANO_PER_USD, Answer, BackendType, Message, NanoUSD, Question, dollars
 
 if TYPE_CHECKING:
-    from equipoise.balancer import LoadBalancer
+    from equipoise.balancer import LoadBalancer, Unanswered
 
 QUESTION = "What is clinical metabolomics? Answer in one sentence."
 MOST_TOKENS = 64
@@ -44,13 +44,20 @@ async def _ask(balancer: LoadBalancer, name: str, left: NanoUSD) -> tuple[Findin
     try:
         reply = await balancer.answer(request)
     except Unanswered as error:
-        why = "; ".join(str(reason) for reason in error.reasons.values())
-        return Finding(check, FAIL, f"{error.message}{': ' + why if why else ''}"), error.cost
+        return _unanswered(check, error, left), error.cost
     missing = [part for part in EXPECTED[reply.backend_type] if part not in set(parts_of(reply.answer))]
     told = f"answered in {reply.duration:.2f} s for ${dollars(reply.cost)} ({reply.cost_source.value})"
     if missing:
         return Finding(check, WARN, f"{told}, but without what was recorded: {', '.join(missing)}"), reply.cost
     return Finding(check, OK, f"{told}, in the recorded shape"), reply.cost
+
+
+def _unanswered(check: str, error: Unanswered, left: NanoUSD) -> Finding:
+    """Whom the cap spared was not found wanting."""
+    why = "; ".join(error.reasons.values())
+    if error.code == "budget_exceeded":
+        return Finding(check, WARN, f"not asked: {why} (${dollars(left)} is left of --max-cost-usd)")
+    return Finding(check, FAIL, why or error.message)
 
 
 def parts_of(answer: Answer) -> Iterator[str]:

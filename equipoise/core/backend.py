@@ -112,6 +112,8 @@ class Backend:
             return f"cannot do: {', '.join(sorted(request.needs - options.supports))}"
         if self._overflows(request):
             return f"the question needs more than its {options.context_tokens} tokens of context"
+        if self._too_dear(request) and options.price is None:
+            return "nobody knows its price, and this request has a limit"
         if self._too_dear(request):
             return f"would cost ${dollars(self.expected_cost(request))}, above the limit of this request"
         return None

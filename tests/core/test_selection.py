@@ -51,13 +51,14 @@ def test_everybody_left_out_has_a_reason() -> None:
     """Each backend is either a candidate or has a reason in words."""
     clock = FakeClock()
     drained, full, dear = backend("drained"), backend("full", max_concurrent=1), backend("dear", price=price(1e6))
-    it = selection([drained, full, dear, backend("good")], clock=clock)
+    it = selection([drained, full, dear, backend("unpriced", price=None), backend("good")], clock=clock)
     drained.drain()
     full.began(clock.now, regardless=False)
     decision = it.acquire(request(max_cost=10_000_000)).decision
     assert decision.backend_id == "good"
     assert decision.excluded["drained"] == "draining"
     assert "limit of 1" in decision.excluded["full"]
+    assert "nobody knows its price" in decision.excluded["unpriced"]
     assert "would cost" in decision.excluded["dear"]
 
 

@@ -14,8 +14,14 @@ MAX_MARKS = 2_000
 
 
 def address(citation: Citation) -> str:
-    """Where the source is: its URL, else its file name."""
-    return citation.url or citation.file or ""
+    """Where the source is: its URL, else its file name in a form that no browser takes for more than a relative link."""
+    return citation.url or _relative(citation.file or "")
+
+
+def _relative(file: str) -> str:
+    """A colon before the first slash would make a scheme of what stands before it (RFC 3986, 4.2)."""
+    first, slash, rest = file.partition("/")
+    return first.replace(":", "%3A") + slash + rest
 
 
 def marks(text: str, citation: Citation) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,6 @@ import msgspec
 
 from equipoise.backends.base import StreamItem, TextDelta
 from equipoise.core.model import Answer, Message, Question
-from equipoise.gateway.dialects import citations as cite
 from equipoise.gateway.dialects.base import (
     Asked,
     Envelope,
@@ -110,7 +109,7 @@ def references(answer: Answer, asked: Asked) -> list[dict[str, Any]]:
     return [
         {
             "reference_id": str(c.index),
-            "file_path": cite.address(c),
+            "file_path": c.file or c.url or "",
             "content": [c.snippet] if asked.with_passages and c.snippet else None,
         }
         for c in answer.citations

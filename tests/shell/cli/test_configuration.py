@@ -137,6 +137,16 @@ def test_doctor_live_asks_every_backend_once_within_its_cap(oracle: Path, run: R
     assert nothing["checks"][-1]["text"].startswith("not asked")
 
 
+def test_doctor_does_not_hold_its_cap_against_a_backend(oracle: Path, run: Run) -> None:
+    """Who is too dear to be asked is not asked, and that is no fault of his."""
+    oracle.write_text(oracle.read_text().replace("function: ", "cost_per_1k_tokens: 1000, function: "))
+    ran = run("doctor", "--live", "--yes", "--json")
+    (live,) = [check for check in json.loads(ran.out)["checks"] if check["check"] == "oracle: live"]
+    assert (ran.code, live["state"]) == (0, "warning")
+    assert live["text"].startswith("not asked: would cost $")
+    assert live["text"].count("would cost") == 1
+
+
 def test_doctor_tells_a_wrong_configuration_whole(folder: Path, run: Run) -> None:
     """As `check` would."""
     (folder / "equipoise.yaml").write_text(WRONG)

@@ -164,3 +164,13 @@ def test_a_long_text_may_hold_any_number_of_commas_and_brackets():
     table = 'a,"b",[c],{d}\\\n' * 60_000
     body = json.dumps({"messages": [{"role": "user", "content": table}]}).encode()
     assert read_chat(body).question.text == table
+
+
+@pytest.mark.parametrize("file", ["javascript:alert(1)", "data:text/html,x", " java\nscript:alert(1)//", "C:/notes.md"])
+def test_no_file_name_becomes_a_link_that_runs(file: str):
+    """A document may be called anything; in the place of an address it is at most a relative one."""
+    body = written(Answer(text="See [1].", citations=[Citation(index=1, title=file, file=file)]))
+    (annotation,) = body["choices"][0]["message"]["annotations"]
+    shown = {annotation["url_citation"]["url"], *body["citations"], body["search_results"][0]["url"]}
+    assert [":" in url.split("/")[0] for url in shown] == [False]
+    assert body["search_results"][0]["file"] == file

@@ -93,7 +93,7 @@ def test_lightrags_form_loses_no_text_and_no_source(answer: Answer):
     body = json.loads(lightrag.write_query(reply_of(answer), ASKED, ENVELOPE))
     assert body["response"] == answer.text
     read = [(r["reference_id"], r["file_path"], (r["content"] or [""])[0]) for r in body["references"]]
-    assert read == [(str(c.index), address(c), c.snippet) for c in answer.citations]
+    assert read == [(str(c.index), c.file or c.url or "", c.snippet) for c in answer.citations]
     assert body["usage"]["total_tokens"] == answer.usage.input_tokens + answer.usage.output_tokens
 
 
