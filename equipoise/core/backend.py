@@ -201,7 +201,7 @@ class Backend:
                 self.breaker.refuse(now, outcome.error or "key or quota refused", REFUSED_SECONDS)
             case Verdict.NO_ANSWER:
                 self.breaker.forgotten(permit)
-                self.quality.add(0.0)
+                self.quality.replied(answered=False)
             case Verdict.IGNORED:
                 self.breaker.forgotten(permit)
 
@@ -273,6 +273,7 @@ class Backend:
         if was is BreakerState.HALF_OPEN and self.breaker.state is BreakerState.CLOSED:
             self.health.recovered(now)
         self.health.attempted(success=True)
+        self.quality.replied(answered=True)
         self.load.completed(outcome.duration, outcome.first_token, tokens, now)
         if tokens:
             self.limit.answered(outcome.duration / tokens, in_flight)

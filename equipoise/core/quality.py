@@ -10,27 +10,40 @@ MEMORY = 200.0
 
 
 class Quality:
-    """A running belief; the operator's `quality_score` counts like ten answers until real ones outweigh it.
+    """A running belief; the operator's `quality_score` counts like ten answers until judged ones outweigh it.
 
-    `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for they are
-    read in every decision and change only when an answer was judged.
+    Replies that answered nothing are worth 0: the belief about answers counts only in the share of replies that were
+    answers. `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for
+    they are read in every decision and change only when something was learned.
     """
 
-    __slots__ = ("_samples", "_variance", "error", "low", "mean")
+    __slots__ = ("_answered", "_belief", "_replies", "_samples", "_variance", "error", "low", "mean")
 
     def __init__(self, prior: float) -> None:
-        self.mean = prior
+        self._belief = prior
         self._samples, self._variance = PRIOR_SAMPLES, PRIOR_VARIANCE
+        self._answered, self._replies = 1.0, PRIOR_SAMPLES
         self._settle()
 
     def add(self, score: float) -> None:
-        """Take in the quality of one answer (0 for a reply that answered nothing)."""
+        """Take in the judged quality of one answer."""
         self._samples = min(self._samples + 1.0, MEMORY)
-        difference = score - self.mean
-        self.mean += difference / self._samples
-        self._variance += (difference * (score - self.mean) - self._variance) / self._samples
+        difference = score - self._belief
+        self._belief += difference / self._samples
+        self._variance += (difference * (score - self._belief) - self._variance) / self._samples
         self._settle()
 
+    def replied(self, *, answered: bool) -> None:
+        """Take in whether a reply was an answer at all; that alone says nothing about how good an answer is."""
+        self._replies = min(self._replies + 1.0, MEMORY)
+        if not answered or self._answered < 1.0:
+            self._answered += (answered - self._answered) / self._replies
+            self._settle()
+
     def _settle(self) -> None:
-        self.error = math.sqrt(self._variance / self._samples)
+        share = self._answered
+        doubt = math.sqrt(self._variance / self._samples)
+        spread = self._belief * math.sqrt(share * (1.0 - share) / self._replies)
+        self.mean = share * self._belief
+        self.error = math.hypot(share * doubt, spread)
         self.low = max(0.0, self.mean - self.error)
