@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from equipoise.config.load import load
 from equipoise.config.migration import CriteriaConfig, MigrationConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_GATES, PENDING_VARIABLES
 from equipoise.core.rollout import PHASES
+from equipoise.telemetry import families as telemetry
 from lightrag_integration import PRODUCTION_LB_FEATURES
 from tests.wire.guide.blocks import GUIDE, ROOT, Block, blocks
 from tests.wire.guide.reader import Reader
@@ -90,3 +92,12 @@ def test_every_link_leads_somewhere() -> None:
     }
     dead = [t for t in targets if (t[1:] not in headings if t.startswith("#") else not (ROOT / t).exists())]
     assert dead == []
+
+
+def test_every_metric_that_is_named_exists() -> None:
+    """The runbook's expressions are over metrics that /metrics has, under the names it gives them."""
+    families = re.findall(r'"((?:lb|equipoise)_\w+)"', Path(inspect.getfile(telemetry)).read_text())
+    exported = {family + suffix for family in families for suffix in ("", "_total", "_sum", "_count", "_bucket")}
+    named = set(re.findall(r"\b(lb_\w+[a-z]|equipoise_ledger_\w+)\b", TEXT.partition("## Runbook")[2]))
+    assert len(named) > 8
+    assert named <= exported
