@@ -77,3 +77,15 @@ def test_two_dollars_keep_a_reference_as_text() -> None:
     """$${x} is ${x}."""
     backend = {"backend_type": "lightrag", "endpoint_url": "http://x:1", "corpus": "$${x}"}
     assert load({"backend_instances": {"a": backend}}).config.backend_instances["a"].corpus == "${x}"
+
+
+def test_fields_for_an_upstream_alone_are_shown_without_their_keys() -> None:
+    """`extra_body` is anybody's: what its name or look says is a key is masked, at any depth; a saved file keeps it."""
+    backend = {
+        "backend_type": "perplexity",
+        "api_key": KEY,
+        "extra_body": {"a": [{"api_key": KEY}], "note": f"use {KEY}"},
+    }
+    config = load({"backend_instances": {"p": backend}}).config
+    assert KEY not in str(plain(config, everything=True))
+    assert str(plain(config, secrets=True)["backend_instances"]["p"]["extra_body"]).count(KEY) == 2
