@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-gateway bench-strategies fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-gateway bench-strategies docs fuzz soak lock clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,6 +56,14 @@ lock:
 	  pyproject.toml --extra uvicorn --group dev -o requirements/dev.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group fuzz -o requirements/fuzz.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  --group docs -o requirements/docs.txt
+
+# The reference pages from the code, then the site, in build/site.
+docs: $(READY)
+	$(BIN)/python -m bench.documentation
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	$(BIN)/zensical build --clean --strict
 
 clean:
 	rm -rf $(VENV) .e2e build dist

@@ -32,7 +32,7 @@ class ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class NoBody(msgspec.Struct, forbid_unknown_fields=True):
+class EmptyBody(msgspec.Struct, forbid_unknown_fields=True):
     """Nothing to say."""
 
 
@@ -50,7 +50,7 @@ def operations(of: Configurable) -> Mapping[tuple[str, str], Operation]:
     """Method and path to what is done there."""
 
     async def reload(request: Request) -> dict[str, Any]:
-        read_body(request.body, NoBody)
+        read_body(request.body, EmptyBody)
         return await of.reload()
 
     async def change(request: Request) -> dict[str, Any]:
@@ -58,10 +58,16 @@ def operations(of: Configurable) -> Mapping[tuple[str, str], Operation]:
         return await of.change(body.set, body.unset, dry_run=body.dry_run)
 
     async def save(request: Request) -> dict[str, Any]:
-        read_body(request.body, NoBody)
+        read_body(request.body, EmptyBody)
         return await of.save()
 
     return {("POST", RELOAD): reload, ("POST", CHANGE): change, ("POST", SAVE): save}
+
+
+class WeightBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What the weight of a backend becomes."""
+
+    weight: float
 
 
 def read_body(body: bytes, kind: type[T]) -> T:

@@ -1,0 +1,29 @@
+"""Every metric, from a scrape of a gateway that did nothing yet."""
+
+from __future__ import annotations
+
+from equipoise.telemetry.prometheus import Metrics
+
+HEAD = """\
+# Metrics
+
+`/metrics` on the public listener, in Prometheus' text form. No label holds a question, a key or an unbounded name.
+
+| metric | kind | |
+|---|---|---|
+"""
+
+
+def metrics() -> str:
+    """The page."""
+    kinds, rows = dict[str, str](), []
+    lines = Metrics().render().decode().splitlines()
+    for line in lines:
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ", 3)
+            kinds[name] = kind
+    for line in lines:
+        if line.startswith("# HELP "):
+            _, _, name, text = line.split(" ", 3)
+            rows.append(f"| `{name}` | {kinds[name]} | {text} |")
+    return HEAD + "\n".join(sorted(rows))
