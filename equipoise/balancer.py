@@ -153,6 +153,10 @@ class LoadBalancer:
         """Take a drained backend back. Raises KeyError for an unknown id."""
         self.selection.resume(backend_id)
 
+    def set_weight(self, backend_id: str, weight: float) -> None:
+        """Change a backend's weight from now on. Raises KeyError for an unknown id, ValueError for what is no weight."""
+        self.selection.set_weight(backend_id, weight)
+
     def tell(self, event: Event) -> None:
         """Tell every observer of something that is over."""
         for observer in self.observers:

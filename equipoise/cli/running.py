@@ -86,14 +86,25 @@ class Running:
         self._require_writable()
         balancer = self._estate.balancer
         (balancer.drain if draining else balancer.resume)(backend_id)
-        path: FieldPath = ("backend_instances", backend_id, "drained")
+        await self._keep(("backend_instances", backend_id, "drained"), draining)
+
+    async def weigh(self, backend_id: str, weight: float) -> None:
+        """Change a backend's weight at once. Raises KeyError, ValueError, or Problem 403."""
+        self._require_writable()
+        if weight == 0.0:
+            raise ValueError("a weight is above 0: drain a backend that is to get no questions")
+        self._estate.balancer.set_weight(backend_id, weight)
+        await self._keep(("backend_instances", backend_id, "weight"), weight)
+
+    async def _keep(self, path: FieldPath, value: Any) -> None:
+        """Keep what was done already; its place among the changes waits while the configuration cannot be replaced."""
         async with self._lock:
-            changes = {**self.changes, path: draining}
+            changes = {**self.changes, path: value}
             try:
                 await self._go_by(changes)
             except Problem as problem:  # the file is wrong just now, or a migration holds the configuration
                 self.changes, self._times = changes, {**self._times, path: time.time()}
-                logger.warning("drained, beside a configuration that is not replaced", extra={"why": problem.message})
+                logger.warning("done, beside a configuration that is not replaced", extra={"why": problem.message})
 
     async def save(self) -> Document:
         """Write what was changed at run time into the file. Raises Problem 403 or 409."""

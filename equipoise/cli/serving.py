@@ -118,6 +118,7 @@ def make_gateway(
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,
+        weigh=running.weigh if running else None,
         configuration=running.health if running else None,
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from equipoise.gateway import openapi
+from equipoise.gateway.configuring import WeightBody, read_body
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
 from equipoise.gateway.health import NO_STORE, Health
@@ -26,7 +27,14 @@ class Steer(Protocol):
     async def __call__(self, backend_id: str, *, draining: bool) -> None: ...
 
 
+class Weigh(Protocol):
+    """Changes a backend's weight; raises KeyError for one there is not, ValueError for a number that is no weight."""
+
+    async def __call__(self, backend_id: str, weight: float) -> None: ...
+
+
 VERBS = {"drain": True, "resume": False}
+WEIGHT = "weight"
 BACKENDS = "/admin/backends"
 DEFENCES = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
 
@@ -50,8 +58,10 @@ class Admin:
         hosts: tuple[str, ...] = (),
         operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
         steer: Steer | None = None,
+        weigh: Weigh | None = None,
     ) -> None:
-        self._balancer, self._health, self._steer = balancer, health, steer or self._at_once
+        self._balancer, self._health = balancer, health
+        self._steer, self._weigh = steer or self._at_once, weigh or self._weigh_at_once
         self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
         self._hosts = frozenset(host.lower() for host in hosts)
         self._started = time.monotonic()
@@ -117,15 +127,23 @@ class Admin:
     async def _at_once(self, backend_id: str, *, draining: bool) -> None:
         (self._balancer.drain if draining else self._balancer.resume)(backend_id)
 
+    async def _weigh_at_once(self, backend_id: str, weight: float) -> None:
+        self._balancer.set_weight(backend_id, weight)
+
     async def _command(self, request: Request, backend_id: str, verb: str) -> Response:
-        if verb not in VERBS:
+        if verb != WEIGHT and verb not in VERBS:
             raise unknown_path(request.path)
         if request.method != "POST":
             raise wrong_method(request.method, "POST")
         try:
-            await self._steer(backend_id, draining=VERBS[verb])
+            if verb == WEIGHT:
+                await self._weigh(backend_id, read_body(request.body, WeightBody).weight)
+            else:
+                await self._steer(backend_id, draining=VERBS[verb])
         except KeyError:
             raise Problem(404, "backend_not_found", "There is no backend of this name.", param="id") from None
+        except ValueError as error:
+            raise Problem(400, "invalid_request_error", f"{error}.", param=verb, should_retry=False) from error
         rows = self._balancer.status()["backends"]
         return _json({"done": verb, "backend": next((row for row in rows if row["id"] == backend_id), None)})
 

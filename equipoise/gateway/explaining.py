@@ -60,4 +60,5 @@ def document(decision: Decision) -> dict[str, Any]:
         "scores": dict(decision.scores),
         "excluded": dict(decision.excluded),
         "panic": decision.panic,
+        "specified": decision.specified,
     }

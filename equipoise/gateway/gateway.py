@@ -13,7 +13,7 @@ from equipoise.core.attempts import Unanswered
 from equipoise.core.intake import Hints
 from equipoise.gateway import endings, openapi, problems
 from equipoise.gateway import headers as fields
-from equipoise.gateway.admin import Admin, Steer
+from equipoise.gateway.admin import Admin, Steer, Weigh
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
@@ -74,7 +74,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` (drains and resumes) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class Gateway:
         admin_hosts: tuple[str, ...] = (),
         operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
         steer: Steer | None = None,
+        weigh: Weigh | None = None,
         configuration: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._balancer, self._keys = balancer, keys
@@ -106,6 +107,7 @@ class Gateway:
             hosts=admin_hosts,
             operations=operations,
             steer=steer,
+            weigh=weigh,
         )
         self._routes = self._table()
 

@@ -207,6 +207,19 @@ def test_changes_at_run_time_outlive_a_reload_and_are_written_back(gateway: Serv
     assert "backend_instances.b.drained = False" in gateway.stop()[2]
 
 
+def test_a_weight_is_changed_at_once_and_kept_like_any_other_change(gateway: Served, file: Path) -> None:
+    """It outlives a reload of a changed file and is written back on save; none at all is what a drain is for."""
+    admin = gateway.admin_url
+    status, told = call(admin + "/admin/backends/a/weight", {"weight": 4.5})
+    assert (status, told["backend"]["weight"]) == (200, 4.5)
+    file.write_text(file.read_text().replace("strategy: weighted", "strategy: round_robin"))
+    assert call(admin + "/admin/reload", {})[0] == 200
+    assert {row["id"]: row["weight"] for row in call(admin + "/admin/backends")[1]["backends"]}["a"] == 4.5
+    assert call(admin + "/admin/backends/a/weight", {"weight": 0})[0] == 400
+    assert call(admin + "/admin/save", {})[1]["saved"] == ["backend_instances.a.weight"]
+    assert "weight: 4.5" in file.read_text()
+
+
 def test_a_change_of_a_backend_that_is_gone_is_dropped_with_a_warning(gateway: Served, file: Path) -> None:
     """Never silently."""
     assert call(gateway.admin_url + "/admin/config", {"set": {"backend_instances.b.weight": 5}})[0] == 200
@@ -243,6 +256,7 @@ def test_a_read_only_configuration_is_changed_by_its_file_alone(gateway: Served,
     assert call(gateway.admin_url + "/admin/reload", {})[0] == 200
     for path, body in (
         ("backends/a/drain", {}),
+        ("backends/a/weight", {"weight": 3}),
         ("config", {"set": {"strategy": "weighted"}}),
         ("save", {}),
     ):

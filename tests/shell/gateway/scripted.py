@@ -135,6 +135,11 @@ class ScriptedBalancer:
     def resume(self, backend_id: str) -> None:
         self._command("resume", backend_id)
 
+    def set_weight(self, backend_id: str, weight: float) -> None:
+        if weight < 0:
+            raise ValueError("a weight is not negative")
+        self._command(f"weight {weight:g}", backend_id)
+
     def _command(self, verb: str, backend_id: str) -> None:
         if backend_id != "graph-a":
             raise KeyError(backend_id)

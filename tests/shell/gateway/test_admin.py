@@ -30,11 +30,32 @@ async def test_backends_are_listed_drained_and_resumed():
 
 
 @pytest.mark.parametrize(
+    ("backend", "body", "status"),
+    [
+        ("graph-a", b'{"weight": 2.5}', 200),
+        ("graph-a", b'{"weight": -1}', 400),
+        ("graph-a", b'{"weight": "2"}', 400),
+        ("graph-a", b"{}", 400),
+        ("graph-a", b'{"weight": 1, "of": 2}', 400),
+        ("nobody", b'{"weight": 2.5}', 404),
+    ],
+)
+async def test_a_weight_is_changed_by_a_number_and_by_nothing_else(backend: str, body: bytes, status: int):
+    """What is no weight is refused with a sentence, and nothing is done."""
+    balancer = ScriptedBalancer()
+    request = http("POST", f"/admin/backends/{backend}/weight", body)
+    response = await gateway_of(balancer).handle_admin(request)
+    assert response.status == status
+    assert balancer.commands == ([("weight 2.5", "graph-a")] if status == 200 else [])
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("POST", "/admin/backends/nobody/drain", 404),
         ("GET", "/admin/backends/graph-a/drain", 405),
         ("POST", "/admin/backends/graph-a/explode", 404),
+        ("GET", "/admin/backends/graph-a/weight", 405),
         ("POST", "/admin/config_dump", 405),
         ("GET", "/admin/secrets", 404),
         ("GET", "/v1/models", 404),

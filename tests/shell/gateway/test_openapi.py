@@ -51,7 +51,7 @@ def test_every_admin_route_is_described_and_nothing_else():
     """Commands on backends have their names in the path."""
     admin = gateway()._admin
     routes = {("GET", path) for path in (*admin._routes, *admin._probes)} | set(admin._operations)
-    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in ("drain", "resume")}
+    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in ("drain", "resume", "weight")}
     assert described("admin") == routes | verbs
 
 
