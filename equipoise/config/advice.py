@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from equipoise.config.backend import IMPLIED, KEY_VARIABLES, BackendConfig
 from equipoise.config.pending import given_without_effect
 from equipoise.config.schema import Config
+from equipoise.config.sections import RouteConfig
 from equipoise.config.tree import Tree
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -18,7 +19,20 @@ def on(config: Config, tree: Tree) -> list[str]:
     notes = given_without_effect(tree)
     for backend in config.backend_instances.values():
         notes += [f"backend_instances.{backend.id}: {note}" for note in _on_backend(backend, tree)]
-    return notes
+    return notes + list(_on_routes(config))
+
+
+def _on_routes(config: Config) -> Iterator[str]:
+    """Other documents are no replica: which of them answers should be the author's wish, not the strategy's."""
+    for name, route in (config.routes or {"auto": RouteConfig()}).items():
+        members = [config.backend_instances[member] for member in route.backends or config.backend_instances]
+        corpora = sorted({member.corpus for member in members if member.corpus})
+        if len(corpora) > 1:
+            held = " and ".join(corpora)
+            yield (
+                f"routes.{name}: each question is answered from one of {held}, as its strategy chooses; "
+                "to decide that, name one corpus in backends and the others in fallback"
+            )
 
 
 def _on_backend(backend: BackendConfig, tree: Tree) -> Iterator[str]:

@@ -229,3 +229,21 @@ def test_a_table_of_pyproject_is_a_configuration(write: Write) -> None:
     text = '[tool.equipoise.backend_instances.a]\nbackend_type = "lightrag"\nendpoint_url = "http://x:1"\nwait = 1\n'
     with pytest.raises(ConfigurationError, match=r"pyproject\.toml: backend_instances\.a\.wait: is not a known field"):
         load(write(text, "pyproject.toml"), environ={})
+
+
+@pytest.mark.parametrize(
+    ("routes", "advised"),
+    [
+        ("", True),
+        ("routes: {auto: {backends: [a, b]}}", True),
+        ("routes: {auto: {backends: [a], fallback: [b]}}", False),
+    ],
+)
+def test_a_route_over_two_corpora_is_pointed_out(routes: str, advised: bool, write: Write) -> None:
+    """Which documents a question is asked of should not be left to chance unawares."""
+    holding = "{{backend_type: lightrag, endpoint_url: 'http://x:1', corpus: {corpus}}}"
+    backends = "\n".join(
+        f"  {name}: {holding.format(corpus=corpus)}" for name, corpus in (("a", "laws"), ("b", "papers"))
+    )
+    warnings = good(f"backend_instances:\n{backends}\n{routes}", write).warnings
+    assert ["laws and papers" in warning for warning in warnings] == [True] * advised
