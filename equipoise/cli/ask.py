@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.asking import Query, Told, ask_gateway, ask_here
-from equipoise.cli.output import DIM, document, harmless, painted, say, tell
+from equipoise.cli.output import DIM, cell, document, harmless, painted, say, tell
 from equipoise.cli.serve import looped
 
 
@@ -67,10 +67,10 @@ def _print_rest(told: Told) -> None:
     for citation in told.citations:
         place = citation["url"] or citation["file"] or ""
         title = citation["title"] if citation["title"] != place else ""
-        say(harmless(" ".join(part for part in (f"  [{citation['index']}]", title, place) if part)))
+        say(" ".join([f"  [{citation['index']}]", *(cell(part) for part in (title, place) if part)]))
     if told.citations:
         say()
-    say(painted(harmless(f"{_by(told)}, {told.strategy}: {told.reason}"), DIM))
+    say(painted(cell(f"{_by(told)}, {told.strategy}: {told.reason}"), DIM))
     after = f", {told.attempts} attempts, instead of {told.fallback_from}" if told.fallback_from else ""
     say(painted(f"${told.cost_usd} ({told.cost_source}), {told.seconds:.2f} s{after}", DIM))
 

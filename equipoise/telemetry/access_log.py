@@ -121,8 +121,15 @@ def _said(event: RequestEnded, word: Callable[[str], str]) -> dict[str, Any]:
     if event.backend_id:
         said["backend"] = word(event.backend_id)
     if event.stream:
-        said["stream"] = "interrupted" if event.interrupted else "whole"
+        said["stream"] = _end_of(event)
     if event.error_code:
         said["error"] = word(event.error_code)
     said["request_id"] = word(event.request_id[:LONGEST])
     return said
+
+
+def _end_of(event: RequestEnded) -> str:
+    """How a stream ended: cut by its upstream, left by its client, refused before it began, or whole."""
+    if event.interrupted:
+        return "interrupted"
+    return "whole" if event.error_code is None else "left" if event.error_code == "cancelled" else "refused"

@@ -8,7 +8,7 @@ from equipoise.cli.app import complain
 from equipoise.cli.ask import _print_piece, _print_rest
 from equipoise.cli.asking import Told, _sources
 
-ESCAPES = "a\x1b]0;title\x07b\x1b[2J\x9b31mc\u202ed\r\x08"
+ESCAPES = "a\r\n\x1b]0;title\x07b\x1b[2J\x9b31mc\u202ed\r\x08"
 
 
 def test_an_answer_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,6 +19,7 @@ def test_an_answer_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().out
     assert "\n\tend\n" in shown
     assert all(letter.isprintable() or letter in "\n\t" for letter in shown)
+    assert shown.partition("[1]")[2].count("\n") == 4, "names stay on their line"
 
 
 def test_an_error_of_a_gateway_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:

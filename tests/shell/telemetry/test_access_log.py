@@ -102,3 +102,17 @@ def test_a_sink_that_went_away_is_counted_and_harms_nobody() -> None:
     log.observe(ended())
     log.close()
     assert log.dropped == 1
+
+
+@pytest.mark.parametrize(
+    ("word", "how"),
+    [
+        ("whole", {}),
+        ("left", {"status": 499, "error_code": "cancelled"}),
+        ("interrupted", {"interrupted": True, "error_code": "stream_interrupted"}),
+        ("refused", {"status": 503, "error_code": "no_healthy_backend"}),
+    ],
+)
+def test_a_stream_is_called_whole_only_if_it_was(word: str, how: dict[str, object]) -> None:
+    """One that its client left or that nobody began is not one that reached its end."""
+    assert f" stream={word} " in for_people(NOW, ended(stream=True, **how))
