@@ -16,7 +16,7 @@ PANIC_POOL = 4
 RESERVE = 1.4
 
 
-class Look(msgspec.Struct, kw_only=True):
+class Look(msgspec.Struct):
     """What a look at a route found: who is eligible, at which step of its chain, who is left out and why.
 
     `panic` says that sick ones are among them; `sampled_from` how many they were drawn from, 0 when all were compared;
@@ -60,19 +60,24 @@ def look(chain: Sequence[Sequence[Tier]], viewer: Viewer) -> Look:
     excluded: dict[str, str] = {}
     sick: list[Backend] = []
     for step, tiers in enumerate(chain):
-        openings = _openings(tiers, viewer, excluded, sick)
+        first = _opening(tiers[0], viewer, excluded, alone=len(tiers) == 1)
+        if first.room >= 1.0 and not first.drawn:  # the usual case, and the shortest way
+            return Look(first.eligible, excluded, step)
+        openings = _openings(first, tiers, viewer, excluded, sick)
         if openings:
             return _entered(openings, excluded, step, viewer)
         viewer.corpus = None
     return _rescued(sick, excluded)
 
 
-def _openings(tiers: Sequence[Tier], viewer: Viewer, excluded: dict[str, str], sick: list[Backend]) -> list[Opening]:
+def _openings(
+    first: Opening, tiers: Sequence[Tier], viewer: Viewer, excluded: dict[str, str], sick: list[Backend]
+) -> list[Opening]:
     """The tiers of one step, until together they can take everything."""
     openings: list[Opening] = []
     room = 0.0
     for tier in tiers:
-        opening = _opening(tier, viewer, excluded, alone=len(tiers) == 1)
+        opening = first if tier is first.tier else _opening(tier, viewer, excluded, alone=False)
         if opening.eligible:
             openings.append(opening)
             room += opening.room
