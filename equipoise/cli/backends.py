@@ -26,7 +26,7 @@ def ls(*, admin_url: str | None = None, output: Output = None, json: bool = Fals
     names: bool
         Only the names, one a line.
     """
-    rows = asyncio.run(_backends(admin_url or os.environ.get("EQUIPOISE_ADMIN_URL") or ADMIN))
+    rows = asyncio.run(listed(admin_url or os.environ.get("EQUIPOISE_ADMIN_URL") or ADMIN))
     if names:
         say("".join(f"{row['id']}\n" for row in rows), end="")
     elif not as_documents(rows, output, json):
@@ -34,7 +34,8 @@ def ls(*, admin_url: str | None = None, output: Output = None, json: bool = Fals
         table([column.replace("_", " ") for column in columns], [[_flat(row.get(c)) for c in columns] for row in rows])
 
 
-async def _backends(url: str) -> list[dict[str, Any]]:
+async def listed(url: str) -> list[dict[str, Any]]:
+    """The rows of the gateway whose admin listener is there."""
     async with Remote(url) as remote:
         found = await remote.get("/admin/backends")
     return list(found["backends"])

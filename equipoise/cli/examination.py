@@ -6,8 +6,11 @@ import asyncio
 import shutil
 import socket
 import sqlite3
+import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +20,7 @@ from equipoise.cli.exits import Failure
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import Loaded, load
 from equipoise.config.save import config_hash
+from equipoise.http import HTTPError, Pool, Timeouts
 
 if TYPE_CHECKING:
     from equipoise.backends.base import BackendClient
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 OK, WARN, FAIL = "ok", "warning", "failed"
 LITTLE_SPACE = 100 * 1024 * 1024
 RESOLVE_SECONDS = 5.0
+CLOCK_SECONDS, MOST_SKEW, LONGEST_PAGE = 5.0, 5.0, 65_536
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,8 @@ async def backends(loaded: Loaded, budget_usd: float | None) -> AsyncIterator[Fi
     try:
         for backend in loaded.config.backend_instances.values():
             yield await resolved(backend.id, backend.endpoint_url)
+            if backend.endpoint_url is not None:
+                yield await clock(backend.id, backend.endpoint_url)
             yield await probed(backend.id, balancer.clients[backend.id])
         if budget_usd is not None:
             from equipoise.cli.live import live_questions
@@ -121,6 +128,33 @@ async def resolved(name: str, url: str | None) -> Finding:
     return Finding(
         check, OK, f"{parts.hostname} is {', '.join(dict.fromkeys(str(a[4][0]) for a in found))}, port {port}"
     )
+
+
+async def clock(name: str, url: str) -> Finding:
+    """Do its clock and ours agree? Its Date says; tokens and limits by the minute depend on it."""
+    check, parts = f"{name}: clock", urlsplit(url)
+    async with AsyncExitStack() as stack:
+        timeouts = Timeouts(connect=CLOCK_SECONDS, first_byte=CLOCK_SECONDS, between_bytes=CLOCK_SECONDS)
+        pool = Pool(f"{parts.scheme}://{parts.netloc}")
+        stack.push_async_callback(pool.close)
+        try:
+            response = await pool.request("HEAD", "/", timeouts=timeouts)
+            said = response.headers.get(b"date", b"").decode("latin-1")
+            await response.read(LONGEST_PAGE)
+        except HTTPError as error:
+            return Finding(check, WARN, f"not compared: {error}")
+        return skew(check, said, time.time())
+
+
+def skew(check: str, said: str, now: float) -> Finding:
+    """How far a Date (RFC 9110 6.6.1, whole seconds) is from ours."""
+    try:
+        seconds = parsedate_to_datetime(said).timestamp() - now
+    except (TypeError, ValueError):
+        return Finding(check, OK, "not compared: it does not say its date")
+    if abs(seconds) <= MOST_SKEW:
+        return Finding(check, OK, f"within {MOST_SKEW:g} s of ours")
+    return Finding(check, WARN, f"{abs(seconds):.0f} s {'ahead of' if seconds > 0 else 'behind'} ours")
 
 
 async def probed(name: str, client: BackendClient) -> Finding:

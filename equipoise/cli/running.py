@@ -25,6 +25,7 @@ from equipoise.gateway.problems import Problem
 from equipoise.swap import built_beside, take_over
 
 Document = dict[str, Any]
+DRY = "not done: dry run"
 RESTART = (
     "listen",
     "server",
@@ -56,9 +57,11 @@ class Running:
         self._swaps, self._since, self._lock = 0, time.time(), asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def reload(self) -> Document:
+    async def reload(self, *, dry_run: bool = False) -> Document:
         """Read file and environment again; what was changed at run time stays on top. Raises Problem 409."""
         async with self._lock:
+            if dry_run:
+                return self._told(await self._loaded(self.changes), DRY)
             try:
                 return await self._go_by(self.changes)
             except Problem as problem:
@@ -78,7 +81,7 @@ class Running:
         async with self._lock:
             changes = {path: value for path, value in {**self.changes, **wanted}.items() if path not in gone}
             if dry_run:
-                return self._told(await self._loaded(changes), "not done: dry run")
+                return self._told(await self._loaded(changes), DRY)
             return await self._go_by(changes)
 
     async def drain(self, backend_id: str, *, draining: bool) -> None:
@@ -106,7 +109,7 @@ class Running:
                 self.changes, self._times = changes, {**self._times, path: time.time()}
                 logger.warning("done, beside a configuration that is not replaced", extra={"why": problem.message})
 
-    async def save(self) -> Document:
+    async def save(self, *, dry_run: bool = False) -> Document:
         """Write what was changed at run time into the file. Raises Problem 403 or 409."""
         self._require_writable()
         async with self._lock:
@@ -114,6 +117,13 @@ class Running:
             if file is None or file.suffix == ".toml":
                 hint = "`equipoise config show` prints what a file would hold"
                 raise _refusal(f"there is no YAML or JSON file to write to ({self.loaded.source}); {hint}")
+            if dry_run:
+                return {
+                    "outcome": DRY,
+                    "file": str(file),
+                    "saved": [dotted(path) for path in changes],
+                    "overridden": {},
+                }
             try:
                 lasting = await asyncio.to_thread(write_back, file, changes, self._flags)
             except (OSError, ValueError, ConfigurationError) as error:

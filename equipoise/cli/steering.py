@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 from urllib.parse import quote
 
+from equipoise.cli.backends import listed
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.migrating import admin_url as admin_address
 from equipoise.cli.output import document, remark, say
@@ -40,65 +41,90 @@ def set_values(
     _done(_post(admin_url, CHANGE, body), json)
 
 
-def reload(*, admin_url: str | None = None, json: bool = False) -> None:
+def reload(*, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
     """Have a running gateway read its configuration again; what is wrong with it is told, and the old one stays.
 
     Parameters
     ----------
+    dry_run: bool
+        Only say what would come of it.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
     json: bool
         Print one JSON document.
     """
-    _done(_post(admin_url, RELOAD, {}), json)
+    _done(_post(admin_url, RELOAD, {"dry_run": dry_run}), json)
 
 
-def save(*, admin_url: str | None = None, json: bool = False) -> None:
+def save(*, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
     """Write what was changed at run time into the gateway's file; its comments stay.
 
     Parameters
     ----------
+    dry_run: bool
+        Only say what would come of it.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
     json: bool
         Print one JSON document.
     """
-    _done(_post(admin_url, SAVE, {}), json)
+    _done(_post(admin_url, SAVE, {"dry_run": dry_run}), json)
 
 
-def drain(backend: str, /, *, admin_url: str | None = None, json: bool = False) -> None:
+def drain(backend: str, /, *, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
     """Give a backend no new questions; those under way end as they will.
 
     Parameters
     ----------
     backend: str
         Its id.
+    dry_run: bool
+        Only say what would come of it.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
     json: bool
         Print one JSON document.
     """
-    _steered(backend, "drain", admin_url, json)
+    _steered(backend, "drain", admin_url, json=json, dry_run=dry_run)
 
 
-def resume(backend: str, /, *, admin_url: str | None = None, json: bool = False) -> None:
+def resume(backend: str, /, *, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
     """Take a drained backend back, with a slow start.
 
     Parameters
     ----------
     backend: str
         Its id.
+    dry_run: bool
+        Only say what would come of it.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
     json: bool
         Print one JSON document.
     """
-    _steered(backend, "resume", admin_url, json)
+    _steered(backend, "resume", admin_url, json=json, dry_run=dry_run)
 
 
-def _steered(backend: str, verb: str, admin_url: str | None, json: bool) -> None:
+def _steered(backend: str, verb: str, admin_url: str | None, *, json: bool, dry_run: bool) -> None:
+    if dry_run:
+        _would(backend, verb, asyncio.run(listed(admin_address(admin_url))))
+        return
     told = _post(admin_url, f"/admin/backends/{quote(backend, safe='')}/{verb}", {})
     document(told) if json else say(f"{backend}: {'draining' if verb == 'drain' else 'back'}")
+
+
+def _would(backend: str, verb: str, rows: list[dict[str, Any]]) -> None:
+    """What a command would do, by how the backends are now."""
+    row = next((row for row in rows if row["id"] == backend), None)
+    if row is None:
+        raise Failure(f"there is no backend {backend}", hint=f"there are {', '.join(row['id'] for row in rows)}")
+    others = [other["id"] for other in rows if other["id"] != backend and other["why_not"] is None]
+    if row["draining"] == (verb == "drain"):
+        say(f"{backend} is {'draining' if row['draining'] else 'not draining'} already: nothing would change")
+    elif verb == "drain":
+        say(f"would drain {backend}, {row['in_flight']} in flight; left: {', '.join(others) or 'nobody'}")
+    else:
+        say(f"would take {backend} back, with a slow start")
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -71,13 +71,13 @@ ADMIN = (
     ),
     Operation("get", "/admin/config_dump", "Every effective value, masked, and where it came from."),
     Operation(
-        "post", configuring.RELOAD, "Read file and environment again.", configuring.EmptyBody, (JSON,), (400, 403, 409)
+        "post", configuring.RELOAD, "Read file and environment again.", configuring.DoBody, (JSON,), (400, 403, 409)
     ),
     Operation(
         "post", configuring.CHANGE, "Change single values.", configuring.ChangeBody, (JSON,), (400, 403, 404, 409)
     ),
     Operation(
-        "post", configuring.SAVE, "Write the changes into the file.", configuring.EmptyBody, (JSON,), (400, 403, 409)
+        "post", configuring.SAVE, "Write the changes into the file.", configuring.DoBody, (JSON,), (400, 403, 409)
     ),
     Operation("post", explaining.EXPLAIN, "Who would be asked, and why.", explaining.ExplainBody, (JSON,), (400, 404)),
     Operation("get", "/admin/ledger/summary", "The bill.", None, (JSON,), (404, 503)),

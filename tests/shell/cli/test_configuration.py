@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
+from equipoise.cli.examination import skew
 from tests.shell.cli.conftest import Run
 
 KEY = "pplx-0123456789abcdef"
@@ -145,6 +147,23 @@ def test_doctor_does_not_hold_its_cap_against_a_backend(oracle: Path, run: Run) 
     assert (ran.code, live["state"]) == (0, "warning")
     assert live["text"].startswith("not asked: would cost $")
     assert live["text"].count("would cost") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "text"),
+    [
+        ("Mon, 01 Jan 2024 00:00:00 GMT", "ok", "within 5 s"),
+        ("Mon, 01 Jan 2024 00:01:00 GMT", "warning", "60 s ahead of"),
+        ("Sun, 31 Dec 2023 23:00:00 GMT", "warning", "3600 s behind"),
+        ("soon", "ok", "not compared"),
+        ("", "ok", "not compared"),
+    ],
+)
+def test_doctor_compares_clocks(said: str, state: str, text: str) -> None:
+    """By the Date that a server sends."""
+    found = skew("a: clock", said, 1_704_067_200.0)
+    assert found.state == state
+    assert found.text.startswith(text)
 
 
 def test_doctor_tells_a_wrong_configuration_whole(folder: Path, run: Run) -> None:

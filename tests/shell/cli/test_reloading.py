@@ -269,3 +269,30 @@ def test_what_needs_a_restart_is_named(gateway: Served, file: Path) -> None:
     """A new port is not taken, and that is said."""
     file.write_text(file.read_text() + "listen: {drain_seconds: 7}\n")
     assert call(gateway.admin_url + "/admin/reload", {})[1]["needs_restart"] == ["listen.drain_seconds"]
+
+
+def test_a_rotated_secret_is_taken_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key in a file of its own, as Kubernetes mounts a Secret; the old key is good no more."""
+    (file.parent / "secret").write_text("the-first-key-of-two")
+    file.write_text(file.read_text() + "keys: {ann: {key: file:secret}}\n")
+    process = start("serve", "--port", "0", folder=file.parent)
+    assert process.stdout is not None
+    served = Served(process, [process.stdout.readline().rstrip() for _ in range(5)])
+
+    def status(key: str) -> int:
+        request = urllib.request.Request(served.url + "/v1/models", headers={"x-api-key": key})
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    try:
+        assert status("the-first-key-of-two") == 200
+        (file.parent / "secret").write_text("the-second-key-of-two")
+        until(lambda: status("the-second-key-of-two") == 200)
+        assert status("the-first-key-of-two") == 401
+    finally:
+        _, out, err = served.stop()
+    assert "key-of-two" not in out + err

@@ -100,6 +100,9 @@ def test_a_running_gateway_is_steered_by_command(served: Served, oracle: Path, r
     rows = {row["path"]: row for row in json.loads(run("config", "show", "--origin", "-o", "json", *at).out)}
     assert rows["strategy"] == {"path": "strategy", "value": "weighted", "origin": "changed at run time"}
     assert rows["state_dir"]["origin"].endswith("equipoise.yaml:3:1")
+    would = run("backends", "drain", "oracle", "--dry-run", *at).out
+    assert would == "would drain oracle, 0 in flight; left: nobody\n"
+    assert run("backends", "drain", "nobody", "--dry-run", *at).code == 1
     assert run("backends", "drain", "oracle", *at).out == "oracle: draining\n"
     assert run("routes", "explain", "six times seven?", *at).code == 1
     assert run("backends", "resume", "oracle", *at).code == 0
@@ -108,6 +111,10 @@ def test_a_running_gateway_is_steered_by_command(served: Served, oracle: Path, r
     assert run("config", "set", "strategy", *at).code == 2
     assert run("config", "set", "listen.port=1", *at).code == 1
     assert run("config", "set", "strategy=weighed", *at).code == 1
+    before = oracle.read_text()
+    assert "strategy" in run("config", "save", "--dry-run", *at).out
+    assert run("config", "reload", "--dry-run", *at).out.startswith("not done")
+    assert oracle.read_text() == before
     assert "strategy" in run("config", "save", *at).out
     assert "strategy: weighted" in oracle.read_text()
     assert run("config", "reload", *at).out.startswith("unchanged")

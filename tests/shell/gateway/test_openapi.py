@@ -16,13 +16,13 @@ from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, who
 class Still:
     """A configuration that nothing happens to."""
 
-    async def reload(self) -> dict[str, Any]:
+    async def reload(self, *, dry_run: bool = False) -> dict[str, Any]:
         return {}
 
     async def change(self, values: Any, unset: list[str], *, dry_run: bool) -> dict[str, Any]:
         return {}
 
-    async def save(self) -> dict[str, Any]:
+    async def save(self, *, dry_run: bool = False) -> dict[str, Any]:
         return {}
 
 
