@@ -37,6 +37,7 @@ STATUS = {
     "no_answer": 502,
     "stream_interrupted": 502,
 }
+PASSING = (Verdict.FAILURE, Verdict.THROTTLED)
 FINAL = frozenset(
     {"budget_exceeded", "context_length_exceeded", "invalid_request_error", "model_not_found", "no_answer"}
 )
@@ -100,7 +101,8 @@ class Attempts:
         self.cost: NanoUSD = 0
         self._selection, self._budget, self._options, self._chance = selection, budget, options, chance
         self._tell, self._config_hash = tell, config_hash
-        self._avoid = NOBODY
+        self._avoid = self._said_all = NOBODY
+        self._passing: Outcome | None = None
         self._corpus: str | None = None
         self._sent = self._round = 0
         self._decision_seconds = 0.0
@@ -147,11 +149,12 @@ class Attempts:
     def pause_after(self, lease: Lease, outcome: Outcome) -> float:
         """Seconds to wait before the next attempt. Raises Unanswered when there is to be none.
 
-        Another backend is asked at once; when all were tried, all may be tried once more after a backoff. A reply that
-        answers nothing is no sign of overload, and what was never sent burdens nobody: both are outside the budget.
+        Another backend is asked at once; when all were tried, those whose trouble may pass are tried once more after a
+        backoff. A reply that answers nothing is no sign of overload, and what was never sent burdens nobody: both are
+        outside the budget.
         """
         if outcome.verdict is Verdict.IGNORED and outcome.error_code != "context_length_exceeded":
-            raise self.give_up(outcome)
+            raise self._unanswered_as(outcome)
         self._rule_out(lease, outcome)
         now = self.now()
         if now >= self.request.deadline or not self._may_send_again(outcome, now):
@@ -161,7 +164,10 @@ class Attempts:
         return self._begin_another_round(outcome, now)
 
     def give_up(self, outcome: Outcome) -> Unanswered:
-        """The error that tells the caller what the last attempt came to."""
+        """The error that tells the caller what the last attempt came to, or what may pass and is worth coming back for."""
+        return self._unanswered_as(self._passing or outcome)
+
+    def _unanswered_as(self, outcome: Outcome) -> Unanswered:
         code, message = _final_code(outcome), outcome.error or "the backend gave no answer"
         return self._unanswered(code, message, retry_after=outcome.retry_after, client_error=outcome.client_error)
 
@@ -194,6 +200,10 @@ class Attempts:
                 if (b.options.context_tokens or options.context_tokens + 1) <= options.context_tokens
             }
         self._avoid |= ruled_out
+        if outcome.verdict in PASSING:
+            self._passing = outcome
+        else:
+            self._said_all |= ruled_out
         self._corpus = self._corpus or options.corpus
 
     def _may_send_again(self, outcome: Outcome, now: float) -> bool:
@@ -204,12 +214,14 @@ class Attempts:
         return self._sent < self._options.max_attempts and self._budget.withdraw(now)
 
     def _begin_another_round(self, outcome: Outcome, now: float) -> float:
+        """Again without those that have said all they have to say: nothing, a refusal, or that it is too long."""
         self._round += 1
-        pause = backoff(self._options, self._round, self._chance, outcome.retry_after)
-        hopeless = outcome.verdict not in (Verdict.FAILURE, Verdict.THROTTLED)
-        if hopeless or self._round >= ROUNDS or now + pause >= self.request.deadline:
+        if self._passing is None or self._round >= ROUNDS:
             raise self.give_up(outcome)
-        self._avoid = NOBODY
+        pause = backoff(self._options, self._round, self._chance, self._passing.retry_after)
+        if now + pause >= self.request.deadline:
+            raise self.give_up(outcome)
+        self._avoid = self._said_all
         return pause
 
     def _nobody(self, nobody: NoBackendAvailable) -> Unanswered:

@@ -116,6 +116,24 @@ async def test_when_all_failed_once_all_are_tried_once_more() -> None:
     assert len((await it.answer(request())).attempts) == 2
 
 
+@pytest.mark.parametrize("first", ["a", "b"])
+async def test_a_hiccup_is_survived_where_the_others_know_nothing(first: str) -> None:
+    """In whichever order they were asked; and who answered nothing is not paid for saying so again."""
+    hiccup, empty = ScriptedClient(BROKEN, answer()), ScriptedClient(EMPTY)
+    second = "b" if first == "a" else "a"
+    it, _ = balancer({first: hiccup, second: empty})
+    assert (await it.answer(request())).backend_id == first
+    assert len(empty.asked) == 1
+
+
+async def test_what_may_pass_is_told_before_what_will_not() -> None:
+    """One is broken, the other knows nothing: coming again is worth while."""
+    it, _ = balancer({"a": ScriptedClient(BROKEN), "b": ScriptedClient(EMPTY)})
+    with pytest.raises(Unanswered) as caught:
+        await it.answer(request())
+    assert (caught.value.code, caught.value.should_retry) == ("upstream_error", True)
+
+
 async def test_a_question_with_tools_is_not_asked_twice_after_a_lost_connection() -> None:
     """Who may have acted already is not asked again; a refused connection still fails over."""
     other = ScriptedClient(answer())
