@@ -41,6 +41,7 @@ bench: $(READY)
 # Replays real arrivals: make bench-strategies DATA=/path/to/data (it holds traces/AzureLLMInferenceTrace_conv.csv)
 bench-strategies: $(READY)
 	$(BIN)/python -m bench.strategies.replay $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m bench.strategies.specified $(if $(DATA),--data "$(DATA)")
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.strategies import replay
+from bench.strategies import replay, specified
 from bench.strategies.crowd import arrivals
 
 HEAD = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
@@ -64,3 +64,12 @@ def test_a_gate_is_missed_above_its_bound_only() -> None:
     """At most means at most."""
     assert replay.Gate("", 0.9, 0.9).met
     assert not replay.Gate("", 0.9001, 0.9).met
+
+
+def test_the_specifications_rules_stand_beside_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Four pairs, well and with a slow server; without the data nothing is claimed."""
+    assert specified.main(["--data", str(tmp_path)]) == 2
+    assert specified.main(["--data", str(written(tmp_path, 100))]) == 0
+    out = capsys.readouterr().out
+    assert out.count(", as specified") == out.count(", ours") == 8
+    assert out.startswith("not measured")
