@@ -42,7 +42,9 @@ def answers(draw: st.DrawFn) -> Answer:
 
 
 def address(citation: Citation) -> str:
-    return citation.url or citation.file or ""
+    """What an address becomes on the wire: a file name with a colon in its first segment must not read as a scheme."""
+    first, *rest = (citation.file or "").split("/")
+    return citation.url or "/".join([first.replace(":", "%3A"), *rest])
 
 
 def from_chat(body: dict[str, Any]) -> tuple[str, list[Any], list[int], float]:
