@@ -86,6 +86,16 @@ def from_references(references: object) -> list[Citation]:
     return [found[index] for index in sorted(found)]
 
 
+def checked(citations: Iterable[Citation]) -> list[Citation]:
+    """Sources that came as such, held to the rules of all others: numbers from 1, addresses that are safe to click."""
+    found: dict[int, Citation] = {}
+    for citation in list(citations)[:MOST]:
+        safe = msgspec.structs.replace(citation, url=safe_url(citation.url))
+        if citation.index > 0 and (safe.url or safe.file):
+            _add(found, safe)
+    return [found[index] for index in sorted(found)]
+
+
 def passages(content: object) -> list[str]:
     """The texts of one reference: LightRAG 1.4.9 gave one, later ones a list."""
     listed: Sequence[object] = content if isinstance(content, list) else [content]

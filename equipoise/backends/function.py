@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from equipoise.backends.base import BackendError, Finished, ProbeResult, StreamItem, TextDelta
+from equipoise.backends.citations import checked
 from equipoise.backends.classify import Blame, malformed, no_answer
 from equipoise.core.model import Answer, Request, Usage, Verdict
 from equipoise.core.pricing import estimate_tokens
@@ -111,6 +112,7 @@ class FunctionClient:
             raise no_answer("it returned no text", self._blame)
         if answer.usage.estimated and not answer.usage.output_tokens:
             answer.usage = Usage(request.input_tokens, estimate_tokens(answer.text), estimated=True)
+        answer.citations = checked(answer.citations)
         answer.model = answer.model or self._blame.who
         return answer
 

@@ -10,7 +10,7 @@ import pytest
 
 from equipoise.backends import FunctionClient
 from equipoise.backends.base import BackendError, TextDelta
-from equipoise.core.model import Answer, Request, Usage, Verdict
+from equipoise.core.model import Answer, Citation, Request, Usage, Verdict
 from tests.wire.backends.scripted import collected, failed, failed_stream, request_for
 
 
@@ -44,6 +44,19 @@ async def test_a_mapping_is_an_answer_too() -> None:
     for wrong in ({"text": 3}, 7, None):
         error = await failed(FunctionClient(lambda _, wrong=wrong: wrong), request_for())
         assert error.verdict is Verdict.FAILURE
+
+
+async def test_its_sources_are_checked_like_everybodys() -> None:
+    """No script for an address, no number below 1, no source that is nowhere; a file may stay without its address."""
+    offered = [(1, "https://a.example", None), (2, "javascript:x", None), (3, "data:,x", "notes.md"), (0, None, "b.md")]
+    citations = [Citation(index=index, url=url, file=file) for index, url, file in offered]
+    answer = await FunctionClient(lambda question: Answer(text="See [1].", citations=citations)).send(
+        request_for(), 1.0
+    )
+    assert [(c.index, c.url, c.file) for c in answer.citations] == [
+        (1, "https://a.example", None),
+        (3, None, "notes.md"),
+    ]
 
 
 async def test_a_generator_streams() -> None:
