@@ -82,7 +82,8 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         strict=config.strict_models,
     )
     ledger = _ledger(config, on_error)
-    metrics = Metrics() if config.enable_prometheus_metrics else None
+    late = config.routing_decision_timeout_ms / 1000.0
+    metrics = Metrics(late_seconds=late) if config.enable_prometheus_metrics else None
     background: list[Background] = [ClosedWithTheBalancer(ledger)] if ledger else []
     if config.enable_real_time_monitoring:
         background.append(_prober(config, selection, clients))

@@ -32,6 +32,7 @@ RESTART = (
     "ledger",
     "state_dir",
     "enable_prometheus_metrics",
+    "routing_decision_timeout_ms",
     "migration",
     "log.format",
     "log.access",

@@ -18,7 +18,6 @@ PENDING_FIELDS = {
     "learning_rate": "Learning",
     "performance_history_window_hours": "Learning",
     "weight_adjustment_frequency_minutes": "Learning",
-    "routing_decision_timeout_ms": "Strategies",
     "cascade_failure_prevention": "Failure",
     "enable_grafana_dashboards": "Seeing",
     "alert_webhook_url": "Seeing",

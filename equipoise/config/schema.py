@@ -53,7 +53,7 @@ class Config(Section):
     enable_real_time_monitoring: bool = True
     """Whether backends are probed all the time, or only judged by their answers."""
     routing_decision_timeout_ms: Positive = 50.0
-    """Milliseconds a decision may take before it is counted as late."""
+    """Milliseconds a decision may take before it is counted as late (lb_late_routing_decisions_total)."""
     max_concurrent_health_checks: Count = 10
     """Health probes at once."""
     health_check_batch_size: Count = 5

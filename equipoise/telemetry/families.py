@@ -95,6 +95,7 @@ def _of_requests(snapshot: Snapshot) -> Iterator[Metric]:
     yield _counter("lb_responses", "Questions that left, by HTTP status as clients saw it.", ["code"], statuses)
     yield _histogram("lb_response_duration_seconds", "A question, all its attempts.", [], [("", totals.duration)])
     yield _counter("lb_retries", "Attempts beyond the first of a question.", [], [([], totals.retries)])
+    yield _counter("lb_late_routing_decisions", "Decisions that took longer than allowed.", [], [([], totals.late)])
     yield _counter("lb_no_backend", "Questions nobody could be asked.", [], [([], totals.nobody)])
 
 

@@ -54,14 +54,16 @@ class LedgerHealth(Protocol):
 class Metrics:
     """Sums up events; told from one thread (the event loop's). Shown by `render`, or by `registry` to who pushes.
 
-    `now` gives monotonic seconds.
+    `now` gives monotonic seconds; decisions that take longer than `late_seconds` are counted as late.
     """
 
-    def __init__(self, version: str = __version__, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, version: str = __version__, now: Callable[[], float] = time.monotonic, *, late_seconds: float = 0.05
+    ) -> None:
         self.totals = Totals()
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
-        self._version, self._now = version, now
+        self._version, self._now, self._late = version, now, late_seconds
         self._rows: Rows | None = None
         self._ledger: Callable[[], LedgerHealth] | None = None
         self._absent: dict[str, float] = {}
@@ -87,6 +89,7 @@ class Metrics:
     def decided(self, strategy: str, seconds: float) -> None:
         """Count a decision whose question is sent later, or never."""
         (self.totals.decisions.get(strategy) or self._new_strategy(strategy)).add(seconds)
+        self.totals.late += seconds > self._late
 
     def forget(self, backend_id: str) -> None:
         """Drop the series of a backend at once."""
@@ -125,6 +128,7 @@ class Metrics:
         _count_tokens(backend, outcome.usage)
         decided = totals.decisions.get(attempt.decision.strategy) or self._new_strategy(attempt.decision.strategy)
         decided.add(attempt.decision_seconds)
+        totals.late += attempt.decision_seconds > self._late
 
     def _request(self, ended: RequestEnded) -> None:
         totals = self.totals

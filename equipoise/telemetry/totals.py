@@ -62,6 +62,7 @@ class Totals(msgspec.Struct):
     duration: Histogram = msgspec.field(default_factory=_answers)
     retries: int = 0
     nobody: int = 0
+    late: int = 0
 
 
 class Gauges(msgspec.Struct):

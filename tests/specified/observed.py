@@ -298,6 +298,16 @@ async def of_enable_prometheus_metrics(b: Bench) -> Pair:
     return await counted(b), await counted(b, enable_prometheus_metrics=False)
 
 
+async def late(b: Bench, **fields_: Any) -> int:
+    it = b.balance(b.nowhere(), **fields_)
+    await it.send_query("a", QUESTION)
+    return it.prometheus_metrics.totals.late
+
+
+async def of_routing_decision_timeout_ms(b: Bench) -> Pair:
+    return await late(b, routing_decision_timeout_ms=1e-6), await late(b, routing_decision_timeout_ms=60_000.0)
+
+
 Check = Callable[[Bench], Awaitable[Pair]]
 CHECKS: dict[str, Check] = {
     name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")

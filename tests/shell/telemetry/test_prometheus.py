@@ -94,6 +94,14 @@ def test_tokens_first_token_cuts_and_unpriced_attempts_are_counted() -> None:
     assert value(metrics, "lb_unpriced_requests_total", backend_id="web") == 1
 
 
+def test_decisions_that_take_longer_than_allowed_are_counted() -> None:
+    """Whatever the strategy; what takes as long as allowed is not late."""
+    metrics = Metrics(late_seconds=0.01)
+    for seconds in (0.0099, 0.01, 0.0101, 3.0):
+        metrics.observe(AttemptEnded(attempt(decision_seconds=seconds)))
+    assert value(metrics, "lb_late_routing_decisions_total") == 2
+
+
 def test_requests_are_counted_as_clients_saw_them() -> None:
     """By status; attempts beyond the first are retries; nobody to ask is a count of its own."""
     metrics = told(
