@@ -82,7 +82,8 @@ class ProductionLoadBalancer:
     def __init__(self, config: ProductionLoadBalancingConfig, features: Mapping[str, bool] | None = None) -> None:
         self.config, self.features = config, dict(features or {})
         self.statistics = RoutingStatistics(config.performance_history_window_hours)
-        self.prometheus_metrics = PrometheusMetrics(late_seconds=config.routing_decision_timeout_ms / 1000.0)
+        late = specified.seconds(config.routing_decision_timeout_ms)
+        self.prometheus_metrics = PrometheusMetrics(late_seconds=late)
         self.routing_history: deque[RoutingDecisionMetrics] = deque(maxlen=1000)
         self.auto_scaling = False
         self._standby: dict[str, BackendInstanceConfig] = {}
