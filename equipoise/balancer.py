@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from equipoise.backends.base import BackendClient, BackendError
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
+from equipoise.core.events import Event, Observer
 from equipoise.core.intake import NO_HINTS, Hints, Intake
-from equipoise.core.model import Chance, Decision, Event, Message, Observer, Outcome, Question, Request, Verdict
+from equipoise.core.model import Chance, Decision, Message, Outcome, Question, Request, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection

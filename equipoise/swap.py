@@ -9,7 +9,7 @@ from equipoise.balancer import Background, Crew, LoadBalancer
 from equipoise.build import ClosedWithTheBalancer, build
 from equipoise.config import Config
 from equipoise.config.save import config_hash
-from equipoise.core.model import Observer
+from equipoise.core.events import Observer
 
 PATIENCE = 0.02
 """Seconds between two looks at whether the last question of a replaced balancer has been answered."""

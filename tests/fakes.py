@@ -10,9 +10,10 @@ from equipoise.backends.base import BackendError, Finished, ProbeResult, StreamI
 from equipoise.balancer import LoadBalancer
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
+from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.features import classify
 from equipoise.core.intake import Intake
-from equipoise.core.model import Answer, AttemptEnded, BackendType, Event, Message, Question, Request, Usage
+from equipoise.core.model import Answer, BackendType, Message, Question, Request, Usage
 from equipoise.core.policies import make_policy
 from equipoise.core.pricing import Price
 from equipoise.core.retry import RetryOptions

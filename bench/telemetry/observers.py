@@ -16,17 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from equipoise.core.model import (
-    Attempt,
-    AttemptEnded,
-    Candidate,
-    CostSource,
-    Decision,
-    Outcome,
-    RequestEnded,
-    Usage,
-    Verdict,
-)
+from equipoise.core.events import AttemptEnded, RequestEnded
+from equipoise.core.model import Attempt, Candidate, CostSource, Decision, Outcome, Usage, Verdict
 from equipoise.stores import Ledger
 from equipoise.telemetry import AccessLog, Metrics
 

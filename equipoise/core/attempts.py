@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.model import (
     Attempt,
-    AttemptEnded,
     Chance,
     CostSource,
     Decision,
-    Event,
     NanoUSD,
     NoBackendAvailable,
     Outcome,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
@@ -317,44 +317,6 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str = ""
     session: str | None = None
     role: str = "answer"
-
-
-class Event(msgspec.Struct, frozen=True, tag=True):
-    """Something observers are told after the fact."""
-
-
-class AttemptEnded(Event, frozen=True):
-    """An attempt was settled."""
-
-    attempt: Attempt
-
-
-class RequestEnded(Event, frozen=True, kw_only=True):
-    """A request left the gateway: status as the client saw it, seconds in all, cost over its attempts."""
-
-    request_id: str
-    route: str
-    tenant: str
-    status: int
-    duration: float
-    attempts: int
-    cost: NanoUSD
-    backend_id: str | None
-    stream: bool
-    error_code: str | None = None
-    interrupted: bool = False
-
-
-class BackendChanged(Event, frozen=True):
-    """A backend's breaker or health changed state."""
-
-    backend_id: str
-    state: str
-    reason: str
-    wall: float
-
-
-Observer: TypeAlias = Callable[[Event], None]
 
 
 class Policy(Protocol):

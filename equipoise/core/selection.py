@@ -13,15 +13,14 @@ import msgspec
 from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available
+from equipoise.core.events import BackendChanged, Observer
 from equipoise.core.model import (
-    BackendChanged,
     Candidate,
     Chance,
     Choice,
     Clock,
     Decision,
     NoBackendAvailable,
-    Observer,
     Outcome,
     Policy,
     Request,

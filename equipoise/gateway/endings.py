@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from equipoise.core.model import RequestEnded
+from equipoise.core.events import RequestEnded
 from equipoise.gateway.problems import Problem
 
 if TYPE_CHECKING:

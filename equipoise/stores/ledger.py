@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from equipoise.core.model import Attempt, AttemptEnded, Event, NanoUSD
+from equipoise.core.events import AttemptEnded, Event
+from equipoise.core.model import Attempt, NanoUSD
 from equipoise.stores import queries
 from equipoise.stores.insertion import insert
 from equipoise.stores.losses import Losses

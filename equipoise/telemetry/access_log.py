@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from equipoise.core.model import Event, RequestEnded, dollars
+from equipoise.core.events import Event, RequestEnded
+from equipoise.core.model import dollars
 from equipoise.telemetry.lines import cleaned_word, console_line, json_line, moment, quoted_word
 
 _encode = msgspec.json.Encoder().encode

@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from equipoise import __version__
-from equipoise.core.model import Attempt, AttemptEnded, BackendChanged, CostSource, Event, RequestEnded
+from equipoise.core.events import AttemptEnded, BackendChanged, Event, RequestEnded
+from equipoise.core.model import Attempt, CostSource
 from equipoise.telemetry.families import families
 from equipoise.telemetry.totals import (
     DECISION_BOUNDS,

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.health import wilson_lower
-from equipoise.core.model import AttemptEnded, Decision, Event, Verdict
+from equipoise.core.model import Decision, Verdict
 
 HOUR = 3600.0
 MOST = 100_000

@@ -16,7 +16,7 @@ from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
 from tests.shell.cli.conftest import ROOT
 
 READERS = (
-    "equipoise/build.py",
+    *sorted(str(path.relative_to(ROOT)) for path in (Path(ROOT) / "equipoise/build").glob("*.py")),
     "equipoise/cli/serving.py",
     "equipoise/cli/serve.py",
     "equipoise/cli/running.py",

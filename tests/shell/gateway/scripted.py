@@ -7,19 +7,9 @@ from typing import Any
 
 from equipoise.backends.base import Finished, StreamItem
 from equipoise.core.attempts import Attempted, Unanswered
+from equipoise.core.events import RequestEnded
 from equipoise.core.intake import Hints
-from equipoise.core.model import (
-    Answer,
-    BackendType,
-    Citation,
-    CostSource,
-    Decision,
-    Question,
-    Request,
-    RequestEnded,
-    Usage,
-    Verdict,
-)
+from equipoise.core.model import Answer, BackendType, Citation, CostSource, Decision, Question, Request, Usage, Verdict
 from equipoise.gateway import ClientKeys, Gateway
 from equipoise.http import Request as HTTPRequest
 from equipoise.http import Response

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from equipoise.backends.base import BackendError
-from equipoise.core.model import AttemptEnded, Verdict
+from equipoise.core.events import AttemptEnded
+from equipoise.core.model import Verdict
 from equipoise.core.rollout import Criteria
 from equipoise.migration import Check, Migration, Order, Settings, side_by_side
 from equipoise.stores.state import StateStore

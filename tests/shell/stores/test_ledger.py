@@ -15,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from equipoise.core.model import AttemptEnded, BackendChanged, Candidate, Verdict
+from equipoise.core.events import AttemptEnded, BackendChanged
+from equipoise.core.model import Candidate, Verdict
 from equipoise.core.policies.specified import reports
 from equipoise.stores import Ledger, StoreError
 from equipoise.stores.rows import CANDIDATE_FIELDS

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.core.model import AttemptEnded
+from equipoise.core.events import AttemptEnded
 from equipoise.telemetry import AccessLog
 from equipoise.telemetry.access_log import for_machines, for_people
 from tests.shell.stores.attempts import attempt

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from equipoise.core.model import Attempt, AttemptEnded, BackendChanged, CostSource, Event, RequestEnded, Verdict
+from equipoise.core.events import AttemptEnded, BackendChanged, Event, RequestEnded
+from equipoise.core.model import Attempt, CostSource, Verdict
 from equipoise.stores import Ledger
 from equipoise.telemetry import Metrics, prometheus
 from equipoise.telemetry.totals import ANSWER_BOUNDS, Snapshot, together

@@ -10,7 +10,7 @@ import pytest
 
 from equipoise.config import Config
 from equipoise.config.load import load
-from equipoise.core.model import Event
+from equipoise.core.events import Event
 from equipoise.sandbox import SandboxBackend, seeded
 from equipoise.swap import Swappable
 

@@ -1,0 +1,99 @@
+"""What observers are told, after the fact. Whoever adds a feature that others may want to hear of adds its event here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+from equipoise.core.model import Attempt, NanoUSD
+
+
+class Event(msgspec.Struct, frozen=True, tag=True):
+    """Something observers are told after the fact."""
+
+
+class AttemptEnded(Event, frozen=True):
+    """An attempt was settled."""
+
+    attempt: Attempt
+
+
+class RequestEnded(Event, frozen=True, kw_only=True):
+    """A request left the gateway: status as the client saw it, seconds in all, cost over its attempts."""
+
+    request_id: str
+    route: str
+    tenant: str
+    status: int
+    duration: float
+    attempts: int
+    cost: NanoUSD
+    backend_id: str | None
+    stream: bool
+    error_code: str | None = None
+    interrupted: bool = False
+
+
+class BackendChanged(Event, frozen=True):
+    """A backend's breaker or health changed state."""
+
+    backend_id: str
+    state: str
+    reason: str
+    wall: float
+
+
+class AnswerScored(Event, frozen=True, kw_only=True):
+    """An answer's quality became known, or better known, some time after it went out.
+
+    `quality` is calibrated and lies in [0, 1], `variance` is its own; `source` is `proxy`, `judge` or `feedback`, each
+    replacing the ones before. `dimensions` holds the parts that could be computed, `attempt` the number of the attempt
+    that answered.
+    """
+
+    request_id: str
+    attempt: int
+    backend_id: str
+    route: str
+    tenant: str
+    kind: str
+    role: str
+    quality: float
+    variance: float
+    source: str
+    dimensions: dict[str, float] = {}
+    wall: float = 0.0
+
+
+class BudgetCrossed(Event, frozen=True, kw_only=True):
+    """A budget passed one of its alert shares, or was exceeded by an upstream that billed more than its maximum.
+
+    Amounts are in the budget's unit (nano-dollars, requests or tokens); `exhausted_at` is the forecast, Unix seconds.
+    """
+
+    budget: str
+    unit: str
+    share: float
+    spent: int
+    reserved: int
+    limit: int
+    wall: float
+    renews_at: float | None = None
+    exhausted_at: float | None = None
+    overrun: bool = False
+
+
+class CanaryDecided(Event, frozen=True, kw_only=True):
+    """A canary was started, moved on, held, paused, rolled back or finished, and on what evidence."""
+
+    canary: str
+    verdict: str
+    share: float
+    message: str
+    evidence: dict[str, float]
+    wall: float
+
+
+Observer: TypeAlias = Callable[[Event], None]
