@@ -1,0 +1,99 @@
+"""The one door through which a configuration enters: it goes in, objects come out, and nobody behind reads it again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from equipoise.balancer import Background, LoadBalancer
+from equipoise.build.backends import backend_of, client_of, model_of, pool_of, price_of
+from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of
+from equipoise.build.clock import SystemClock
+from equipoise.build.objects import function_named
+from equipoise.build.policies import own_policies, policies_of
+from equipoise.build.routes import retry_of, routes_of
+from equipoise.config import Config
+from equipoise.config.load import load
+from equipoise.config.save import config_hash
+from equipoise.core.features import classify
+from equipoise.core.intake import Intake
+from equipoise.core.routing import STRATEGY_NAMES, Router
+from equipoise.core.selection import Selection
+from equipoise.stores.ledger import Ledger
+from equipoise.telemetry.prometheus import Metrics
+
+__all__ = [
+    "ClosedWithTheBalancer",
+    "Estate",
+    "SystemClock",
+    "backend_of",
+    "build",
+    "client_of",
+    "function_named",
+    "load_balancer",
+    "model_of",
+    "own_policies",
+    "pool_of",
+    "price_of",
+]
+
+
+class Estate(msgspec.Struct):
+    """Everything a gateway stands on: the balancer with what observes it. `ledger` and `metrics` may be switched off."""
+
+    balancer: LoadBalancer
+    ledger: Ledger | None
+    metrics: Metrics | None
+    config_hash: str
+
+
+def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
+    """A balancer from a file, a mapping or a Config. Raises ConfigurationError naming everything that is wrong."""
+    return build(source if isinstance(source, Config) else load(source).config).balancer
+
+
+def build(config: Config, on_error: Callable[[str], None] = lambda message: None) -> Estate:
+    """Turn a configuration into objects. Opens the ledger; contacts nobody.
+
+    `on_error` is told, in another thread, when the ledger cannot be written. Raises stores.StoreError if it cannot be
+    opened.
+    """
+    clock, chance = SystemClock(), random.Random(config.seed)  # noqa: S311 - for balancing, not for secrets
+    fingerprint = config_hash(config)
+    backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
+    clients = {name: client_of(of) for name, of in config.backend_instances.items()}
+    routes = routes_of(config)
+    own = own_policies(config, routes)
+    selection = Selection(backends, routes, policies_of(chance, own), clock=clock, chance=chance, region=config.region)
+    router = Router(
+        routes,
+        tuple(clients),
+        aliases=config.aliases,
+        strategies=(*STRATEGY_NAMES, *own),
+        strict=config.strict_models,
+    )
+    ledger = ledger_of(config, on_error)
+    late = config.routing_decision_timeout_ms / 1000.0
+    metrics = Metrics(late_seconds=late) if config.enable_prometheus_metrics else None
+    background: list[Background] = [ClosedWithTheBalancer(ledger)] if ledger else []
+    if config.enable_real_time_monitoring:
+        background.append(prober_of(config, selection, clients))
+    balancer = LoadBalancer(
+        selection,
+        clients,
+        Intake(router, classify, clock=clock, chance=random.SystemRandom()),
+        chance=chance,
+        retry=retry_of(config),
+        background=background,
+        config_hash=fingerprint,
+    )
+    balancer.observers += [sink.observe for sink in (ledger, metrics) if sink is not None]
+    if metrics is not None:
+        metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
+        if ledger is not None:
+            metrics.set_ledger(ledger.health)
+    return Estate(balancer, ledger, metrics, fingerprint)

@@ -1,0 +1,117 @@
+"""From what the operator said of one upstream: what is remembered of it, and the client that speaks to it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.backends import make_client
+from equipoise.backends.base import BackendClient
+from equipoise.backends.transport import Patience, endpoint
+from equipoise.build.clock import SystemClock
+from equipoise.build.objects import function_named
+from equipoise.config import BackendConfig, Config
+from equipoise.core.backend import Backend, BackendOptions
+from equipoise.core.breaker import BreakerOptions
+from equipoise.core.model import BackendType, Chance
+from equipoise.core.pricing import Price, price_for
+from equipoise.http import Pool, PoolLimits, client_context
+
+MOST_CONNECTIONS = 1024
+LEAST_CONNECTIONS = 100  # the specification's floor
+
+
+def price_of(config: BackendConfig) -> Price | None:
+    """The price of a backend as configured or published; None when nobody knows it."""
+    option = config.price.model_dump(exclude_none=True) if config.price else None
+    search = config.extra_body.get("web_search_options") or config.extra_body
+    size = str(search.get("search_context_size", "low")) if isinstance(search, Mapping) else "low"
+    return price_for(
+        config.backend_type, config.model or "", config.api, option, config.cost_per_1k_tokens, search_context_size=size
+    )
+
+
+def model_of(of: BackendConfig) -> str:
+    """What answers there, as far as it is known before an answer: a graph goes by its way of searching."""
+    graph = f"lightrag/{of.mode}" if of.backend_type is BackendType.LIGHTRAG else ""
+    return of.model or of.preset or graph
+
+
+def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clock: SystemClock) -> Backend:
+    """What is remembered of one upstream, from what the operator said of it."""
+    breaker = BreakerOptions(
+        enabled=of.circuit_breaker_enabled and config.global_circuit_breaker_enabled,
+        failure_threshold=of.failure_threshold,
+        recovery_seconds=of.recovery_timeout_seconds,
+        half_open_probes=of.half_open_max_requests,
+    )
+    options = BackendOptions(
+        id=name,
+        type=of.backend_type,
+        model=model_of(of),
+        weight=of.weight,
+        priority=of.priority,
+        region=of.region,
+        corpus=of.corpus,
+        price=price_of(of),
+        quality=of.quality_score,
+        reliability=of.reliability_score,
+        expected_seconds=of.expected_response_time_ms / 1000,
+        timeout=of.timeout_seconds,
+        supports=frozenset(of.supports),
+        context_tokens=of.context_length,
+        max_concurrent=of.max_concurrent_requests,
+        per_minute=of.max_requests_per_minute,
+        probe_threshold=of.consecutive_failures_threshold,
+        breaker=breaker,
+    )
+    backend = Backend(options, chance, clock.monotonic())
+    if of.drained:
+        backend.drain()
+    return backend
+
+
+def client_of(of: BackendConfig) -> BackendClient:
+    """The client that speaks to one upstream."""
+    if of.backend_type is BackendType.FUNCTION:
+        return make_client(of.backend_type, function=function_named(of.function or ""))
+    return make_client(
+        of.backend_type,
+        endpoint_url=of.endpoint_url,
+        api_key=of.api_key.reveal() if of.api_key else None,
+        options=_options(of),
+        headers={name: value.reveal() for name, value in of.headers.items()},
+        pool=pool_of(of),
+        patience=Patience(first_byte=of.first_byte_timeout_seconds, idle=of.idle_timeout_seconds),
+        probe_timeout=of.health_check_timeout_seconds,
+        **_own_options(of),
+    )
+
+
+def _options(of: BackendConfig) -> dict[str, Any]:
+    """Fields for every request. LightRAG is asked for the passages it used: its cost is estimated from them."""
+    if of.backend_type is BackendType.LIGHTRAG:
+        return {"include_chunk_content": True, **of.extra_body}
+    return dict(of.extra_body)
+
+
+def _own_options(of: BackendConfig) -> dict[str, Any]:
+    """What only one kind of client takes."""
+    match of.backend_type:
+        case BackendType.LIGHTRAG:
+            return {"mode": of.mode}
+        case BackendType.PERPLEXITY if of.api == "agent":
+            return {"model": of.model, "preset": of.preset, "api": of.api}
+        case BackendType.PERPLEXITY:
+            return {"model": of.model, "api": of.api}
+        case _:
+            return {"model": of.model}
+
+
+def pool_of(of: BackendConfig) -> Pool:
+    """The connections to one upstream."""
+    origin, _ = endpoint(str(of.endpoint_url))
+    tls: ssl.SSLContext | None = client_context(of.ca_file) if of.ca_file else None
+    connections = max(LEAST_CONNECTIONS, of.max_concurrent_requests or MOST_CONNECTIONS)
+    return Pool(origin, limits=PoolLimits(connections=connections), tls=tls)

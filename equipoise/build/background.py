@@ -1,0 +1,48 @@
+"""What runs beside the questions: the ledger and the health probes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from equipoise.backends.base import BackendClient, ProbeResult
+from equipoise.backends.prober import Prober, Schedule
+from equipoise.config import Config
+from equipoise.core.selection import Selection
+from equipoise.stores.ledger import Ledger
+
+
+class ClosedWithTheBalancer:
+    """The ledger writes what it still holds when the balancer closes."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def start(self) -> None:
+        """Open already."""
+
+    async def close(self) -> None:
+        """Write what is left, beside the loop."""
+        await asyncio.to_thread(self._ledger.close)
+
+
+def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
+    path = config.ledger_path
+    return Ledger(path, batch_seconds=config.ledger.batch_seconds, on_error=on_error) if path else None
+
+
+def prober_of(config: Config, selection: Selection, clients: Mapping[str, BackendClient]) -> Prober:
+    def probed(name: str, result: ProbeResult) -> None:
+        selection.probed(name, healthy=result.healthy, error=result.error, details=result.details)
+
+    schedules = {
+        name: Schedule(of.health_check_interval_seconds, of.health_check_timeout_seconds)
+        for name, of in config.backend_instances.items()
+    }
+    return Prober(
+        clients,
+        probed,
+        schedules=schedules,
+        parallel=config.max_concurrent_health_checks,
+        batch=config.health_check_batch_size,
+    )

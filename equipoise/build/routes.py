@@ -1,0 +1,57 @@
+"""The routes: who may answer what, by which strategy, and how often a question is repeated."""
+
+from __future__ import annotations
+
+from equipoise.config import Config, RouteConfig
+from equipoise.config.strategies import OwnStrategy
+from equipoise.core.model import Strategy
+from equipoise.core.retry import RetryOptions
+from equipoise.core.routing import Route
+
+
+def routes_of(config: Config) -> dict[str, Route]:
+    named = config.routes or {"auto": RouteConfig()}
+    return {name: _route(name, route, config) for name, route in named.items()}
+
+
+def _route(name: str, of: RouteConfig, config: Config) -> Route:
+    floor = config.minimum_quality_threshold if config.enable_quality_based_routing else 0.0
+    return Route(
+        name=name,
+        backends=of.backends or tuple(config.backend_instances),
+        strategy=_strategy(of.strategy or config.strategy, config),
+        fallback=tuple(_step(target, config) for target in of.fallback),
+        timeout=of.timeout_seconds or config.timeout_seconds,
+        min_quality=floor if of.min_quality is None else of.min_quality,
+        explore=of.explore,
+        sticky=of.sticky,
+        exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
+        options={
+            name: config.strategy_options.get(name, {}) | of.strategy_options.get(name, {})
+            for name in config.strategy_options | of.strategy_options
+        },
+    )
+
+
+def _step(target: str, config: Config) -> tuple[str, ...]:
+    """One step of a fallback chain: a backend, or all backends of another route."""
+    if target in config.backend_instances:
+        return (target,)
+    return config.routes[target].backends or tuple(config.backend_instances)
+
+
+def _strategy(strategy: Strategy | OwnStrategy, config: Config) -> str:
+    learns = strategy is Strategy.ADAPTIVE_LEARNING
+    return (Strategy.HEALTH_AWARE if learns and not config.enable_adaptive_routing else strategy).value
+
+
+def retry_of(config: Config) -> RetryOptions:
+    of = config.retry
+    return RetryOptions(
+        max_attempts=of.max_attempts,
+        share=of.share,
+        floor_per_second=of.floor_per_second,
+        burst=of.burst,
+        backoff_base=of.backoff_base_seconds,
+        backoff_cap=of.backoff_cap_seconds,
+    )
