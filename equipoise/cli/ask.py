@@ -10,7 +10,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from equipoise.cli.asking import Query, Told, ask_gateway, ask_here
-from equipoise.cli.output import DIM, cell, document, harmless, painted, say, tell
+from equipoise.cli.output import DIM, Output, as_documents, cell, harmless, painted, say, tell
 from equipoise.cli.serve import looped
 
 
@@ -23,6 +23,7 @@ def ask(
     url: str | None = None,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
     timeout: float = 120.0,
+    output: Output = None,
     json: bool = False,
 ) -> int:
     """Ask one question and see answer, sources, cost and reason.
@@ -42,20 +43,29 @@ def ask(
         The configuration to answer from.
     timeout: float
         Seconds to wait.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document at the end.
     """
-    query = Query(question, model, strategy, timeout, (lambda piece: None) if json else _print_piece)
+    query = Query(
+        question, model, strategy, timeout, _print_piece if _for_people(output, json) else (lambda piece: None)
+    )
     gateway = url or (None if config else os.environ.get("EQUIPOISE_URL"))
-    return looped(_asked(ask_gateway(gateway, query) if gateway else ask_here(config, query), json))
+    return looped(_asked(ask_gateway(gateway, query) if gateway else ask_here(config, query), output, json))
 
 
-async def _asked(asking: Awaitable[Told], json: bool) -> int:
+async def _asked(asking: Awaitable[Told], output: str | None, json: bool) -> int:
     told = await asking
     if told.warning:
         tell(harmless(f"warning: {told.warning}"))
-    document(told.as_dict()) if json else _print_rest(told)
+    if not as_documents(told.as_dict(), output, json):
+        _print_rest(told)
     return 0
+
+
+def _for_people(output: str | None, json: bool) -> bool:
+    return not json and output not in ("json", "yaml")
 
 
 def _print_piece(piece: str) -> None:

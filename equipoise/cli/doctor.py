@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from equipoise.cli.examination import FAIL, OK, WARN, Finding, examine
 from equipoise.cli.exits import OK as GOOD
 from equipoise.cli.exits import PROBLEMS, REFUSED, Failure
-from equipoise.cli.output import GREEN, RED, YELLOW, document, painted, say, tell
+from equipoise.cli.output import GREEN, RED, YELLOW, Output, as_documents, painted, say, tell
 from equipoise.cli.serve import looped
 from equipoise.cli.version import versions
 
@@ -24,6 +24,7 @@ def doctor(
     live: bool = False,
     yes: bool = False,
     max_cost_usd: float = 0.05,
+    output: Output = None,
     json: bool = False,
 ) -> int:
     """Look at everything an answer depends on; one thing to paste in a bug report.
@@ -41,6 +42,8 @@ def doctor(
         Do not ask before spending.
     max_cost_usd: float
         The most that --live may spend, expected in advance, over all backends.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
@@ -48,9 +51,8 @@ def doctor(
         _agree(yes, max_cost_usd)
     findings = looped_findings(config, max_cost_usd if live else None)
     bad = any(finding.state == FAIL for finding in findings)
-    if json:
-        document({"ok": not bad, "versions": versions(), "checks": [finding.as_dict() for finding in findings]})
-    else:
+    told = {"ok": not bad, "versions": versions(), "checks": [finding.as_dict() for finding in findings]}
+    if not as_documents(told, output, json):
         _print(findings)
     return PROBLEMS if bad else GOOD
 

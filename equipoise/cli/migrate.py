@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from equipoise.cli import migrate_report as report
 from equipoise.cli import migrating
 from equipoise.cli.exits import OK, REFUSED, UNREACHABLE, USAGE, Failure
-from equipoise.cli.output import document, tell
+from equipoise.cli.output import Output, as_documents, tell
 from equipoise.core.rollout import Order
 
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
@@ -26,6 +26,7 @@ def plan(
     force: bool = False,
     config: ConfigFile = None,
     admin_url: str | None = None,
+    output: Output = None,
     json: bool = False,
 ) -> int:
     """Say what an order would do and which checks and gates hold it back; changes nothing, spends nothing.
@@ -44,10 +45,12 @@ def plan(
         Where no gateway answers: the file; otherwise the one that `serve` would take.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
-    return _shown(asyncio.run(_planned(_order(phase, percentage, force), config, admin_url)), json)
+    return _shown(asyncio.run(_planned(_order(phase, percentage, force), config, admin_url)), output, json)
 
 
 def apply(
@@ -61,6 +64,7 @@ def apply(
     why: str = "",
     config: ConfigFile = None,
     admin_url: str | None = None,
+    output: Output = None,
     json: bool = False,
 ) -> int:
     """Begin a phase on the running gateway, after its checks, gates and validation queries (these cost money).
@@ -87,28 +91,33 @@ def apply(
         For --dry-run where no gateway answers.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
     order = _order(phase, percentage, force)
     if dry_run:
-        return _shown(asyncio.run(_planned(order, config, admin_url)), json)
+        return _shown(asyncio.run(_planned(order, config, admin_url)), output, json)
     _agree(yes, "This moves live traffic.")
-    return _shown(asyncio.run(_applied(order, who, why, migrating.admin_url(admin_url))), json)
+    return _shown(asyncio.run(_applied(order, who, why, migrating.admin_url(admin_url))), output, json)
 
 
-def status(*, admin_url: str | None = None, json: bool = False) -> int:
+def status(*, admin_url: str | None = None, output: Output = None, json: bool = False) -> int:
     """Show phase, evidence, gates and the journal of a running gateway's migration.
 
     Parameters
     ----------
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
     found = asyncio.run(migrating.fetch_status(migrating.admin_url(admin_url)))
-    document(found) if json else report.standing(found)
+    if not as_documents(found, output, json):
+        report.standing(found)
     return OK
 
 
@@ -120,6 +129,7 @@ def rollback(
     who: str | None = None,
     why: str = "",
     admin_url: str | None = None,
+    output: Output = None,
     json: bool = False,
 ) -> int:
     """Go back to an earlier phase of the running gateway, at once and from any phase; nothing is waited for.
@@ -138,13 +148,15 @@ def rollback(
         Why, for the journal.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
     url = migrating.admin_url(admin_url)
     if not dry_run:
         _agree(yes, "This moves live traffic back.")
-    return _shown(asyncio.run(_rolled_back(phase, who, why, url, dry_run=dry_run)), json)
+    return _shown(asyncio.run(_rolled_back(phase, who, why, url, dry_run=dry_run)), output, json)
 
 
 def _order(phase: int | None, percentage: float | None, force: bool) -> Order:
@@ -195,8 +207,9 @@ async def _rolled_back(phase: int | None, who: str | None, why: str, url: str, *
     return await migrating.send_rollback(url, {"phase": phase, "who": who or migrating.myself(), "why": why})
 
 
-def _shown(found: Document, json: bool) -> int:
-    document(found) if json else report.outcome(found)
+def _shown(found: Document, output: str | None, json: bool) -> int:
+    if not as_documents(found, output, json):
+        report.outcome(found)
     return migrating.exit_code(found)
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from equipoise.cli.backends import listed
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.migrating import admin_url as admin_address
-from equipoise.cli.output import document, remark, say
+from equipoise.cli.output import Output, as_documents, remark, say
 from equipoise.cli.remote import Remote
 from equipoise.config.files import parse_yaml
 from equipoise.gateway.configuring import CHANGE, RELOAD, SAVE
@@ -20,6 +20,7 @@ def set_values(
     unset: list[str] | None = None,
     dry_run: bool = False,
     admin_url: str | None = None,
+    output: Output = None,
     json: bool = False,
 ) -> None:
     """Change single values of a running gateway; they are validated whole and stay until saved or unset.
@@ -34,14 +35,16 @@ def set_values(
         Only say what would come of it.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
     body = {"set": dict(map(_pair, values)), "unset": unset or [], "dry_run": dry_run}
-    _done(_post(admin_url, CHANGE, body), json)
+    _done(_post(admin_url, CHANGE, body), output, json)
 
 
-def reload(*, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
+def reload(*, dry_run: bool = False, admin_url: str | None = None, output: Output = None, json: bool = False) -> None:
     """Have a running gateway read its configuration again; what is wrong with it is told, and the old one stays.
 
     Parameters
@@ -50,13 +53,15 @@ def reload(*, dry_run: bool = False, admin_url: str | None = None, json: bool = 
         Only say what would come of it.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
-    _done(_post(admin_url, RELOAD, {"dry_run": dry_run}), json)
+    _done(_post(admin_url, RELOAD, {"dry_run": dry_run}), output, json)
 
 
-def save(*, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
+def save(*, dry_run: bool = False, admin_url: str | None = None, output: Output = None, json: bool = False) -> None:
     """Write what was changed at run time into the gateway's file; its comments stay.
 
     Parameters
@@ -65,13 +70,17 @@ def save(*, dry_run: bool = False, admin_url: str | None = None, json: bool = Fa
         Only say what would come of it.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
-    _done(_post(admin_url, SAVE, {"dry_run": dry_run}), json)
+    _done(_post(admin_url, SAVE, {"dry_run": dry_run}), output, json)
 
 
-def drain(backend: str, /, *, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
+def drain(
+    backend: str, /, *, dry_run: bool = False, admin_url: str | None = None, output: Output = None, json: bool = False
+) -> None:
     """Give a backend no new questions; those under way end as they will.
 
     Parameters
@@ -82,13 +91,17 @@ def drain(backend: str, /, *, dry_run: bool = False, admin_url: str | None = Non
         Only say what would come of it.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
-    _steered(backend, "drain", admin_url, json=json, dry_run=dry_run)
+    _steered(backend, "drain", admin_url, output, json=json, dry_run=dry_run)
 
 
-def resume(backend: str, /, *, dry_run: bool = False, admin_url: str | None = None, json: bool = False) -> None:
+def resume(
+    backend: str, /, *, dry_run: bool = False, admin_url: str | None = None, output: Output = None, json: bool = False
+) -> None:
     """Take a drained backend back, with a slow start.
 
     Parameters
@@ -99,18 +112,21 @@ def resume(backend: str, /, *, dry_run: bool = False, admin_url: str | None = No
         Only say what would come of it.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
-    _steered(backend, "resume", admin_url, json=json, dry_run=dry_run)
+    _steered(backend, "resume", admin_url, output, json=json, dry_run=dry_run)
 
 
-def _steered(backend: str, verb: str, admin_url: str | None, *, json: bool, dry_run: bool) -> None:
+def _steered(backend: str, verb: str, admin_url: str | None, output: str | None, *, json: bool, dry_run: bool) -> None:
     if dry_run:
         _would(backend, verb, asyncio.run(listed(admin_address(admin_url))))
         return
     told = _post(admin_url, f"/admin/backends/{quote(backend, safe='')}/{verb}", {})
-    document(told) if json else say(f"{backend}: {'draining' if verb == 'drain' else 'back'}")
+    if not as_documents(told, output, json):
+        say(f"{backend}: {'draining' if verb == 'drain' else 'back'}")
 
 
 def _would(backend: str, verb: str, rows: list[dict[str, Any]]) -> None:
@@ -142,9 +158,8 @@ def _post(url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return asyncio.run(posted())
 
 
-def _done(told: dict[str, Any], json: bool) -> None:
-    if json:
-        document(told)
+def _done(told: dict[str, Any], output: str | None, json: bool) -> None:
+    if as_documents(told, output, json):
         return
     say(" ".join(str(part) for part in (told["outcome"], told.get("hash")) if part))
     for name in told.get("saved", ()):

@@ -7,20 +7,23 @@ from importlib.metadata import version as installed
 from platform import platform, python_implementation, python_version
 
 import equipoise
-from equipoise.cli.output import document, say
+from equipoise.cli.output import Output, as_documents, say
 
 LIBRARIES = ("cyclopts", "httptools", "msgspec", "prometheus-client", "pydantic", "ruamel.yaml", "uvloop", "uvicorn")
 
 
-def version(*, json: bool = False) -> None:
+def version(*, output: Output = None, json: bool = False) -> None:
     """Print the version.
 
     Parameters
     ----------
+    output: str
+        table, json or yaml.
     json: bool
-        Print one JSON document, with the versions of what it stands on.
+        Print one JSON with the versions of what it stands on.
     """
-    document(versions()) if json else say(equipoise.__version__)
+    if not as_documents(versions(), output, json):
+        say(equipoise.__version__)
 
 
 def versions() -> dict[str, str]:

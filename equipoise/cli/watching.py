@@ -11,7 +11,7 @@ from typing import Any
 
 from equipoise.cli.exits import OK, PROBLEMS, Failure
 from equipoise.cli.migrating import admin_url as admin_address
-from equipoise.cli.output import document, say, tell
+from equipoise.cli.output import Output, as_documents, say, tell
 from equipoise.cli.remote import Remote
 from equipoise.gateway.admin import BACKENDS
 
@@ -20,7 +20,14 @@ BAR = 30
 MOST_SAMPLES = 100_000
 
 
-def watch(*, duration: float = 60.0, interval: float = 5.0, admin_url: str | None = None, json: bool = False) -> int:
+def watch(
+    *,
+    duration: float = 60.0,
+    interval: float = 5.0,
+    admin_url: str | None = None,
+    output: Output = None,
+    json: bool = False,
+) -> int:
     """Look at the backends of a running gateway again and again; exit code 1 when once nobody could be asked.
 
     Parameters
@@ -31,11 +38,14 @@ def watch(*, duration: float = 60.0, interval: float = 5.0, admin_url: str | Non
         Seconds between two looks.
     admin_url: str
         Its admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document with every sample.
     """
     found = asyncio.run(watched(admin_address(admin_url), duration, interval, _progress))
-    document(found) if json else _summary(found)
+    if not as_documents(found, output, json):
+        _summary(found)
     return OK if always_somebody(found) else PROBLEMS
 
 

@@ -32,7 +32,10 @@ class Look(msgspec.Struct):
 
 
 class Viewer(msgspec.Struct, gc=False):
-    """Who looks: a request, whom it has tried, the corpus it is bound to, when, and how a few are drawn of many."""
+    """Who looks: a request, whom it has tried, the corpus it is bound to, when, and how a few are drawn of many.
+
+    `session` is the hash of a session that stays with its backend.
+    """
 
     request: Request
     avoid: frozenset[str]
@@ -40,6 +43,7 @@ class Viewer(msgspec.Struct, gc=False):
     now: float
     how: str
     chance: Chance
+    session: int | None = None
 
 
 class Opening(msgspec.Struct, gc=False):
@@ -90,12 +94,18 @@ def _openings(
 
 def _opening(tier: Tier, viewer: Viewer, excluded: dict[str, str], *, alone: bool) -> Opening:
     """Envoy's overprovisioning: a tier takes all traffic until fewer than 1 / 1.4 of it are healthy."""
-    if tier.large and (drawn := tier.draw(viewer.how, _free(viewer), viewer.chance)):
+    if tier.large and (drawn := _drawn(tier, viewer)):
         room = 1.0 if alone else min(1.0, RESERVE * tier.well_share(viewer.now))
         return Opening(tier, drawn, [], room or 1.0, True)
     eligible, unwell = _sort(tier.backends, viewer, excluded)
     healthy = len(eligible) / (len(eligible) + len(unwell)) if eligible else 0.0
     return Opening(tier, eligible, unwell, min(1.0, RESERVE * healthy))
+
+
+def _drawn(tier: Tier, viewer: Viewer) -> list[Backend]:
+    if viewer.session is not None:
+        return tier.home(viewer.session, _free(viewer))
+    return tier.draw(viewer.how, _free(viewer), viewer.chance)
 
 
 def _entered(openings: list[Opening], excluded: dict[str, str], step: int, viewer: Viewer) -> Look:

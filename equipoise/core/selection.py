@@ -28,7 +28,7 @@ from equipoise.core.model import (
 )
 from equipoise.core.policies.specified import reports
 from equipoise.core.routing import Route
-from equipoise.core.sticky import at_home, chance_of
+from equipoise.core.sticky import at_home, chance_of, session_hash
 from equipoise.core.tier import Tier, tiers_of
 
 NOBODY: frozenset[str] = frozenset()
@@ -189,8 +189,9 @@ class Selection:
         route = self.routes[request.route]
         sticky = route.sticky and request.session is not None
         policy = self._policy(request.route, request.strategy or route.strategy)
-        how, chance = ("weight", chance_of(request)) if sticky else (getattr(policy, "sampling", "pair"), self._chance)
-        seen = look(self._chains[request.route], Viewer(request, avoid, corpus, now, how, chance))
+        chance, session = (chance_of(request), session_hash(request)) if sticky else (self._chance, None)
+        how = getattr(policy, "sampling", "pair")
+        seen = look(self._chains[request.route], Viewer(request, avoid, corpus, now, how, chance, session))
         if not seen.eligible:
             raise no_backend_available(self.backends, seen.excluded, request, now)
         if sticky:

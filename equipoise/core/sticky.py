@@ -9,9 +9,7 @@ from hashlib import blake2b
 
 from equipoise.core.model import Candidate, Chance, Choice, Request
 from equipoise.core.policies.comparing import good_enough
-
-ROOM = 1.25
-"""Nobody carries more than this multiple of its fair share, so one busy session cannot drown a backend."""
+from equipoise.core.ring import ROOM
 
 SMALLEST = 2.0**-64
 
@@ -35,7 +33,12 @@ def at_home(candidates: Sequence[Candidate], request: Request) -> Choice:
 
 def chance_of(request: Request) -> Chance:
     """Return a generator that gives the same to every request of a session."""
-    return random.Random(_hash(request, ""))
+    return random.Random(session_hash(request))
+
+
+def session_hash(request: Request) -> int:
+    """Return 64 bits that are the same for every request of a session of a tenant."""
+    return _hash(request, "")
 
 
 def _weights(candidates: Sequence[Candidate]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from itertools import accumulate
 
 from equipoise.core.backend import Backend
 from equipoise.core.model import Chance
+from equipoise.core.ring import Ring
 
 SCAN_LIMIT = 50
 PAIR = 2
@@ -29,6 +30,7 @@ class Tier:
     def reweigh(self) -> None:
         """Weights changed: shares of later draws follow."""
         self._cumulative = list(accumulate(backend.weight for backend in self.backends))
+        self._ring: Ring | None = None
 
     def well_share(self, now: float) -> float:
         """The share of those that could be asked, counted once a second: a large tier is not looked through each time."""
@@ -52,6 +54,12 @@ class Tier:
                 if how == "weight" or len(drawn) == PAIR:
                     break
         return drawn
+
+    def home(self, session: int, free: Callable[[Backend], bool]) -> list[Backend]:
+        """Where a session (its hash) is at home among many; empty when nobody is free."""
+        self._ring = self._ring or Ring(self.backends)
+        found = self._ring.home(session, free)
+        return [] if found is None else [found]
 
     def _next(self, free: Callable[[Backend], bool]) -> list[Backend]:
         for _ in range(len(self.backends)):

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from equipoise.core.accounting import answered
 from equipoise.core.model import Candidate, Strategy
-from equipoise.core.sticky import ROOM, at_home
+from equipoise.core.ring import ROOM
+from equipoise.core.sticky import at_home
 from tests.core.policies.candidates import a_request, alike, weighing
 from tests.fakes import answer, backend, request, selection
 
@@ -44,6 +45,51 @@ def test_a_session_stays_with_one_of_many_and_in_its_tier() -> None:
         places = {s: {it.explain(request(session=f"s{s}")).backend_id for _ in range(5)} for s in range(100)}
         assert {len(place) for place in places.values()} == {1}
         assert len(set.union(*places.values())) > 1
+
+
+def places_among(names: list[str], sessions: int = 400) -> dict[str, str]:
+    it = selection([backend(name) for name in names], "weighted", sticky=True)
+    return {f"s{s}": it.explain(request(session=f"s{s}")).backend_id for s in range(sessions)}
+
+
+def test_of_many_only_the_sessions_of_a_backend_that_went_are_moved() -> None:
+    """A ring of 120: the other 119 do not notice, and what moves spreads over more than one of them."""
+    names = [f"b{i:03}" for i in range(120)]
+    before = places_among(names)
+    gone = next(iter(before.values()))
+    after = places_among([name for name in names if name != gone])
+    moved = {session for session in before if before[session] != after[session]}
+    assert moved == {session for session, place in before.items() if place == gone}
+
+
+def test_of_many_a_busy_session_overflows_beyond_its_bound() -> None:
+    """One session with 300 questions at once among 60: nobody carries more than 1.25 times the fair share, rounded up."""
+    it = selection([backend(f"b{i:02}") for i in range(60)], "round_robin", sticky=True)
+    leases = [it.acquire(request(session="busy")) for _ in range(300)]
+    carried = Counter(lease.backend_id for lease in leases)
+    assert max(carried.values()) <= math.ceil(ROOM * 300 / 60)
+    for lease in leases:
+        it.settle(lease, answered(lease, answer(), lease.started + 0.5))
+    first = it.explain(request(session="busy")).backend_id
+    assert first == leases[0].backend_id
+
+
+def test_of_many_a_session_goes_to_the_next_when_its_backend_drains_and_comes_back() -> None:
+    """Its home is the same after the drain as before."""
+    it = selection([backend(f"b{i:02}") for i in range(80)], "weighted", sticky=True)
+    home = it.explain(request(session="s")).backend_id
+    it.drain(home)
+    assert it.explain(request(session="s")).backend_id != home
+    it.resume(home)
+    assert it.explain(request(session="s")).backend_id == home
+
+
+def test_shares_of_many_follow_the_weights() -> None:
+    """Sixty heavy and sixty light ones: three quarters of 3,000 sessions are with the heavy."""
+    backends = [backend(f"h{i:02}", weight=3.0) for i in range(60)] + [backend(f"l{i:02}") for i in range(60)]
+    it = selection(backends, "weighted", sticky=True)
+    heavy = sum(it.explain(request(session=f"s{s}")).backend_id.startswith("h") for s in range(3000))
+    assert heavy / 3000 == pytest.approx(0.75, abs=0.03)
 
 
 def test_without_a_session_or_off_a_sticky_route_the_strategy_decides() -> None:
