@@ -62,7 +62,9 @@ class LoadBalancer:
         retry: RetryOptions = RetryOptions(),
         background: Sequence[Background] = (),
         config_hash: str = "",
+        seed: int | None = None,
     ) -> None:
+        self.seed = seed
         self.selection, self.intake, self._crew = selection, intake, Crew(clients)
         self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
         self.observers: list[Observer] = selection.observers
@@ -138,6 +140,10 @@ class LoadBalancer:
         request = self.request(_question(question), Hints(**hints))[0]
         return self._side_of(request)[0].explain(request)
 
+    def explain(self, request: Request) -> Decision:
+        """What would be decided for this request if it came next; nothing moves on. Raises NoBackendAvailable."""
+        return self._side_of(request)[0].foresee(request)
+
     def models(self) -> list[str]:
         """Every model name a client may use."""
         return self.intake.router.names()
@@ -184,6 +190,7 @@ class LoadBalancer:
         fresh.selection.inherit(self.selection)
         former, self._crew = self._crew, fresh._crew
         self.selection, self.intake, self.config_hash = fresh.selection, fresh.intake, fresh.config_hash
+        self.seed = fresh.seed
         if fresh.retry != self.retry:
             self.retry, self._retry_budget = fresh.retry, fresh._retry_budget
         self.observers = self.selection.observers

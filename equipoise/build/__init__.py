@@ -90,6 +90,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         retry=retry_of(config),
         background=background,
         config_hash=fingerprint,
+        seed=config.seed,
     )
     balancer.observers += [sink.observe for sink in (ledger, metrics) if sink is not None]
     if metrics is not None:

@@ -13,6 +13,8 @@ from equipoise.cli.exits import OK, PROBLEMS, Failure
 from equipoise.cli.migrating import admin_url as admin_address
 from equipoise.cli.output import DIM, Output, as_documents, painted, say, table
 from equipoise.cli.remote import Remote
+from equipoise.core.intake import Hints
+from equipoise.core.model import Message, Question
 from equipoise.gateway.explaining import EXPLAIN, explained
 from equipoise.gateway.problems import Problem
 
@@ -62,7 +64,7 @@ async def _there(url: str, question: str, hints: dict[str, Any]) -> dict[str, An
 async def _here(config: Path, question: str, hints: dict[str, Any]) -> dict[str, Any]:
     balancer = estate_of(configuration(config)).balancer
     try:
-        return explained(balancer, question, **hints)
+        return explained(balancer, Question(messages=[Message("user", question)]), Hints(**hints))
     except Problem as problem:
         raise Failure(problem.message) from problem
     finally:

@@ -5,6 +5,7 @@ Both are plain functions that never wait, so nothing can come between the look a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -120,6 +121,22 @@ class Selection:
         now = self.clock.monotonic()
         decision = self._choose(self._look(request, avoid, None, now), request, now)
         return msgspec.structs.replace(decision, specified=reports(decision.candidates))
+
+    def foresee(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
+        """What `acquire` decides if it is called next, found on copies of all that would move on: nothing does.
+
+        A policy of the user's own that cannot be copied is asked itself. Raises NoBackendAvailable.
+        """
+        if request.pinned is None:
+            self._policy(request.route, request.strategy or self.routes[request.route].strategy)
+        shared: dict[int, Any] = {id(backend): backend for backend in self.backends.values()}
+        there = copy.copy(self)
+        try:
+            moving = (self._policies, self._chance, self._chains)
+            there._policies, there._chance, there._chains = copy.deepcopy(moving, shared)
+        except TypeError:
+            return self.explain(request, avoid)
+        return there.explain(request, avoid)
 
     def anybody(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> bool:
         """Might anybody (else) be asked now? Commits to nothing."""

@@ -1,22 +1,34 @@
-"""Who would be asked, and why, without asking: POST /admin/route/explain {"question": "...", "model", "strategy"}."""
+"""Who would be asked, and why, without asking.
+
+    POST /v1/route/explain      {"question": "...", "model", "strategy", ...}, or a whole chat completions body; headers
+                                count as they do for a question
+    POST /admin/route/explain   the same, for operators
+
+It is the decision that `acquire` would make next, found on copies of everything that would move on.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from equipoise.core.attempts import Unanswered
-from equipoise.core.model import Decision, NoBackendAvailable
+from equipoise.core.intake import Hints
+from equipoise.core.model import Candidate, Decision, Message, NoBackendAvailable, Question, dollars
 from equipoise.gateway.configuring import read_body
-from equipoise.gateway.problems import Problem
+from equipoise.gateway.dialects.base import Asked, Malformed
+from equipoise.gateway.dialects.chat import read_chat
+from equipoise.gateway.hints import read_hints
+from equipoise.gateway.problems import of_malformed, of_unanswered
 from equipoise.http import Request
 
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
 
-EXPLAIN = "/admin/route/explain"
+EXPLAIN, PUBLIC = "/admin/route/explain", "/v1/route/explain"
 
 
 class ExplainBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -25,31 +37,57 @@ class ExplainBody(msgspec.Struct, forbid_unknown_fields=True):
     question: str
     model: str = "auto"
     strategy: str | None = None
+    session: str | None = None
+    max_tokens: int | None = None
+    stream: bool = False
+
+
+class _Form(msgspec.Struct):
+    """Which of the two bodies it is."""
+
+    messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 def operations(balancer: LoadBalancer) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]]:
     """Method and path to what is done there."""
 
     async def explain(request: Request) -> dict[str, Any]:
-        body = read_body(request.body, ExplainBody)
-        return explained(balancer, body.question, model=body.model, strategy=body.strategy)
+        try:
+            return of_request(balancer, request, "", "default")
+        except Malformed as error:
+            raise of_malformed(error) from error
 
     return {("POST", EXPLAIN): explain}
 
 
-def explained(balancer: LoadBalancer, question: str, **hints: Any) -> dict[str, Any]:
+def of_request(balancer: LoadBalancer, request: Request, request_id: str, tenant: str) -> dict[str, Any]:
+    """The decision that this body would meet as a question. Raises Problem or Malformed."""
+    if read_body(request.body, _Form).messages is not msgspec.UNSET:
+        asked = read_chat(request.body)
+        return explained(balancer, asked.question, read_hints(request.headers, asked, request_id, tenant))
+    body = read_body(request.body, ExplainBody)
+    question = Question(messages=[Message("user", body.question)], max_tokens=body.max_tokens, stream=body.stream)
+    hints = read_hints(request.headers, Asked(question, body.model), request_id, tenant)
+    said = {"strategy": body.strategy or hints.strategy, "session": body.session or hints.session}
+    return explained(balancer, question, msgspec.structs.replace(hints, **said))
+
+
+def explained(balancer: LoadBalancer, question: Question, hints: Hints) -> dict[str, Any]:
     """The decision as a document; nobody chosen is an answer too. Raises Problem for a hint that means nothing."""
     try:
-        decision = balancer.decide(question, **hints)
-    except NoBackendAvailable as error:
-        return {"backend": None, "reason": str(error), "excluded": dict(error.reasons)}
+        request, warning = balancer.request(question, hints)
     except Unanswered as error:
-        raise Problem(error.status, error.code, f"{error.message}.", should_retry=False) from error
-    return document(decision)
+        raise of_unanswered(error) from error
+    told: dict[str, Any] = {"config_hash": balancer.config_hash, "seed": balancer.seed, "role": request.role}
+    told |= {"warning": warning} if warning else {}
+    try:
+        return document(balancer.explain(request)) | told
+    except NoBackendAvailable as error:
+        return {"backend": None, "reason": str(error), "code": error.code, "excluded": dict(error.reasons)} | told
 
 
 def document(decision: Decision) -> dict[str, Any]:
-    """A decision for people and programs: who, why, who else was compared, who was left out."""
+    """A decision for people and programs: who, why, who else was compared and how they did, who was left out."""
     return {
         "backend": decision.backend_id,
         "route": decision.route,
@@ -57,8 +95,24 @@ def document(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "probability": decision.probability,
         "kind": decision.kind,
-        "scores": dict(decision.scores),
+        "scores": {name: _finite(score) for name, score in decision.scores.items()},
+        "probabilities": dict(decision.probabilities),
+        "candidates": [_terms(candidate, decision) for candidate in decision.candidates],
         "excluded": dict(decision.excluded),
         "panic": decision.panic,
+        "sampled_from": decision.sampled_from,
         "specified": decision.specified,
     }
+
+
+def _terms(candidate: Candidate, decision: Decision) -> dict[str, Any]:
+    """What the score of one candidate is made of: all the numbers a policy sees."""
+    numbers = {name: _finite(value) for name, value in msgspec.structs.asdict(candidate).items()}
+    score = decision.scores.get(candidate.backend_id)
+    named: dict[str, Any] = {"backend": numbers.pop("backend_id"), "score": None if score is None else _finite(score)}
+    return named | {"expected_cost_usd": dollars(candidate.expected_cost)} | numbers
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no infinity and nothing that is no number."""
+    return value if not isinstance(value, float) or math.isfinite(value) else None

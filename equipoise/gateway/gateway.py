@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.core.intake import Hints
-from equipoise.gateway import endings, openapi, problems
+from equipoise.gateway import endings, explaining, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer, Weigh
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
@@ -119,6 +119,7 @@ class Gateway:
         table: dict[tuple[str, str], Endpoint] = {
             ("POST", path): partial(self._ask, dialect) for path, dialect in ASKING.items()
         }
+        table["POST", explaining.PUBLIC] = self._explain
         probes = self.health.routes() | {openapi.PATH: _described}
         return table | {(method, path): probe for path, probe in probes.items() for method in ("GET", "HEAD")}
 
@@ -193,6 +194,13 @@ class Gateway:
         head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
         return Response(200, head, StreamBody(stream, writer, ended))
 
+    async def _explain(self, request: Request, request_id: str) -> Response:
+        try:
+            told = explaining.of_request(self._balancer, request, request_id, self._tenant(request))
+        except (Problem, Malformed) as error:
+            return problems.refusal(_problem(error), request_id)
+        return Response(200, (fields.JSON, (b"x-request-id", request_id.encode())), encode(told))
+
     def _tenant(self, request: Request) -> str:
         """Whose request it is; raises Problem 401 where a key is needed and none is good."""
         if self._keys is None or request.path in OPEN:
@@ -220,7 +228,7 @@ class Gateway:
         path = request.path
         if self._records.serves(path) or ("GET", path) in self._routes:
             allowed = "GET, HEAD, OPTIONS"
-        elif path in ASKING:
+        elif ("POST", path) in self._routes:
             allowed = "POST, OPTIONS"
         else:
             raise problems.unknown_path(path)

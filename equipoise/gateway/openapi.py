@@ -40,6 +40,10 @@ PUBLIC = (
     Operation("post", "/v1/agent", "Answer in Perplexity's agent form.", ResponsesBody, (JSON, SSE), ASKED),
     Operation("post", "/query", "Answer in LightRAG's form.", QueryBody, (JSON,), ASKED),
     Operation("post", "/query/stream", "The same as lines of JSON.", QueryBody, (NDJSON, JSON), ASKED),
+    Operation(
+        "post", explaining.PUBLIC, "Who would be asked, and why; asks nobody.",
+        explaining.ExplainBody, (JSON,), (400, 401, 404, 413, 422),
+    ),
     Operation("get", "/v1/models", "Every model name that can be asked for.", None, (JSON,), (401,)),
     Operation("get", "/v1/models/{model}", "One of them.", None, (JSON,), (401, 404)),
     Operation(
