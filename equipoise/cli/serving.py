@@ -18,6 +18,7 @@ from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
 from equipoise.gateway import ClientKeys, Gateway, configuring, explaining, run_gateway
+from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keys import digest
 from equipoise.gateway.migrating import operations
 from equipoise.http import ServerLimits, TLSFiles
@@ -120,6 +121,7 @@ def make_gateway(
         steer=running.drain if running else None,
         weigh=running.weigh if running else None,
         configuration=running.health if running else None,
+        keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )
 
 

@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.fields import Section
+from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.save import to_yaml
 from equipoise.config.schema import Config
 from equipoise.config.sections import LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
@@ -56,6 +57,7 @@ NAMED = """\
 SECTIONS: dict[str, type[Section]] = {
     "listen": ListenConfig,
     "retry": RetryConfig,
+    "idempotency": IdempotencyConfig,
     "ledger": LedgerConfig,
     "log": LogConfig,
 }

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from equipoise.config.backend import BackendConfig
 from equipoise.config.fields import Count, EmptyIsNone, FilePath, Positive, Section, Share, Text, Texts
+from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.migration import MigrationConfig
 from equipoise.config.rules import broken_rules
 from equipoise.config.secret import Secret
@@ -95,6 +96,8 @@ class Config(Section):
     """Seconds for a whole question, all attempts together, where a route does not say so."""
     retry: RetryConfig = RetryConfig()
     """When another backend is asked."""
+    idempotency: IdempotencyConfig = IdempotencyConfig()
+    """What is kept for questions that are asked again under an Idempotency-Key."""
     server: Literal["own", "uvicorn"] = "own"
     """The HTTP server: ours, or uvicorn."""
     listen: ListenConfig = ListenConfig()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from equipoise.core.events import RequestEnded
 from equipoise.gateway.problems import Problem
+from equipoise.http import Response
 
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
@@ -43,6 +44,21 @@ def of_problem(sized: Sized | None, request_id: str, tenant: str, problem: Probl
         backend_id=None,
         stream=sized is not None and sized.question.stream,
         error_code=problem.code,
+    )
+
+
+def of_repeat(request_id: str, tenant: str, response: Response, started: float) -> RequestEnded:
+    """An answer was given again: nobody was asked and nothing charged."""
+    return RequestEnded(
+        request_id=request_id,
+        route="",
+        tenant=tenant,
+        status=response.status,
+        duration=time.perf_counter() - started,
+        attempts=0,
+        cost=0,
+        backend_id=None,
+        stream=not isinstance(response.body, bytes),
     )
 
 

@@ -18,6 +18,7 @@ from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, r
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
 from equipoise.gateway.hints import bad_strategy, read_hints
+from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.problems import Problem
@@ -74,7 +75,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -93,8 +94,10 @@ class Gateway:
         steer: Steer | None = None,
         weigh: Weigh | None = None,
         configuration: Callable[[], dict[str, Any]] | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._balancer, self._keys = balancer, keys
+        self.repeats = Repeats(keeping or Keeping())
         self._ids = RequestIds()
         self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key, configuration=configuration)
         self._records = Records(balancer, story)
@@ -117,7 +120,7 @@ class Gateway:
 
     def _table(self) -> dict[tuple[str, str], Endpoint]:
         table: dict[tuple[str, str], Endpoint] = {
-            ("POST", path): partial(self._ask, dialect) for path, dialect in ASKING.items()
+            ("POST", path): partial(self._asked, dialect) for path, dialect in ASKING.items()
         }
         table["POST", explaining.PUBLIC] = self._explain
         probes = self.health.routes() | {openapi.PATH: _described}
@@ -149,6 +152,22 @@ class Gateway:
         """The words for a request that never got as far as a handler: too large, too slow, not HTTP."""
         problem = Problem(status, BEFORE_ANY_HANDLER.get(status, "bad_request"), reason)
         return problems.refusal(problem, self._ids.of({}))
+
+    async def _asked(self, dialect: Dialect, request: Request, request_id: str) -> Response:
+        """One question, which may come again under an Idempotency-Key."""
+        if KEY not in request.headers:
+            return await self._ask(dialect, request, request_id)
+        started, tenant = time.perf_counter(), "default"
+        try:
+            tenant = self._tenant(request)
+            ask = partial(self._ask, dialect, request, request_id)
+            response, again = await self.repeats.response(tenant, request, ask)
+        except Problem as problem:
+            self._balancer.tell(endings.of_problem(None, request_id, tenant, problem, started))
+            return problems.refusal(problem, request_id, dialect.problem)
+        if again:
+            self._balancer.tell(endings.of_repeat(request_id, tenant, response, started))
+        return response
 
     async def _ask(self, dialect: Dialect, request: Request, request_id: str) -> Response:
         """One question: read it, have it answered, write the answer."""

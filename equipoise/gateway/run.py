@@ -58,6 +58,7 @@ async def run_gateway(
         await stop.asked.wait()
         gateway.health.draining = True
         cut = await _drain(public, stop, notice_seconds, drain_seconds)
+        await gateway.repeats.close()
     await admin.drain(0)
     return cut
 

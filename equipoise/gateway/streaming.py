@@ -31,12 +31,13 @@ class StreamBody:
     """The pieces of an answer, as an iterator.
 
     It closes its upstream even if nobody ever asked for the first piece; a bare async generator would not, for closing
-    one that was never started runs none of it. `ended` is told once: None for a whole answer, else what went wrong.
+    one that was never started runs none of it. `ended` is told once: None for a whole answer, else what went wrong;
+    `whole` says so from then on.
     """
 
     def __init__(self, stream: AnswerStream, writer: StreamWriter, ended: Callable[[Problem | None], None]) -> None:
         self._stream, self._writer, self._ended = stream, writer, ended
-        self._over = False
+        self._over = self.whole = False
         self._pieces = self._written()
 
     def __aiter__(self) -> StreamBody:
@@ -86,5 +87,5 @@ class StreamBody:
 
     def _end(self, problem: Problem | None) -> None:
         if not self._over:
-            self._over = True
+            self._over, self.whole = True, problem is None
             self._ended(problem)

@@ -11,6 +11,7 @@ import pytest
 from equipoise.config import BackendConfig, Config, KeyConfig, ListenConfig, PriceConfig, RetryConfig, RouteConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
+from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
 from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
 from tests.shell.cli.conftest import ROOT
@@ -31,6 +32,7 @@ SECTIONS: dict[str, type[Section]] = {
     "listen.": ListenConfig,
     "listen.tls.": TLSConfig,
     "retry.": RetryConfig,
+    "idempotency.": IdempotencyConfig,
     "ledger.": LedgerConfig,
     "keys.*.": KeyConfig,
     "log.": LogConfig,
