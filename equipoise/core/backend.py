@@ -147,9 +147,10 @@ class Backend:
         """What the backend will read for this question: its own tokens and what the engine adds behind the scenes."""
         return request.input_tokens + int(self.hidden_tokens.value)
 
-    def candidate(self, request: Request, now: float) -> Candidate:
-        """This backend as numbers, at this instant, for this question."""
+    def candidate(self, request: Request, now: float, money: float = 0.0) -> Candidate:
+        """This backend as numbers, at this instant, for this question; `money` is what a nano-dollar is worth in quality."""
         load, quality, health = self.load, self.quality, self.health
+        cost = self.expected_cost(request)
         return Candidate(
             self.id,
             self.weight,
@@ -158,7 +159,7 @@ class Backend:
             health.value(now),
             load.peak * (load.in_flight + 1),
             load.completion(load.expected_tokens(request.output_tokens)),
-            self.expected_cost(request),
+            cost,
             quality.mean,
             quality.error,
             quality.low,
@@ -167,6 +168,7 @@ class Backend:
             health.success.value,
             self.weight,
             load.seconds_per_token.value,
+            money * cost,
         )
 
     def began(self, now: float, *, regardless: bool) -> Permit:

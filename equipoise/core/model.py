@@ -166,7 +166,8 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
 
     `health` and the qualities lie in [0, 1]; `load` is the expected wait in seconds (peak-EWMA latency times in flight
     plus one); `completion` the expected seconds to the whole answer of this request; `limit` the concurrency at which
-    the backend counts as hot.
+    the backend counts as hot; `penalty` what its cost is worth in quality while spending is paced (0 while it is not):
+    who weighs quality subtracts it.
     """
 
     backend_id: str
@@ -185,6 +186,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     success_rate: float
     effective_weight: float
     seconds_per_token: float
+    penalty: float = 0.0
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -79,6 +79,7 @@ class Selection:
         self.backends = {backend.id: backend for backend in backends}
         self.routes, self.clock, self.region = dict(routes), clock, region
         self.observers = list(observers)
+        self.money_price = 0.0  # quality points a nano-dollar is worth, while a budget is paced
         self._make_policy, self._chance = make_policy, chance
         self._policies: dict[tuple[str, str], Policy] = {}
         self._told: list[Callable[[str, bool], None]] = []
@@ -184,7 +185,7 @@ class Selection:
                 self._adopt(route, strategy, policy)
                 for name in previous.backends.keys() - self.backends.keys():
                     getattr(policy, "forget", _nothing)(name)
-        self.observers = previous.observers
+        self.observers, self.money_price = previous.observers, previous.money_price
 
     def learned(self, route: str, strategy: str, observed: int) -> dict[str, dict[str, float]]:
         """What a learning policy believes of each backend that it has `observed` so often, by kind of question."""
@@ -223,7 +224,7 @@ class Selection:
         return Look(eligible=[backend], excluded={})
 
     def _choose(self, seen: Look, request: Request, now: float) -> Decision:
-        candidates = [backend.candidate(request, now) for backend in seen.eligible]
+        candidates = [backend.candidate(request, now, self.money_price) for backend in seen.eligible]
         strategy, choice = self._chosen(candidates, request)
         if len(choice.scores) < len(candidates) and choice.scores:
             seen.excluded.update(_not_compared(candidates, choice, request))

@@ -30,7 +30,7 @@ class AdaptiveLearning(Configured):
     Each backend is chosen exactly as often as it is believed to be the best, so exploration pays only where there is
     doubt, and the logged probabilities are exact: the choice is drawn from the computed vector itself. The value of a
     backend is `quality - price * cost / cost_scale_usd - latency_price * max(0, seconds - slo_seconds) / slo_seconds`.
-    `price` is fixed, or paces spending towards `budget_per_request_usd`; `boldness` scales the standard deviations that
+    `price` is fixed, or paces spending towards `budget_per_request_usd`; a paced budget's own price comes on top; `boldness` scales the standard deviations that
     are sampled from. Backends at their concurrency limit are left out unless all are. On any doubt (a number that is
     none) the choice is the health-aware one, and the reason says so.
     """
@@ -81,7 +81,7 @@ class AdaptiveLearning(Configured):
     def _value(self, c: Candidate, kind: str) -> tuple[float, float]:
         """Return mean and standard deviation of what an answer from this backend is worth; raises Doubt."""
         mean, sd = self.learner.about(c.backend_id, kind, c.quality_mean, c.quality_sd)
-        mean -= self.price.value * c.expected_cost / self._cost_scale
+        mean -= self.price.value * c.expected_cost / self._cost_scale + c.penalty
         seconds = c.completion * max(1.0, (c.in_flight + 1) / max(1.0, c.limit))
         if not seconds <= self._slo:  # so that what is no number is not taken for prompt
             mean -= self._latency_price * (seconds - self._slo) / self._slo

@@ -44,6 +44,15 @@ def test_of_equals_the_sooner_answer_wins() -> None:
     assert made.reason == "soonest of 2 with the best quality, at least 0.80"
 
 
+def test_a_paced_budget_takes_the_price_off_the_quality() -> None:
+    """What little the dearer one is better is not worth its cost just now; the floor of quality still stands."""
+    candidates = [candidate("dear", quality_low=0.9, penalty=0.3), candidate("cheap", quality_low=0.7, penalty=0.01)]
+    made = choices(POLICY, candidates, 1)[0]
+    assert made.backend_id == "cheap"
+    assert "while spending is paced" in made.reason
+    assert choices(POLICY, candidates, 1, min_quality=0.8)[0].backend_id == "dear"
+
+
 def test_estimates_of_the_others_stay_alive() -> None:
     """By default one request in a hundred goes to any of the good enough ones; turned off, none does."""
     candidates = [candidate("a", quality_low=0.9), candidate("b"), candidate("c", quality_low=0.2)]
