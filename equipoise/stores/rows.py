@@ -24,13 +24,12 @@ COLUMNS = (
 # An upstream's error may be a page of HTML; its beginning says what is wrong.
 LONGEST_ERROR = 500
 # The numbers of a candidate are stored without their names: a version says which they are. Who changes Candidate adds one.
-CANDIDATE_FIELDS = {
-    1: (
-        "backend_id", "weight", "in_flight", "limit", "health", "load", "completion", "expected_cost", "quality_mean",
-        "quality_sd", "quality_low", "reliability", "response_time", "success_rate", "effective_weight",
-        "seconds_per_token",
-    ),
-}  # fmt: skip
+_FIRST_FIELDS = (
+    "backend_id", "weight", "in_flight", "limit", "health", "load", "completion", "expected_cost", "quality_mean",
+    "quality_sd", "quality_low", "reliability", "response_time", "success_rate", "effective_weight",
+    "seconds_per_token",
+)  # fmt: skip
+CANDIDATE_FIELDS = {1: _FIRST_FIELDS, 2: (*_FIRST_FIELDS, "penalty")}
 FLAGS = ("stream", "interrupted", "sent", "usage_estimated")
 DOCUMENTS = ("tags", "features")
 
