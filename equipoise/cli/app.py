@@ -37,6 +37,7 @@ COMMANDS = {
         "Look at everything an answer depends on; one thing to paste in a bug report.",
     ),
     "sandbox": ("equipoise.cli.sandbox:sandbox", "Run engines with faults that can be switched, for your own tests."),
+    "loadtest": ("equipoise.cli.loadtest:loadtest", "Ask at a fixed rate and say how it went; can fail a pipeline."),
     "completions": ("equipoise.cli.completions:completions", "Print the completion script for a shell."),
     "version": ("equipoise.cli.version:version", "Print the version."),
 }
@@ -59,6 +60,9 @@ NOUNS = {
             "watch": ("equipoise.cli.watching:watch", "Look at them again and again, and say how it went."),
             "drain": ("equipoise.cli.steering:drain", "Give a backend no new questions."),
             "resume": ("equipoise.cli.steering:resume", "Take a drained backend back."),
+            "add": ("equipoise.cli.rearranging:add", "Add a backend to a running gateway."),
+            "update": ("equipoise.cli.rearranging:update", "Change fields of a running gateway's backend."),
+            "rm": ("equipoise.cli.rearranging:rm", "Take a backend away; its questions under way are answered."),
         },
     ),
     "routes": (

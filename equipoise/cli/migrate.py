@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,8 @@ from cyclopts import Parameter
 
 from equipoise.cli import migrate_report as report
 from equipoise.cli import migrating
-from equipoise.cli.exits import OK, REFUSED, UNREACHABLE, USAGE, Failure
+from equipoise.cli.agreeing import agree
+from equipoise.cli.exits import OK, UNREACHABLE, USAGE, Failure
 from equipoise.cli.output import Output, as_documents, tell
 from equipoise.core.rollout import Order
 
@@ -99,7 +99,7 @@ def apply(
     order = _order(phase, percentage, force)
     if dry_run:
         return _shown(asyncio.run(_planned(order, config, admin_url)), output, json)
-    _agree(yes, "This moves live traffic.")
+    agree(yes, "This moves live traffic.")
     return _shown(asyncio.run(_applied(order, who, why, migrating.admin_url(admin_url))), output, json)
 
 
@@ -155,7 +155,7 @@ def rollback(
     """
     url = migrating.admin_url(admin_url)
     if not dry_run:
-        _agree(yes, "This moves live traffic back.")
+        agree(yes, "This moves live traffic back.")
     return _shown(asyncio.run(_rolled_back(phase, who, why, url, dry_run=dry_run)), output, json)
 
 
@@ -211,14 +211,3 @@ def _shown(found: Document, output: str | None, json: bool) -> int:
     if not as_documents(found, output, json):
         report.outcome(found)
     return migrating.exit_code(found)
-
-
-def _agree(yes: bool, what: str) -> None:
-    """Moving traffic wants a yes: from the option, or from a person at a terminal."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise Failure(what, REFUSED, "--yes agrees to it, --dry-run only says what would be done")
-    tell(f"{what} Go on? [y/N] ")
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Failure("nothing was changed", REFUSED)

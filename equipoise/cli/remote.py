@@ -18,7 +18,8 @@ LONGEST_ERROR = 65_536
 
 
 class Remote:
-    """One gateway, by its address; shows EQUIPOISE_API_KEY where that is set. Raises Failure (3) when none answers."""
+    """One gateway, by its address; shows EQUIPOISE_API_KEY (EQUIPOISE_ADMIN_KEY to its admin
+    listener) where that is set. Raises Failure (3) when none answers."""
 
     def __init__(self, url: str, *, seconds: float = 10.0) -> None:
         parts = urlsplit(url)
@@ -52,12 +53,12 @@ class Remote:
         detail(f"{method} {self.url}{path}")
         try:
             response = await self._pool.request(
-                method, self._path + path, headers=[*_headers(), *headers], body=body, timeouts=self._timeouts
+                method, self._path + path, headers=[*_headers(path), *headers], body=body, timeouts=self._timeouts
             )
         except HTTPError as error:
             raise self.unreachable(error) from error
         if response.status >= 400:
-            raise refused(response.status, await self._reading(response, LONGEST_ERROR))
+            raise refused(response.status, await self._reading(response, LONGEST_ERROR), path)
         return response
 
     async def _reading(self, response: ClientResponse, limit: int | None = None) -> bytes:
@@ -71,17 +72,22 @@ class Remote:
         return Failure(f"no gateway answers at {self.url}: {error}", UNREACHABLE, "`equipoise serve` starts one")
 
 
-def _headers() -> list[tuple[bytes, bytes]]:
-    key = os.environ.get("EQUIPOISE_API_KEY")
+def _headers(path: str) -> list[tuple[bytes, bytes]]:
+    key = os.environ.get(_variable(path))
     plain = [(b"accept", b"*/*"), (b"content-type", b"application/json")]
     return [*plain, (b"authorization", b"Bearer " + key.encode())] if key else plain
 
 
-def refused(status: int, body: bytes) -> Failure:
+def _variable(path: str) -> str:
+    """Where the key for a path is: operators and clients have different ones."""
+    return "EQUIPOISE_ADMIN_KEY" if path.startswith("/admin/") else "EQUIPOISE_API_KEY"
+
+
+def refused(status: int, body: bytes, path: str = "") -> Failure:
     """The gateway answered with an error; its message is passed on."""
     try:
         message = json.loads(body)["error"]["message"]
     except (ValueError, KeyError, TypeError):
         message = f"the gateway answered {status}"
-    hint = "set EQUIPOISE_API_KEY" if status == 401 else None
+    hint = f"set {_variable(path)}" if status == 401 else None
     return Failure(str(message), PROBLEMS, hint)

@@ -12,7 +12,7 @@ from typing import Any
 from equipoise.build import Estate
 from equipoise.cli.exits import Failure
 from equipoise.config import Config
-from equipoise.config.changes import field_named, is_gone, unknown
+from equipoise.config.changes import Changing, field_named, is_gone, shown_change, unknown
 from equipoise.config.errors import ConfigurationError, dotted
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.load import Loaded, load
@@ -82,6 +82,16 @@ class Running:
         self._require_known([*wanted, *gone])
         async with self._lock:
             changes = {path: value for path, value in {**self.changes, **wanted}.items() if path not in gone}
+            if dry_run:
+                return self._told(await self._loaded(changes), DRY)
+            return await self._go_by(changes)
+
+    async def rearrange(self, change: Callable[[Changing], None], *, dry_run: bool) -> Document:
+        """Go by other changes, made in a copy of the present ones. Raises Problem 403 or 409."""
+        self._require_writable()
+        async with self._lock:
+            changes = dict(self.changes)
+            change(changes)
             if dry_run:
                 return self._told(await self._loaded(changes), DRY)
             return await self._go_by(changes)
@@ -157,7 +167,7 @@ class Running:
 
     def unsaved(self) -> list[str]:
         """The changes that a stop would lose."""
-        return [f"{dotted(path)} = {value}" for path, value in self.changes.items()]
+        return [f"{dotted(path)} = {shown_change(path, value)}" for path, value in self.changes.items()]
 
     async def close(self) -> None:
         """End what clears up behind a swap."""
@@ -166,7 +176,7 @@ class Running:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _change(self, path: FieldPath) -> Document:
-        return {"field": dotted(path), "value": self.changes[path], "since": self._times.get(path)}
+        return {"field": dotted(path), "value": shown_change(path, self.changes[path]), "since": self._times.get(path)}
 
     async def _go_by(self, changes: Mapping[FieldPath, Any]) -> Document:
         if self._began.migration is not None:

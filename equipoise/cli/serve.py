@@ -79,8 +79,8 @@ def guard(listen: ListenConfig, *, keys: bool, insecure: bool) -> None:
     if not keys and not is_loopback(listen.host):
         hint = "configure keys: or set EQUIPOISE_API_KEY; --insecure serves everybody"
         raise Failure(f"{listen.host} can be reached from elsewhere and no key is configured", REFUSED, hint)
-    if not is_loopback(listen.admin_host):
-        hint = "the admin listener has no keys of its own; --insecure opens it to everybody"
+    if not is_loopback(listen.admin_host) and listen.admin_key is None:
+        hint = "set listen.admin_key or EQUIPOISE_ADMIN_KEY; --insecure opens it to everybody"
         raise Failure(f"the admin address {listen.admin_host} can be reached from elsewhere", REFUSED, hint)
 
 

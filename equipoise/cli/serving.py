@@ -10,6 +10,7 @@ import equipoise
 from equipoise.build import Estate
 from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.fleet import Fleet
 from equipoise.cli.output import say, tell
 from equipoise.cli.reloading import Reloading
 from equipoise.cli.running import Running
@@ -17,7 +18,7 @@ from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
-from equipoise.gateway import ClientKeys, Gateway, configuring, explaining, run_gateway
+from equipoise.gateway import ClientKeys, Gateway, backends, configuring, explaining, run_gateway
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keys import digest
 from equipoise.gateway.migrating import operations
@@ -121,6 +122,8 @@ def make_gateway(
         steer=running.drain if running else None,
         weigh=running.weigh if running else None,
         configuration=running.health if running else None,
+        admin_keys=ClientKeys.of([config.listen.admin_key.reveal()]) if config.listen.admin_key else None,
+        commands=backends.commands(Fleet(running)) if running else None,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )
 

@@ -40,8 +40,8 @@ def set_values(
     json: bool
         Print one JSON document.
     """
-    body = {"set": dict(map(_pair, values)), "unset": unset or [], "dry_run": dry_run}
-    _done(_post(admin_url, CHANGE, body), output, json)
+    body = {"set": dict(map(pair, values)), "unset": unset or [], "dry_run": dry_run}
+    done(post(admin_url, CHANGE, body), output, json)
 
 
 def reload(*, dry_run: bool = False, admin_url: str | None = None, output: Output = None, json: bool = False) -> None:
@@ -58,7 +58,7 @@ def reload(*, dry_run: bool = False, admin_url: str | None = None, output: Outpu
     json: bool
         Print one JSON document.
     """
-    _done(_post(admin_url, RELOAD, {"dry_run": dry_run}), output, json)
+    done(post(admin_url, RELOAD, {"dry_run": dry_run}), output, json)
 
 
 def save(*, dry_run: bool = False, admin_url: str | None = None, output: Output = None, json: bool = False) -> None:
@@ -75,7 +75,7 @@ def save(*, dry_run: bool = False, admin_url: str | None = None, output: Output 
     json: bool
         Print one JSON document.
     """
-    _done(_post(admin_url, SAVE, {"dry_run": dry_run}), output, json)
+    done(post(admin_url, SAVE, {"dry_run": dry_run}), output, json)
 
 
 def drain(
@@ -124,7 +124,7 @@ def _steered(backend: str, verb: str, admin_url: str | None, output: str | None,
     if dry_run:
         _would(backend, verb, asyncio.run(listed(admin_address(admin_url))))
         return
-    told = _post(admin_url, f"/admin/backends/{quote(backend, safe='')}/{verb}", {})
+    told = post(admin_url, f"/admin/backends/{quote(backend, safe='')}/{verb}", {})
     if not as_documents(told, output, json):
         say(f"{backend}: {'draining' if verb == 'drain' else 'back'}")
 
@@ -143,14 +143,17 @@ def _would(backend: str, verb: str, rows: list[dict[str, Any]]) -> None:
         say(f"would take {backend} back, with a slow start")
 
 
-def _pair(text: str) -> tuple[str, Any]:
+def pair(text: str) -> tuple[str, Any]:
+    """field=value as a field and what the value means in YAML. Raises Failure (2)."""
     name, equals, value = text.partition("=")
     if not equals:
         raise Failure(f"{text} is not field=value", USAGE, "for example backend_instances.papers.weight=2")
     return name, parse_yaml(value)
 
 
-def _post(url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
+def post(url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What the admin listener answers to a document. Raises Failure."""
+
     async def posted() -> dict[str, Any]:
         async with Remote(admin_address(url), seconds=60.0) as remote:
             return dict(await remote.post(path, body))
@@ -158,7 +161,7 @@ def _post(url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return asyncio.run(posted())
 
 
-def _done(told: dict[str, Any], output: str | None, json: bool) -> None:
+def done(told: dict[str, Any], output: str | None, json: bool) -> None:
     if as_documents(told, output, json):
         return
     say(" ".join(str(part) for part in (told["outcome"], told.get("hash")) if part))

@@ -17,6 +17,7 @@ from equipoise.config.secret import Interpolated
 from equipoise.config.tree import Tree
 
 PREFIX = "EQUIPOISE_"
+ADMIN_KEY = "EQUIPOISE_ADMIN_KEY"
 NOT_FIELDS = ("EQUIPOISE_CONFIG", "EQUIPOISE_URL", "EQUIPOISE_ADMIN_URL")
 KUBERNETES = ("EQUIPOISE_SERVICE_", "EQUIPOISE_PORT")  # set by Kubernetes when a Service is called equipoise
 
@@ -70,6 +71,7 @@ SERVICE_KEY = "LIGHTRAG_SERVICE_KEY"
 EVERY_NAME = (
     *NOT_FIELDS,
     "EQUIPOISE_API_KEY",
+    ADMIN_KEY,
     *VARIABLES,
     *EVERY_BACKEND,
     *LIGHTRAG_URLS,
@@ -171,11 +173,14 @@ def overlay(tree: Tree, environ: Environment, known: tuple[str, ...]) -> list[st
     if environ.get("EQUIPOISE_API_KEY"):
         value = Interpolated(environ["EQUIPOISE_API_KEY"], "${EQUIPOISE_API_KEY}")
         tree.set(("keys", "environment"), {"key": value}, environ.place("EQUIPOISE_API_KEY"))
+    if environ.get(ADMIN_KEY):
+        value = Interpolated(environ[ADMIN_KEY], f"${{{ADMIN_KEY}}}")
+        tree.set(("listen", "admin_key"), value, environ.place(ADMIN_KEY))
     return [*_own_names(tree, environ, known), *_without_effect(environ)]
 
 
 def _own_names(tree: Tree, environ: Environment, known: tuple[str, ...]) -> Iterator[str]:
-    handled = (*VARIABLES, *NOT_FIELDS, "EQUIPOISE_API_KEY")
+    handled = (*VARIABLES, *NOT_FIELDS, "EQUIPOISE_API_KEY", ADMIN_KEY)
     for variable in sorted(name for name in environ if name.startswith(PREFIX) and name not in handled):
         words = variable.removeprefix(PREFIX).split("__")
         if words[0].lower() in known:

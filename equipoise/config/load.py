@@ -78,6 +78,7 @@ def load(
         if value is not None:
             tree.set(tuple(dotted_name.split(".")), value, f"--{dotted_name.rsplit('.', 1)[-1].replace('_', '-')}")
     notes += lay_over(tree, changes or {})
+    add_keys(tree, variables)
     if file is None and not isinstance(source, Mapping) and not tree.data.get("backend_instances"):
         raise NothingConfigured
     config = validated(tree, variables)

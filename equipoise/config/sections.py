@@ -70,6 +70,8 @@ class ListenConfig(Section):
     """Address of the admin listener."""
     admin_port: Port | None = None
     """Port of the admin listener; the public port + 1 when absent."""
+    admin_key: Secret | None = None
+    """The key the admin listener wants; without one it believes whoever is on this machine, and changes no backends."""
     tls: TLSConfig | None = None
     """Certificate and key; plain HTTP when absent."""
     trusted_proxies: Texts = ()

@@ -28,6 +28,13 @@ class Tree:
         self.origins = {known: place for known, place in self.origins.items() if known[: len(path)] != path}
         self.origins[path] = origin
 
+    def drop(self, path: Path) -> None:
+        """Unsay what is there, if anything is."""
+        around = self.get(path[:-1])
+        if isinstance(around, dict):
+            around.pop(path[-1], None)
+        self.origins = {known: place for known, place in self.origins.items() if known[: len(path)] != path}
+
     def get(self, path: Path) -> Any:
         """The value at a path, or None."""
         here: Any = self.data

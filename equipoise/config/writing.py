@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from ruamel.yaml import YAML
 
 from equipoise.config.backend import BackendConfig
+from equipoise.config.changes import is_backend
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.load import load
 from equipoise.config.nested import BACKEND_SECTIONS, WHOLE_SECTIONS, flat_name
@@ -56,8 +57,17 @@ def write_back(file: Path, values: Mapping[FieldPath, Any], flags: Mapping[str, 
     """
     new = with_values(file.read_text("utf-8-sig"), values, is_json=file.suffix == ".json")
     found = write_text(file, new, lambda trial: load(trial, flags=flags))
-    said = dict(leaves(plain(found.config, everything=True)))
-    return {path: found.tree.said(path) for path, value in values.items() if said.get(path) != value}
+    said = dict(leaves(plain(found.config, everything=True, secrets=True)))
+    return {
+        path: found.tree.said(path) for path, value in values.items() if not _holds(found.config, said, path, value)
+    }
+
+
+def _holds(config: Config, said: Mapping[FieldPath, Any], path: FieldPath, value: Any) -> bool:
+    """Is this what the configuration says now?"""
+    if is_backend(path):
+        return (path[1] in config.backend_instances) == (value is not None)
+    return bool(said.get(path) == value)
 
 
 def write_text(file: Path, text: str, examine: Callable[[Path], T]) -> T:
@@ -89,8 +99,18 @@ def _set_all(data: Any, values: Mapping[FieldPath, Any]) -> None:
             if not isinstance(here.get(part), Mapping):
                 here[part] = {}
             here = here[part]
+        if is_backend(path):
+            _set_backend(here, str(path[1]), value)
+            continue
         place, name = _said_at(here, str(path[-1]), in_backend=path[0] == "backend_instances")
         place[name] = value
+
+
+def _set_backend(backends: Any, name: str, fields: Mapping[str, Any] | None) -> None:
+    if fields is None:
+        backends.pop(name, None)
+    else:
+        backends[name] = dict(fields)
 
 
 def _said_at(here: Any, name: str, *, in_backend: bool) -> tuple[Any, str]:

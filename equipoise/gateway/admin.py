@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from equipoise.gateway import openapi
+from equipoise.gateway.backends import Command, key_required
 from equipoise.gateway.configuring import WeightBody, read_body
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
 from equipoise.gateway.health import NO_STORE, Health
-from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_method
+from equipoise.gateway.keys import ClientKeys
+from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_key, wrong_method
 from equipoise.gateway.records import readable
 from equipoise.http import Request, Response
 
@@ -59,10 +61,13 @@ class Admin:
         operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
         steer: Steer | None = None,
         weigh: Weigh | None = None,
+        keys: ClientKeys | None = None,
+        commands: Mapping[str, Command] | None = None,
     ) -> None:
         self._balancer, self._health = balancer, health
         self._steer, self._weigh = steer or self._at_once, weigh or self._weigh_at_once
         self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
+        self._keys, self._commands = keys, dict(commands or {})
         self._hosts = frozenset(host.lower() for host in hosts)
         self._started = time.monotonic()
         self._routes: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
@@ -79,6 +84,7 @@ class Admin:
         """The response to one request of an operator."""
         try:
             self._require_friend(request)
+            self._require_key(request)
             return await self._respond(request, request_id)
         except Problem as problem:
             return refusal(problem, request_id)
@@ -109,6 +115,11 @@ class Admin:
         if request.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
 
+    def _require_key(self, request: Request) -> None:
+        """Probes and scrapers carry none; everything else wants the key, where there is one."""
+        if self._keys is not None and request.path not in self._probes and self._keys.tenant(request.headers) is None:
+            raise wrong_key()
+
     def _is_own(self, host: str) -> bool:
         name = _host_name(host)
         if name in self._hosts or name == "localhost":
@@ -131,10 +142,12 @@ class Admin:
         self._balancer.set_weight(backend_id, weight)
 
     async def _command(self, request: Request, backend_id: str, verb: str) -> Response:
-        if verb != WEIGHT and verb not in VERBS:
+        if verb != WEIGHT and verb not in VERBS and verb not in self._commands:
             raise unknown_path(request.path)
         if request.method != "POST":
             raise wrong_method(request.method, "POST")
+        if verb in self._commands:
+            return await self._rearrange(request, backend_id, verb)
         try:
             if verb == WEIGHT:
                 await self._weigh(backend_id, read_body(request.body, WeightBody).weight)
@@ -146,6 +159,12 @@ class Admin:
             raise Problem(400, "invalid_request_error", f"{error}.", param=verb, should_retry=False) from error
         rows = self._balancer.status()["backends"]
         return _json({"done": verb, "backend": next((row for row in rows if row["id"] == backend_id), None)})
+
+    async def _rearrange(self, request: Request, backend_id: str, verb: str) -> Response:
+        """Backends that come, change and go; never without a key, for questions and keys go where they say."""
+        if self._keys is None:
+            raise key_required()
+        return _json(await self._commands[verb](backend_id, request))
 
     async def _backends(self) -> dict[str, Any]:
         return self._balancer.status()

@@ -14,6 +14,7 @@ from equipoise.core.intake import Hints
 from equipoise.gateway import endings, explaining, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer, Weigh
+from equipoise.gateway.backends import Command
 from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
@@ -75,7 +76,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `admin_keys` guards the admin listener. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ class Gateway:
         weigh: Weigh | None = None,
         configuration: Callable[[], dict[str, Any]] | None = None,
         keeping: Keeping | None = None,
+        admin_keys: ClientKeys | None = None,
+        commands: Mapping[str, Command] | None = None,
     ) -> None:
         self._balancer, self._keys = balancer, keys
         self.repeats = Repeats(keeping or Keeping())
@@ -111,6 +114,8 @@ class Gateway:
             operations=operations,
             steer=steer,
             weigh=weigh,
+            keys=admin_keys,
+            commands=commands,
         )
         self._routes = self._table()
 

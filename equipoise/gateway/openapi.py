@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 import equipoise
-from equipoise.gateway import configuring, explaining, hints, migrating
+from equipoise.gateway import backends, configuring, explaining, hints, idempotency, migrating
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.dialects.chat import ChatBody
 from equipoise.gateway.dialects.lightrag import QueryBody
@@ -72,6 +72,25 @@ ADMIN = (
         configuring.WeightBody,
         (JSON,),
         (400, 403, 404),
+    ),
+    Operation(
+        "post", "/admin/backends/{id}/add", "Add a backend.", backends.SettingsBody, (JSON,), (400, 401, 403, 409)
+    ),
+    Operation(
+        "post",
+        "/admin/backends/{id}/update",
+        "Change fields of a backend.",
+        backends.SettingsBody,
+        (JSON,),
+        (400, 401, 403, 404, 409),
+    ),
+    Operation(
+        "post",
+        "/admin/backends/{id}/remove",
+        "Take a backend away.",
+        configuring.DoBody,
+        (JSON,),
+        (400, 401, 403, 404, 409),
     ),
     Operation("get", "/admin/config_dump", "Every effective value, masked, and where it came from."),
     Operation(
@@ -171,5 +190,6 @@ def _parameters(of: Operation) -> list[Document]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}} for name in named
     ]
     if of.body in (ChatBody, ResponsesBody, QueryBody):
-        found += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in hints.NAMES]
+        headers = (*hints.NAMES, idempotency.KEY.decode())
+        found += [{"name": name, "in": "header", "schema": {"type": "string"}} for name in headers]
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from equipoise.gateway import configuring, explaining, migrating, openapi
+from equipoise.gateway import backends, configuring, explaining, migrating, openapi
 from equipoise.gateway.records import TEMPLATES
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -25,6 +25,14 @@ class Still:
     async def save(self, *, dry_run: bool = False) -> dict[str, Any]:
         return {}
 
+    async def add(self, backend_id: str, settings: Any, *, dry_run: bool) -> dict[str, Any]:
+        return {}
+
+    update = add
+
+    async def remove(self, backend_id: str, *, dry_run: bool) -> dict[str, Any]:
+        return {}
+
 
 def gateway() -> Any:
     balancer: Any = ScriptedBalancer()
@@ -33,7 +41,7 @@ def gateway() -> Any:
         **configuring.operations(Still()),
         **explaining.operations(balancer),
     }
-    return gateway_of(balancer, operations=operations)
+    return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 
 
 def described(listener: str) -> set[tuple[str, str]]:
@@ -51,7 +59,7 @@ def test_every_admin_route_is_described_and_nothing_else():
     """Commands on backends have their names in the path."""
     admin = gateway()._admin
     routes = {("GET", path) for path in (*admin._routes, *admin._probes)} | set(admin._operations)
-    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in ("drain", "resume", "weight")}
+    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in ("drain", "resume", "weight", *admin._commands)}
     assert described("admin") == routes | verbs
 
 
