@@ -1,0 +1,1 @@
+"""How often a good canary is rolled back, and how soon a bad one."""
