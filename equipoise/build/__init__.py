@@ -21,6 +21,7 @@ from equipoise.config.load import load
 from equipoise.config.save import config_hash
 from equipoise.core.features import classify
 from equipoise.core.intake import Intake
+from equipoise.core.model import Chance, Clock
 from equipoise.core.routing import STRATEGY_NAMES, Router
 from equipoise.core.selection import Selection
 from equipoise.stores.ledger import Ledger
@@ -39,7 +40,17 @@ __all__ = [
     "own_policies",
     "pool_of",
     "price_of",
+    "selection_of",
 ]
+
+
+def selection_of(config: Config, clock: Clock, chance: Chance) -> tuple[Selection, tuple[str, ...]]:
+    """Who decides, by this clock, and the names of the user's own strategies. A simulation stands on the same."""
+    backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
+    routes = routes_of(config)
+    own = own_policies(config, routes)
+    selection = Selection(backends, routes, policies_of(chance, own), clock=clock, chance=chance, region=config.region)
+    return selection, tuple(own)
 
 
 class Estate(msgspec.Struct):
@@ -64,13 +75,10 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     """
     clock, chance = SystemClock(), random.Random(config.seed)  # noqa: S311 - for balancing, not for secrets
     fingerprint = config_hash(config)
-    backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
     clients = {name: client_of(of) for name, of in config.backend_instances.items()}
-    routes = routes_of(config)
-    own = own_policies(config, routes)
-    selection = Selection(backends, routes, policies_of(chance, own), clock=clock, chance=chance, region=config.region)
+    selection, own = selection_of(config, clock, chance)
     router = Router(
-        routes,
+        selection.routes,
         tuple(clients),
         aliases=config.aliases,
         strategies=(*STRATEGY_NAMES, *own),

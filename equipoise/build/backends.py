@@ -9,12 +9,11 @@ from typing import Any
 from equipoise.backends import make_client
 from equipoise.backends.base import BackendClient
 from equipoise.backends.transport import Patience, endpoint
-from equipoise.build.clock import SystemClock
 from equipoise.build.objects import function_named
 from equipoise.config import BackendConfig, Config
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
-from equipoise.core.model import BackendType, Chance
+from equipoise.core.model import BackendType, Chance, Clock
 from equipoise.core.pricing import Price, price_for
 from equipoise.http import Pool, PoolLimits, client_context
 
@@ -38,7 +37,7 @@ def model_of(of: BackendConfig) -> str:
     return of.model or of.preset or graph
 
 
-def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clock: SystemClock) -> Backend:
+def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clock: Clock) -> Backend:
     """What is remembered of one upstream, from what the operator said of it."""
     breaker = BreakerOptions(
         enabled=of.circuit_breaker_enabled and config.global_circuit_breaker_enabled,

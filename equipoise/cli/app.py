@@ -36,6 +36,7 @@ COMMANDS = {
         "equipoise.cli.doctor:doctor",
         "Look at everything an answer depends on; one thing to paste in a bug report.",
     ),
+    "simulate": ("equipoise.cli.simulate:simulate", "Play a scenario in virtual time, under any strategy."),
     "sandbox": ("equipoise.cli.sandbox:sandbox", "Run engines with faults that can be switched, for your own tests."),
     "loadtest": ("equipoise.cli.loadtest:loadtest", "Ask at a fixed rate and say how it went; can fail a pipeline."),
     "completions": ("equipoise.cli.completions:completions", "Print the completion script for a shell."),

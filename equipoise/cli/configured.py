@@ -39,12 +39,17 @@ def estate_of(loaded: Loaded, on_error: Callable[[str], None] = tell) -> Estate:
     from equipoise.build import build
     from equipoise.stores import StoreError
 
-    if loaded.file is not None:
-        _find_functions_beside(loaded.file)
+    estate_paths(loaded)
     try:
         return build(loaded.config, on_error)
     except (ValueError, OSError, ImportError, AttributeError, StoreError) as error:
         raise Failure(f"the configuration is well-formed but cannot be used: {error}", USAGE) from error
+
+
+def estate_paths(loaded: Loaded) -> None:
+    """Let Python objects that the configuration names be found beside its file."""
+    if loaded.file is not None:
+        _find_functions_beside(loaded.file)
 
 
 def _find_functions_beside(file: Path) -> None:
