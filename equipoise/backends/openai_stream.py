@@ -102,7 +102,7 @@ class Relay:
 
     def finish(self) -> bytes:
         """Judge the end; return events still held back. Raises BackendError if this was no whole answer."""
-        last = b"" if self.done else self._sift(self._splitter.finish())
+        last = b"" if self.done else self._sift(terminated(self._splitter.finish()))
         if not self.done and self._finish_reason is None:
             raise malformed("the stream ended without [DONE] and without a finish reason", self._blame)
         if not self._began and self._finish_reason not in MEANINGFUL_ENDS:
@@ -195,6 +195,11 @@ def parsed(data: bytes, blame: Blame) -> Completion:
     if chunk.object == "error":
         raise reported(error_in(data, blame.secret), blame)
     return chunk
+
+
+def terminated(event: bytes) -> bytes:
+    """A last event with the blank line it came without, so that what follows is an event of its own; none without data."""
+    return event + b"\n\n" if event_data(event).strip() else b""
 
 
 def without_usage(data: bytes) -> bytes:

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from bench.chaos import envoy
 from equipoise.sandbox.real.environment import Environment, InstallFailed
 from tests.end_to_end.http.servers import PACKAGES, SEARCH_PATH
 
@@ -41,7 +42,8 @@ def main() -> int:
     try:
         debian_packages()
         Environment(PLACE).install(print)
-    except InstallFailed as error:
+        envoy.install(PLACE / "envoy")
+    except (InstallFailed, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1
     print(f"the real servers are installed ({time.monotonic() - begun:.0f} s)")
