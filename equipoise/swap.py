@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from equipoise.balancer import Background, Crew, LoadBalancer
 from equipoise.build import ClosedWithTheBalancer, build
 from equipoise.config import Config
+from equipoise.config.alerts import AlertsConfig
 from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
+from equipoise.telemetry.alerts import AlertDesk
 
+LASTING = (ClosedWithTheBalancer, AlertDesk)
+"""What runs in the background of a balancer, whatever its configuration."""
+WITHOUT_SINKS: dict[str, Any] = {"enable_prometheus_metrics": False, "alerts": AlertsConfig(enabled=False)}
 PATIENCE = 0.02
 """Seconds between two looks at whether the last question of a replaced balancer has been answered."""
 
@@ -75,13 +81,13 @@ class Swappable:
 def _built(config: Config) -> LoadBalancer:
     said = config.model_fields_set
     ledger = config.ledger if "ledger" in said else config.ledger.model_copy(update={"enabled": False})
-    return build(config.model_copy(update={"ledger": ledger, "enable_prometheus_metrics": False})).balancer
+    return build(config.model_copy(update={"ledger": ledger, **WITHOUT_SINKS})).balancer
 
 
 def built_beside(config: Config) -> LoadBalancer:
     """A balancer to be taken over by a running one, which has ledger and metrics already."""
     switched_off = config.ledger.model_copy(update={"enabled": False})
-    found = build(config.model_copy(update={"ledger": switched_off, "enable_prometheus_metrics": False})).balancer
+    found = build(config.model_copy(update={"ledger": switched_off, **WITHOUT_SINKS})).balancer
     found.config_hash = config_hash(config)
     return found
 
@@ -92,7 +98,7 @@ def take_over(balancer: LoadBalancer, fresh: LoadBalancer, config: Config) -> Co
     The swap itself is over when this returns. Ledger and metrics stay; the former probes end and the new ones begin,
     the former connections close after the last question that uses them.
     """
-    lasting = [each for each in balancer.background if isinstance(each, ClosedWithTheBalancer)]
+    lasting = [each for each in balancer.background if isinstance(each, LASTING)]
     ending = [each for each in balancer.background if each not in lasting]
     crew = balancer.become(fresh)
     balancer.background[:] = [*lasting, *fresh.background]

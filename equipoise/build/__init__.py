@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from equipoise.balancer import Background, LoadBalancer
+from equipoise.build.alerts import alerts_of
 from equipoise.build.backends import backend_of, client_of, model_of, pool_of, price_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of
 from equipoise.build.clock import SystemClock
@@ -25,6 +26,7 @@ from equipoise.core.model import Chance, Clock
 from equipoise.core.routing import STRATEGY_NAMES, Router
 from equipoise.core.selection import Selection
 from equipoise.stores.ledger import Ledger
+from equipoise.telemetry.alerts import AlertDesk
 from equipoise.telemetry.prometheus import Metrics
 
 __all__ = [
@@ -60,6 +62,7 @@ class Estate(msgspec.Struct):
     ledger: Ledger | None
     metrics: Metrics | None
     config_hash: str
+    alerts: AlertDesk | None = None
 
 
 def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -100,9 +103,11 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         config_hash=fingerprint,
         seed=config.seed,
     )
-    balancer.observers += [sink.observe for sink in (ledger, metrics) if sink is not None]
+    alerts = alerts_of(config, lambda: balancer.selection.status(), ledger)  # it can be replaced
+    balancer.background += [alerts] if alerts else []
+    balancer.observers += [sink.observe for sink in (ledger, metrics, alerts) if sink is not None]
     if metrics is not None:
         metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
         if ledger is not None:
             metrics.set_ledger(ledger.health)
-    return Estate(balancer, ledger, metrics, fingerprint)
+    return Estate(balancer, ledger, metrics, fingerprint, alerts)

@@ -66,6 +66,14 @@ NOUNS = {
             "rm": ("equipoise.cli.rearranging:rm", "Take a backend away; its questions under way are answered."),
         },
     ),
+    "alerts": (
+        "See what is wrong with a running gateway, and who is told.",
+        {
+            "ls": ("equipoise.cli.alerts:ls", "List what is wrong."),
+            "ack": ("equipoise.cli.alerts:ack", "Acknowledge an alert: no more reminders of it."),
+            "test": ("equipoise.cli.alerts:send_test", "Send a test notice to those who are told of alerts."),
+        },
+    ),
     "routes": (
         "Look at how questions are routed.",
         {"explain": ("equipoise.cli.routes:explain", "Say who would be asked, and why; asks nobody.")},

@@ -35,6 +35,7 @@ RESTART = (
     "routing_decision_timeout_ms",
     "migration",
     "idempotency",
+    "alert",
     "log.format",
     "log.access",
 )

@@ -18,7 +18,7 @@ from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
-from equipoise.gateway import ClientKeys, Gateway, backends, configuring, explaining, run_gateway
+from equipoise.gateway import ClientKeys, Gateway, alerting, backends, configuring, explaining, run_gateway
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keys import digest
 from equipoise.gateway.migrating import operations
@@ -117,6 +117,7 @@ def make_gateway(
         operations={
             **operations(migration),
             **explaining.operations(estate.balancer),
+            **alerting.operations(estate.alerts),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,

@@ -41,9 +41,15 @@ VARIABLES: dict[str, FieldPath] = {
     "GRAFANA_DASHBOARDS_ENABLED": ("enable_grafana_dashboards",),
     "CIRCUIT_BREAKER_ENABLED": ("global_circuit_breaker_enabled",),
     "HEALTH_CHECK_BATCH_SIZE": ("health_check_batch_size",),
-    "COST_ALERT_WEBHOOK": ("alert_webhook_url",),
+    "COST_ALERT_WEBHOOK": ("alerts", "cost_webhook_url"),
     "ALERT_WEBHOOK_URL": ("alert_webhook_url",),
     "ALERT_EMAIL_RECIPIENTS": ("alert_email_recipients",),
+    "ALERT_WEBHOOK_SECRET": ("alerts", "webhook_secret"),
+    "ALERT_SMTP_HOST": ("alerts", "email", "host"),
+    "ALERT_SMTP_PORT": ("alerts", "email", "port"),
+    "ALERT_SMTP_USERNAME": ("alerts", "email", "username"),
+    "ALERT_SMTP_PASSWORD": ("alerts", "email", "password"),
+    "ALERT_EMAIL_FROM": ("alerts", "email", "sender"),
 }
 EVERY_BACKEND = {
     "GLOBAL_FAILURE_THRESHOLD": "failure_threshold",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from equipoise.config.alerts import AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
@@ -55,6 +56,7 @@ NAMED = """\
 #   team: {{sha256: 64 hexadecimal digits, tenant: team}}
 """
 SECTIONS: dict[str, type[Section]] = {
+    "alerts": AlertsConfig,
     "listen": ListenConfig,
     "retry": RetryConfig,
     "idempotency": IdempotencyConfig,
@@ -84,17 +86,23 @@ def _route_lines() -> list[str]:
     return list(_lines(_without(RouteConfig, "backends", "strategy", "fallback"), "#     "))
 
 
-def _lines(fields: dict[str, FieldInfo], indent: str) -> Iterator[str]:
+def _lines(fields: dict[str, FieldInfo], indent: str, of: Section | None = None) -> Iterator[str]:
+    """Each field with its default; where the section itself is a default (`of`), with the value it has there."""
     for name, field in fields.items():
         described = textwrap.wrap(field.description or "", 116 - len(indent))
         yield from (f"{indent}# {line}" for line in described)
-        yield f"{indent}{name}: {_default(field)}"
+        default = None if field.is_required() else field.get_default(call_default_factory=True)
+        if isinstance(default, Section):
+            yield f"{indent}{name}:"
+            yield from _lines(type(default).model_fields, indent + "  ", default)
+        else:
+            yield f"{indent}{name}: {_default(field, None if of is None else getattr(of, name))}"
 
 
-def _default(field: FieldInfo) -> str:
+def _default(field: FieldInfo, given: Any = None) -> str:
     if field.is_required():
         return "..."
-    value: Any = field.get_default(call_default_factory=True)
+    value: Any = field.get_default(call_default_factory=True) if given is None else given
     if isinstance(value, tuple | frozenset):
         value = sorted(value)
     if value in ([], {}):

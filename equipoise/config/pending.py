@@ -20,8 +20,6 @@ PENDING_FIELDS = {
     "weight_adjustment_frequency_minutes": "Learning",
     "cascade_failure_prevention": "Failure",
     "enable_grafana_dashboards": "Seeing",
-    "alert_webhook_url": "Seeing",
-    "alert_email_recipients": "Seeing",
     "backend_instances.*.health_check_path": "Failure",
     "routes.*.cache": "Fleet",
 }

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_validator
 from pydantic_core import PydanticCustomError
 
+from equipoise.config.alerts import AlertAddress, AlertsConfig
 from equipoise.config.backend import BackendConfig
-from equipoise.config.fields import Count, EmptyIsNone, FilePath, Positive, Section, Share, Text, Texts
+from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.migration import MigrationConfig
 from equipoise.config.rules import broken_rules
-from equipoise.config.secret import Secret
 from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
 from equipoise.config.strategies import StrategyName, StrategyOptions
 from equipoise.core.model import Strategy
@@ -67,10 +67,12 @@ class Config(Section):
     """Whether /metrics is served."""
     enable_grafana_dashboards: bool = True
     """Whether Grafana's dashboards are provisioned."""
-    alert_webhook_url: Annotated[Secret | None, EmptyIsNone] = None
-    """Where alerts are posted. Kept secret: such addresses often hold a token."""
+    alert_webhook_url: AlertAddress = None
+    """Where alerts are posted, in Slack's form where the address is Slack's. Kept secret: it may hold a token."""
     alert_email_recipients: Texts = ()
-    """Who gets alerts by e-mail."""
+    """Who gets alerts by e-mail, through the server of `alerts.email`."""
+    alerts: AlertsConfig = AlertsConfig()
+    """What is worth an alert, and how it is sent."""
     cost_optimization_target: Share = 0.8
     """The cost efficiency aimed at."""
     cost_tracking_window_hours: Positive = 24.0

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 import equipoise
-from equipoise.gateway import backends, configuring, explaining, hints, idempotency, migrating
+from equipoise.gateway import alerting, backends, configuring, explaining, hints, idempotency, migrating
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.dialects.chat import ChatBody
 from equipoise.gateway.dialects.lightrag import QueryBody
@@ -105,6 +105,9 @@ ADMIN = (
     Operation("post", explaining.EXPLAIN, "Who would be asked, and why.", explaining.ExplainBody, (JSON,), (400, 404)),
     Operation("get", "/admin/ledger/summary", "The bill.", None, (JSON,), (404, 503)),
     Operation("get", "/admin/stats", "Uptime and load."),
+    Operation("get", alerting.ALERTS, "What is wrong now, who is told, what was told lately.", None, (JSON,), (404,)),
+    Operation("post", alerting.ACK, "Acknowledge an alert.", alerting.AckBody, (JSON,), (400, 404)),
+    Operation("post", alerting.TEST, "Send a test notice.", alerting.TryBody, (JSON,), (400, 404)),
     Operation("get", migrating.STATE, "Where the migration stands.", None, (JSON,), MIGRATED),
     Operation("post", migrating.APPLY, "Go on with it.", migrating.ApplyBody, (JSON,), MIGRATED),
     Operation("post", migrating.ROLLBACK, "Go back.", migrating.PhaseBody, (JSON,), MIGRATED),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.config import BackendConfig, Config, KeyConfig, ListenConfig, PriceConfig, RetryConfig, RouteConfig
+from equipoise.config.alerts import AlertsConfig, EmailConfig, LevelsConfig, ThresholdsConfig, WebhookConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
@@ -36,6 +37,11 @@ SECTIONS: dict[str, type[Section]] = {
     "ledger.": LedgerConfig,
     "keys.*.": KeyConfig,
     "log.": LogConfig,
+    "alerts.": AlertsConfig,
+    "alerts.thresholds.": ThresholdsConfig,
+    "alerts.thresholds.cpu.": LevelsConfig,
+    "alerts.webhooks.*.": WebhookConfig,
+    "alerts.email.": EmailConfig,
 }
 FIELDS = [prefix + name for prefix, section in SECTIONS.items() for name in section.model_fields]
 

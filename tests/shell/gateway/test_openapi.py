@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from equipoise.gateway import backends, configuring, explaining, migrating, openapi
+from equipoise.gateway import alerting, backends, configuring, explaining, migrating, openapi
 from equipoise.gateway.records import TEMPLATES
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -40,6 +40,7 @@ def gateway() -> Any:
         **migrating.operations(None),
         **configuring.operations(Still()),
         **explaining.operations(balancer),
+        **alerting.operations(None),
     }
     return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 
