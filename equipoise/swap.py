@@ -25,13 +25,14 @@ class Swappable:
     """Holds the present balancer. `swap` is one breath: later questions go by the new configuration, those under way end
     as they began, and what is known of backends that stay is kept.
 
-    Metrics are the owner's: `observers` are told of everything. A ledger is kept only where the configuration names one.
+    Metrics are the owner's: `observers` are told of everything. A ledger is kept only where the configuration names one,
+    and alerts are sent only where it says to whom.
     """
 
     def __init__(self, config: Config, observers: Sequence[Observer] = ()) -> None:
         self.config, self._running = config, False
         self.balancer = _built(config)
-        self.balancer.observers[:] = observers
+        self.balancer.observers[:] = [*observers, *_watching(self.balancer)]
         self._former: set[LoadBalancer] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -40,8 +41,9 @@ class Swappable:
         fresh, former = _built(config), self.balancer
         fresh.selection.inherit(former.selection)
         fresh.observers = fresh.selection.observers
-        if observers is not None:
-            fresh.observers[:] = observers
+        gone = _watching(former)
+        kept = [of for of in fresh.observers if of not in gone] if observers is None else observers
+        fresh.observers[:] = [*kept, *_watching(fresh)]
         self.balancer, self.config = fresh, config
         self._former.add(former)
         try:
@@ -81,7 +83,14 @@ class Swappable:
 def _built(config: Config) -> LoadBalancer:
     said = config.model_fields_set
     ledger = config.ledger if "ledger" in said else config.ledger.model_copy(update={"enabled": False})
-    return build(config.model_copy(update={"ledger": ledger, **WITHOUT_SINKS})).balancer
+    told = config.alert_webhook_url or config.alert_email_recipients or "alerts" in said
+    sinks = {"enable_prometheus_metrics": False} if told else WITHOUT_SINKS
+    return build(config.model_copy(update={"ledger": ledger, **sinks})).balancer
+
+
+def _watching(balancer: LoadBalancer) -> list[Observer]:
+    """The alerts of a balancer, as an observer."""
+    return [each.observe for each in balancer.background if isinstance(each, AlertDesk)]
 
 
 def built_beside(config: Config) -> LoadBalancer:

@@ -10,7 +10,7 @@ from typing import Any
 from equipoise.cli.exits import OK, PROBLEMS, Failure
 from equipoise.cli.migrating import admin_url as admin_address
 from equipoise.cli.migrating import myself
-from equipoise.cli.output import DIM, Output, as_documents, document, painted, remark, say, table
+from equipoise.cli.output import DIM, Output, as_documents, painted, remark, say, table
 from equipoise.cli.remote import Remote
 from equipoise.gateway.alerting import ACK, ALERTS, TEST
 
@@ -39,7 +39,9 @@ def ls(*, history: bool = False, admin_url: str | None = None, output: Output = 
     return PROBLEMS if bad else OK
 
 
-def ack(alert: str, /, *, who: str | None = None, admin_url: str | None = None, json: bool = False) -> None:
+def ack(
+    alert: str, /, *, who: str | None = None, admin_url: str | None = None, output: Output = None, json: bool = False
+) -> None:
     """Acknowledge an alert: it is looked after, and there are no more reminders of it.
 
     Parameters
@@ -50,15 +52,20 @@ def ack(alert: str, /, *, who: str | None = None, admin_url: str | None = None, 
         Who looks after it; you when absent.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
     body = {"id": alert, "who": who or myself()}
     told = _asked(admin_url, lambda remote: remote.post(ACK, body))
-    document(told) if json else say(f"{alert}: looked after by {told['acknowledged']['acknowledged_by']}")
+    if not as_documents(told, output, json):
+        say(f"{alert}: looked after by {told['acknowledged']['acknowledged_by']}")
 
 
-def send_test(receiver: str | None = None, /, *, admin_url: str | None = None, json: bool = False) -> None:
+def send_test(
+    receiver: str | None = None, /, *, admin_url: str | None = None, output: Output = None, json: bool = False
+) -> None:
     """Send a test notice, and see whether it arrives. Exit code 1 when there is nobody to send it to.
 
     Parameters
@@ -67,6 +74,8 @@ def send_test(receiver: str | None = None, /, *, admin_url: str | None = None, j
         One receiver's name; all when absent.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
+    output: str
+        table, json or yaml.
     json: bool
         Print one JSON document.
     """
@@ -75,9 +84,8 @@ def send_test(receiver: str | None = None, /, *, admin_url: str | None = None, j
         raise Failure(
             "nobody is told of alerts", PROBLEMS, "set alert_webhook_url, alerts.webhooks or alert_email_recipients"
         )
-    document(told) if json else say(
-        f"on its way to {', '.join(told['sent_to'])}; `equipoise alerts ls` shows the queue"
-    )
+    if not as_documents(told, output, json):
+        say(f"on its way to {', '.join(told['sent_to'])}; `equipoise alerts ls` shows the queue")
 
 
 def _print(told: dict[str, Any], *, history: bool) -> None:

@@ -11,6 +11,7 @@ from equipoise.http import Request, Response
 from equipoise.sandbox import Faults, SandboxBackend
 from lightrag_integration import PRODUCTION_LB_FEATURES, HybridQueryRouter
 from lightrag_integration.production_load_balancer import BackendInstanceConfig, ProductionLoadBalancer
+from tests.specified import alerted
 from tests.specified.conftest import QUESTION, Balance, Start, backend_config
 
 Pair = tuple[Any, Any] | list[Any]
@@ -311,7 +312,7 @@ async def of_routing_decision_timeout_ms(b: Bench) -> Pair:
 Check = Callable[[Bench], Awaitable[Pair]]
 CHECKS: dict[str, Check] = {
     name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")
-}
+} | alerted.CHECKS
 
 
 # The seven switches of a move.
