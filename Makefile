@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-gateway bench-strategies docs fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-gateway bench-strategies chaos acceptance docs fuzz soak lock clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -46,6 +46,14 @@ bench-strategies: $(READY)
 # False rollbacks and time to detection, by the decision code of the product; about a quarter of an hour of CPU.
 bench-canary: $(READY)
 	$(BIN)/python -m bench.canary
+
+# kill -9 one of three backends at 500 questions a second, before Equipoise, haproxy (Debian's) and Envoy (its wheel).
+chaos: $(READY)
+	$(BIN)/python -m bench.chaos
+
+# Every success metric of the specification: target, measured, command.
+acceptance: $(READY)
+	$(BIN)/python -m bench.acceptance
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
