@@ -32,9 +32,11 @@ BACKENDS = 3
 WINDOW = 0.5
 """Seconds of questions over which a p99 is taken: 250 at 500 a second."""
 RECOVERED = 1.5
-"""p99 is back when it is at most so many times what it was before the kill, in this window and all later ones."""
+"""A window is late when its p99 is more than so many times what it was before the kill,"""
 SLACK_MS = 20.0
-"""...or no more than this above it: one hiccup of a shared machine is no outage."""
+"""...and by more than this (ms)."""
+STEADY = 2.0
+"""p99 is back when for so many seconds no window was late; late ones after that are counted, beside those before the kill."""
 GOAL = 2.0
 Document = dict[str, Any]
 
@@ -59,7 +61,9 @@ async def killed(contestant: Contestant, said: argparse.Namespace) -> Document:
 def figures(whole: Sequence[Taken], streams: Sequence[Taken], kill: float) -> Document:
     """What a run came to; times in milliseconds."""
     before = p99([each for each in whole if 1.0 <= each.at < kill - 1.0])
-    windows = _windows(whole, kill)
+    windows = [(end, found) for end, found in _windows(whole, kill) if end > 0.0]
+    earlier = [(end, found) for end, found in _windows(whole, kill) if 1.0 - kill < end <= -1.0]
+    back = recovered(windows, before)
     return {
         "questions": len(whole),
         "failed": sum(not each.answered for each in whole),
@@ -70,17 +74,23 @@ def figures(whole: Sequence[Taken], streams: Sequence[Taken], kill: float) -> Do
         "p99_before_ms": before,
         "worst_p99_after_ms": max((found for _, found in windows), default=None),
         "p99_at_the_end_ms": p99([each for each in whole if each.at >= kill + 5.0]),
-        "recovered_after_s": recovered(windows, before),
+        "recovered_after_s": back,
+        "late_windows_before": _late(earlier, before),
+        "late_windows_after_recovery": _late([(end, found) for end, found in windows if end > (back or 0.0)], before),
         "generator_late_p99_ms": percentile(sorted(each.late * 1e3 for each in whole), 99),
     }
 
 
+def _late(windows: Sequence[tuple[float, float]], before: float | None) -> str:
+    late = sum(found > too_long(before or 0.0) for _, found in windows)
+    return f"{late} of {len(windows)}"
+
+
 def _windows(whole: Sequence[Taken], kill: float) -> list[tuple[float, float]]:
-    """Seconds since the kill at which each window ends, and its p99; a question that failed counts as a very long one."""
+    """Seconds since the kill at which each window ends (before it: below 0), and its p99."""
     found: dict[int, list[Taken]] = {}
     for each in whole:
-        if each.at >= kill - 0.1:
-            found.setdefault(int((each.at - kill) // WINDOW), []).append(each)
+        found.setdefault(int((each.at - kill) // WINDOW), []).append(each)
     return [((number + 1) * WINDOW, p99(taken) or 0.0) for number, taken in sorted(found.items())]
 
 
@@ -89,13 +99,21 @@ def p99(taken: Sequence[Taken]) -> float | None:
     return percentile(sorted((each.seconds if each.answered else 30.0) * 1e3 for each in taken), 99)
 
 
+def too_long(before: float) -> float:
+    """The p99 (ms) from which a window counts as late."""
+    return max(RECOVERED * before, before + SLACK_MS)
+
+
 def recovered(windows: Sequence[tuple[float, float]], before: float | None) -> float | None:
-    """Seconds from the kill to the end of the last window whose p99 was too long; None if it never came back."""
+    """Seconds from the kill until STEADY seconds without a late window begin; None if they never do."""
     if before is None:
         return None
-    most = max(RECOVERED * before, before + SLACK_MS)
-    late = [end for end, found in windows if found > most]
-    return None if late and windows and late[-1] == windows[-1][0] else max(late, default=0.0)
+    good, needed = 0, round(STEADY / WINDOW)
+    for end, found in windows:
+        good = 0 if found > too_long(before) else good + 1
+        if good == needed:
+            return max(0.0, end - STEADY)
+    return None
 
 
 async def _warm(url: str) -> None:
@@ -176,6 +194,10 @@ def _remarks(found: dict[str, Document]) -> str:
     for name, each in found.items():
         for fate, count in (each["errors"] | each["stream_errors"]).items():
             lines.append(f"{name}: {count} x {fate}")
+        lines.append(
+            f"{name}: late half seconds before the kill {each['late_windows_before']}, "
+            f"after p99 was back {each['late_windows_after_recovery']}"
+        )
         lines.append(f"{name}: the load was late by {each['generator_late_p99_ms']:.1f} ms at p99")
     return "\n".join(lines)
 

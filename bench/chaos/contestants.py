@@ -21,7 +21,7 @@ Contestant: TypeAlias = Callable[[Sequence[int], Path], AbstractAsyncContextMana
 PLACE = Path(__file__).parents[2] / ".e2e" / "envoy"
 HAPROXY = """\
 global
- maxconn 10000
+ maxconn 4000
 defaults
  mode http
  timeout connect 2s
@@ -68,7 +68,10 @@ async def haproxy(ports: Sequence[int], folder: Path) -> AsyncIterator[str]:
     servers = "\n".join(f" server s{number} 127.0.0.1:{each}" for number, each in enumerate(ports))
     (folder / "haproxy.cfg").write_text(HAPROXY.format(port=port, servers=servers))
     async with process(_debian("haproxy"), "-db", "-f", str(folder / "haproxy.cfg"), folder=folder):
-        await until_listening(port)
+        try:
+            await until_listening(port)
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}: {(folder / 'log').read_text()[-500:]}") from error
         yield f"http://127.0.0.1:{port}"
 
 
