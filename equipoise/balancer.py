@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from equipoise.backends.base import BackendClient, BackendError
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
-from equipoise.core.events import Event, Observer
+from equipoise.core.events import AnswerScored, Event, Observer
 from equipoise.core.intake import NO_HINTS, Hints, Intake
-from equipoise.core.model import Chance, Decision, Message, Outcome, Question, Request, Verdict
+from equipoise.core.model import Answer, Chance, Decision, Message, Outcome, Question, Request, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
+from equipoise.core.rollout import VALIDATION
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
+from equipoise.escalation import Given, held_to_the_floor
 from equipoise.reply import Reply, reply_of
+from equipoise.scoring.judge import ROLE as JUDGE
 from equipoise.stream import AnswerStream, first_of
 
 if TYPE_CHECKING:
     from equipoise.config import Config
+    from equipoise.scoring.scorer import Scorer
 
 __all__ = ["AnswerStream", "Attempted", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
 
@@ -71,25 +75,51 @@ class LoadBalancer:
         self._chance, self.background = chance, list(background)
         self._now = selection.clock.monotonic
         self._retry_budget = RetryBudget(retry, self._now())
+        self.scorer: Scorer | None = None
 
     async def answer(self, request: Request) -> Reply:
         """Ask until somebody answers. Raises Unanswered, with a reason, when nobody does in time."""
         attempts, began, crew = self._begin(request), self._now(), self._crew
         try:
-            while True:
-                lease, outcome = attempts.acquire(), None
-                try:
-                    answer = await crew.clients[lease.backend_id].send(request, attempts.seconds_left(lease))
-                    outcome = answered(lease, answer, self._now())
-                except BackendError as error:
-                    outcome = self._failed(lease, error)
-                finally:
-                    attempts.settle(lease, outcome or self._cancelled(lease))
-                if outcome.verdict is Verdict.SUCCESS:
-                    return reply_of(attempts, lease, answer, self._now() - began)
-                await asyncio.sleep(attempts.pause_after(lease, outcome))
+            given, poor = await self._given(attempts, crew), None
+            if given.quality is not None and self._escalates(request):
+                floor, ask = request.min_quality, partial(self._given, attempts, crew)
+                given, poor = await held_to_the_floor(attempts, given, floor, ask, self.tell)
+            reply = reply_of(attempts, given.lease, given.answer, self._now() - began)
+            reply.quality, reply.escalated_from = given.quality, poor
+            return reply
         finally:
             self._done(crew)
+
+    async def _given(self, attempts: Attempts, crew: Crew) -> Given:
+        """The next answer, shown to the scorer; where a route escalates, and of questions of ours, at once."""
+        lease, answer = await self._answered_by(attempts, crew)
+        scorer, request = self.scorer, attempts.request
+        if scorer is None:
+            return Given(lease, answer)
+        number = len(attempts.made)
+        if request.role == VALIDATION or self._escalates(request):
+            return Given(lease, answer, scorer.look(request, answer, lease.backend_id, number))
+        scorer.offer(request, answer, lease.backend_id, number, wanted=scorer.wants(request))
+        return Given(lease, answer)
+
+    def _escalates(self, request: Request) -> bool:
+        route = self._side_of(request)[0].routes.get(request.route)
+        return route is not None and route.escalate and request.role != JUDGE
+
+    async def _answered_by(self, attempts: Attempts, crew: Crew) -> tuple[Lease, Answer]:
+        while True:
+            lease, outcome = attempts.acquire(), None
+            try:
+                answer = await crew.clients[lease.backend_id].send(attempts.request, attempts.seconds_left(lease))
+                outcome = answered(lease, answer, self._now())
+            except BackendError as error:
+                outcome = self._failed(lease, error)
+            finally:
+                attempts.settle(lease, outcome or self._cancelled(lease))
+            if outcome.verdict is Verdict.SUCCESS:
+                return lease, answer
+            await asyncio.sleep(attempts.pause_after(lease, outcome))
 
     async def open(self, request: Request) -> AnswerStream:
         """Begin a streamed answer: returns with its first item in hand, fails over until then. Raises Unanswered."""
@@ -102,6 +132,8 @@ class LoadBalancer:
                 try:
                     first = await first_of(items)
                     stream = AnswerStream(attempts, lease, items, first, began, self._now(), partial(self._done, crew))
+                    if self.scorer is not None:
+                        self._listen(self.scorer, request, stream)
                     return stream
                 except BackendError as error:
                     outcome = self._failed(lease, error)
@@ -112,6 +144,16 @@ class LoadBalancer:
         finally:
             if stream is None:
                 self._done(crew)
+
+    def _listen(self, scorer: Scorer, request: Request, stream: AnswerStream) -> None:
+        """Have a stream's answer offered to the scorer when it is whole."""
+        stream.listening = wanted = scorer.wants(request)
+
+        def over() -> None:
+            if stream.reply is not None:
+                scorer.offer(request, stream.heard(), stream.backend_id, len(stream.attempts), wanted=wanted)
+
+        stream.when_over(over)
 
     def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
         """Size and route a question; the second value is a warning about its model name.
@@ -151,6 +193,11 @@ class LoadBalancer:
     def status(self) -> dict[str, Any]:
         """The backends as rows, and how many questions are being answered."""
         return {"in_flight": self.in_flight, "backends": self.selection.status()}
+
+    def scored(self, event: AnswerScored) -> None:
+        """An answer's quality became known: believe it of its backend, and tell everybody."""
+        self._selection_of(event.role).scored(event)
+        self.tell(event)
 
     def drain(self, backend_id: str) -> None:
         """Give a backend no new questions. Raises KeyError for an unknown id."""
@@ -193,7 +240,12 @@ class LoadBalancer:
         self.seed = fresh.seed
         if fresh.retry != self.retry:
             self.retry, self._retry_budget = fresh.retry, fresh._retry_budget
-        self.observers = self.selection.observers
+        self.observers = fresh.observers = self.selection.observers
+        if fresh.scorer is not None:
+            if self.scorer is not None:
+                fresh.scorer.inherit(self.scorer)
+            fresh.scorer.tell = self.scored
+        self.scorer = fresh.scorer
         return former
 
     async def start(self) -> None:
@@ -225,6 +277,10 @@ class LoadBalancer:
     def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
         """Among whom a request is decided, and at whose expense it is repeated; a migration has two sides."""
         return self.selection, self._retry_budget, self.retry
+
+    def _selection_of(self, role: str) -> Selection:
+        """Whose backends answer in this role."""
+        return self.selection
 
     def _done(self, crew: Crew) -> None:
         self.in_flight -= 1

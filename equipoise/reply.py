@@ -38,7 +38,8 @@ class Reply(msgspec.Struct, Decided, kw_only=True):
 
     `cost` is the sum over all attempts in nano-dollars, `cost_source` the weakest of theirs; `duration` and `overhead`
     (what was not spent waiting for an upstream) are seconds. `fallback_from` names who should have answered.
-    `role` is the side of a migration that answered, or "answer" where there is none.
+    `role` is the side of a migration that answered, or "answer" where there is none. `quality` is the answer's own, where
+    it was looked at before it went out; `escalated_from` names whose answer was not good enough, with its quality.
     """
 
     request_id: str
@@ -53,6 +54,8 @@ class Reply(msgspec.Struct, Decided, kw_only=True):
     fallback_from: str | None = None
     corpus: str | None = None
     role: str = "answer"
+    quality: float | None = None
+    escalated_from: tuple[str, float] | None = None
 
     @property
     def text(self) -> str:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
+
 from equipoise.backends.base import BackendError, Finished, Relayed, StreamItem, TextDelta
+from equipoise.backends.openai_stream import text_of
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted
 from equipoise.core.model import Answer, BackendType, Outcome, Usage, Verdict
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.selection import Lease
 from equipoise.reply import Decided, Reply, reply_of
+
+MOST_HEARD = 262_144
+"""Bytes of a stream passed on undecoded that are kept for those who want to know how good it was."""
 
 
 class AnswerStream(Decided):
@@ -37,6 +43,9 @@ class AnswerStream(Decided):
         self._done = done
         self._open, self._has_pending = True, True
         self._passed_on = 0
+        self.listening = False
+        self._relayed: list[bytes] = []
+        self._relayed_bytes = 0
 
     @property
     def backend_type(self) -> BackendType:
@@ -106,7 +115,18 @@ class AnswerStream(Decided):
             self._passed_on += estimate_tokens(len(item.text))
         elif type(item) is Relayed:
             self._passed_on += item.data.count(b"\n\n")
+            if self.listening and self._relayed_bytes < MOST_HEARD:
+                self._relayed.append(item.data)
+                self._relayed_bytes += len(item.data)
         return item
+
+    def heard(self) -> Answer:
+        """The answer with its words, if it was listened to: of a stream passed on undecoded, what was kept of it."""
+        answer = self.reply.answer if self.reply is not None else Answer()
+        if answer.text or not self._relayed:
+            return answer
+        events, self._relayed = b"".join(self._relayed), []
+        return msgspec.structs.replace(answer, text=text_of(events))
 
     async def _from_upstream(self) -> StreamItem:
         try:

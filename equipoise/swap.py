@@ -7,14 +7,14 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from equipoise.balancer import Background, Crew, LoadBalancer
-from equipoise.build import ClosedWithTheBalancer, build
+from equipoise.build import ClosedWithTheBalancer, Lasting, build
 from equipoise.config import Config
 from equipoise.config.alerts import AlertsConfig
 from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
 from equipoise.telemetry.alerts import AlertDesk
 
-LASTING = (ClosedWithTheBalancer, AlertDesk)
+LASTING = (ClosedWithTheBalancer, AlertDesk, Lasting)
 """What runs in the background of a balancer, whatever its configuration."""
 WITHOUT_SINKS: dict[str, Any] = {"enable_prometheus_metrics": False, "alerts": AlertsConfig(enabled=False)}
 PATIENCE = 0.02
@@ -40,6 +40,8 @@ class Swappable:
         """Go by this configuration from now on. What `build` raises leaves everything as it was."""
         fresh, former = _built(config), self.balancer
         fresh.selection.inherit(former.selection)
+        if fresh.scorer is not None and former.scorer is not None:
+            fresh.scorer.inherit(former.scorer)
         fresh.observers = fresh.selection.observers
         gone = _watching(former)
         kept = [of for of in fresh.observers if of not in gone] if observers is None else observers

@@ -70,6 +70,18 @@ def is_plain(event: bytes) -> bool:
     )
 
 
+def text_of(events: bytes) -> str:
+    """The text of the first alternative in whole events; what cannot be read adds nothing."""
+    found: list[str] = []
+    for event in split_events(events):
+        try:
+            choices = _glance(event_data(event)).choices
+        except UNREADABLE:
+            continue
+        found += [choices[0].delta.content or ""] if choices and choices[0].delta is not None else []
+    return "".join(found)
+
+
 MEANINGFUL_ENDS: Final = frozenset({"length", "content_filter", "tool_calls", "function_call"})
 """Finish reasons with which an answer without text is an answer all the same."""
 

@@ -16,6 +16,7 @@ from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_
 from equipoise.build.clock import SystemClock
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
+from equipoise.build.quality import Lasting, with_scorer
 from equipoise.build.routes import retry_of, routes_of
 from equipoise.config import Config
 from equipoise.config.load import load
@@ -26,12 +27,14 @@ from equipoise.core.model import Chance, Clock
 from equipoise.core.routing import STRATEGY_NAMES, Router
 from equipoise.core.selection import Selection
 from equipoise.stores.ledger import Ledger
+from equipoise.stores.quality import QualityRecords
 from equipoise.telemetry.alerts import AlertDesk
 from equipoise.telemetry.prometheus import Metrics
 
 __all__ = [
     "ClosedWithTheBalancer",
     "Estate",
+    "Lasting",
     "SystemClock",
     "backend_of",
     "build",
@@ -63,6 +66,7 @@ class Estate(msgspec.Struct):
     metrics: Metrics | None
     config_hash: str
     alerts: AlertDesk | None = None
+    quality: QualityRecords | None = None
 
 
 def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -110,4 +114,5 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
         if ledger is not None:
             metrics.set_ledger(ledger.health)
-    return Estate(balancer, ledger, metrics, fingerprint, alerts)
+    records = with_scorer(config, balancer, ledger, on_error)
+    return Estate(balancer, ledger, metrics, fingerprint, alerts, records)

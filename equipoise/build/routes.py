@@ -25,6 +25,7 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         min_quality=floor if of.min_quality is None else of.min_quality,
         explore=of.explore,
         sticky=of.sticky,
+        escalate=of.escalate,
         exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
         options={
             name: config.strategy_options.get(name, {}) | of.strategy_options.get(name, {})

@@ -74,6 +74,10 @@ NOUNS = {
             "test": ("equipoise.cli.alerts:send_test", "Send a test notice to those who are told of alerts."),
         },
     ),
+    "quality": (
+        "Look at how good the answers are.",
+        {"report": ("equipoise.cli.quality:report", "Show quality, cost and quality per dollar, with intervals.")},
+    ),
     "routes": (
         "Look at how questions are routed.",
         {"explain": ("equipoise.cli.routes:explain", "Say who would be asked, and why; asks nobody.")},

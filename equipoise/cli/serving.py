@@ -18,7 +18,7 @@ from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
-from equipoise.gateway import ClientKeys, Gateway, alerting, backends, configuring, explaining, run_gateway
+from equipoise.gateway import ClientKeys, Gateway, alerting, backends, configuring, explaining, quality, run_gateway
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keys import digest
 from equipoise.gateway.migrating import operations
@@ -26,6 +26,7 @@ from equipoise.http import ServerLimits, TLSFiles
 from equipoise.migration import Migration, from_config
 from equipoise.migration.on_disk import file_check
 from equipoise.stores import Ledger, StoreError
+from equipoise.stores.quality import Story, with_quality
 from equipoise.telemetry import AccessLog, set_up_logging
 
 QUESTION = '{"model": "auto", "messages": [{"role": "user", "content": "What is clinical metabolomics?"}]}'
@@ -107,7 +108,7 @@ def make_gateway(
     admin_host = config.listen.admin_host
     return Gateway(
         estate.balancer,
-        story=ledger.story if ledger else _no_story,
+        story=story_of(estate),
         metrics=metrics.render if metrics else lambda: NO_METRICS,
         ready=readiness(estate),
         keys=client_keys(config),
@@ -118,6 +119,7 @@ def make_gateway(
             **operations(migration),
             **explaining.operations(estate.balancer),
             **alerting.operations(estate.alerts),
+            **quality.operations(estate.balancer, estate.quality),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,
@@ -127,6 +129,13 @@ def make_gateway(
         commands=backends.commands(Fleet(running)) if running else None,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )
+
+
+def story_of(estate: Estate) -> Story:
+    """Where a request's attempts are looked up, with what their answers were worth."""
+    if estate.ledger is None:
+        return _no_story
+    return estate.ledger.story if estate.quality is None else with_quality(estate.ledger.story, estate.quality)
 
 
 async def _no_story(request_id: str) -> list[dict[str, Any]] | None:

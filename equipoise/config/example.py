@@ -12,6 +12,7 @@ from equipoise.config.alerts import AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.quality import QualityConfig
 from equipoise.config.save import to_yaml
 from equipoise.config.schema import Config
 from equipoise.config.sections import LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
@@ -61,6 +62,7 @@ SECTIONS: dict[str, type[Section]] = {
     "retry": RetryConfig,
     "idempotency": IdempotencyConfig,
     "ledger": LedgerConfig,
+    "quality": QualityConfig,
     "log": LogConfig,
 }
 OWN_TEXT = ("backend_instances", "routes", "aliases", "keys")

@@ -14,7 +14,6 @@ PENDING_FIELDS = {
     "enable_cost_optimization": "Money",
     "cost_optimization_target": "Money",
     "cost_tracking_window_hours": "Money",
-    "quality_sampling_rate": "Learning",
     "learning_rate": "Learning",
     "performance_history_window_hours": "Learning",
     "weight_adjustment_frequency_minutes": "Learning",
@@ -30,7 +29,7 @@ PENDING_VARIABLES = {
     "GRAFANA_API_URL": "Seeing",
 }
 
-PENDING_GATES = {"cost_efficiency_ratio": "Money", "quality_score_minimum": "Learning"}
+PENDING_GATES = {"cost_efficiency_ratio": "Money"}
 """Criteria of a migration without a measure: they then say "not measured" and hold nothing back."""
 
 

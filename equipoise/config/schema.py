@@ -14,6 +14,7 @@ from equipoise.config.backend import BackendConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.migration import MigrationConfig
+from equipoise.config.quality import QualityConfig
 from equipoise.config.rules import broken_rules
 from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
 from equipoise.config.strategies import StrategyName, StrategyOptions
@@ -110,6 +111,8 @@ class Config(Section):
     """Where state is kept; $XDG_STATE_HOME/equipoise when absent."""
     ledger: LedgerConfig = LedgerConfig()
     """The record of every attempt."""
+    quality: QualityConfig = QualityConfig()
+    """How answers are scored."""
     log: LogConfig = LogConfig()
     """What is logged."""
     migration: MigrationConfig | None = None

@@ -42,6 +42,8 @@ class RouteConfig(Section):
     """Seconds for the whole question; the global `timeout_seconds` when absent."""
     min_quality: Share | None = None
     """Backends believed to be worse are asked only when no better one can be."""
+    escalate: bool = False
+    """Whether a whole answer below `min_quality` is not given where a better backend can be asked; streams never are."""
     explore: Literal["live", "shadow", "off"] = "live"
     """Whether a learning strategy may try other backends on live questions, on copies, or not at all."""
     cache: bool = False

@@ -122,6 +122,10 @@ class Attempts:
         """Monotonic seconds."""
         return self._selection.clock.monotonic()
 
+    def wall(self) -> float:
+        """Unix seconds."""
+        return self._selection.clock.wall()
+
     def seconds_left(self, lease: Lease) -> float:
         """How long this attempt may take: the backend's own timeout, within the deadline of the request."""
         return max(0.0, min(lease.backend.options.timeout, self.request.deadline - lease.started))
@@ -161,6 +165,26 @@ class Attempts:
         if self._selection.anybody(self.request, self._avoid, self._corpus):
             return 0.0
         return self._begin_another_round(outcome, now)
+
+    def escalate(self) -> bool:
+        """May a backend believed to be better be asked, though the last one answered? Then it is the next to be acquired.
+
+        It counts as a repetition: within the attempts of a request and the budget for all of them.
+        """
+        lease, now = self.lease, self.now()
+        if lease is None or self.request.pinned is not None or now >= self.request.deadline:
+            return False
+        believed = lease.backend.quality.mean
+        others = self._selection.backends.values()
+        avoid = self._avoid | {b.id for b in others if b.quality.mean <= believed} | {lease.backend_id}
+        corpus = self._corpus or lease.backend.options.corpus
+        if self._sent >= self._options.max_attempts or not self._selection.anybody(self.request, avoid, corpus):
+            return False
+        if not self._budget.withdraw(now):
+            return False
+        self._avoid = self._said_all = avoid
+        self._corpus = corpus
+        return True
 
     def give_up(self, outcome: Outcome) -> Unanswered:
         """The error that tells the caller what the last attempt came to, or what may pass and is worth coming back for."""

@@ -50,7 +50,9 @@ class AnswerScored(Event, frozen=True, kw_only=True):
 
     `quality` is calibrated and lies in [0, 1], `variance` is its own; `source` is `proxy`, `judge` or `feedback`, each
     replacing the ones before. `dimensions` holds the parts that could be computed, `attempt` the number of the attempt
-    that answered.
+    that answered. `by` names the kind of feedback (rating, expert, automated), `score` what the rules gave before any
+    calibration (None: they never saw it); `replaces` and `replaced_variance` are what was told of this answer before, None
+    the first time.
     """
 
     request_id: str
@@ -65,6 +67,33 @@ class AnswerScored(Event, frozen=True, kw_only=True):
     source: str
     dimensions: dict[str, float] = {}
     wall: float = 0.0
+    by: str = ""
+    score: float | None = None
+    replaces: float | None = None
+    replaced_variance: float = 0.0
+
+
+class AnswerEscalated(Event, frozen=True, kw_only=True):
+    """An answer was below the floor of its route and another backend was asked instead of giving it."""
+
+    request_id: str
+    route: str
+    backend_id: str
+    quality: float
+    floor: float
+    wall: float
+
+
+class QualityCrossed(Event, frozen=True, kw_only=True):
+    """The believed quality of a backend fell below the floor of a route, or rose above it again."""
+
+    backend_id: str
+    route: str
+    quality: float
+    error: float
+    floor: float
+    below: bool
+    wall: float
 
 
 class BudgetCrossed(Event, frozen=True, kw_only=True):

@@ -14,23 +14,38 @@ class Quality:
 
     Replies that answered nothing are worth 0: the belief about answers counts only in the share of replies that were
     answers. `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for
-    they are read in every decision and change only when something was learned.
+    they are read in every decision and change only when something was learned. `scored` counts the answers taken in.
     """
 
-    __slots__ = ("_answered", "_belief", "_replies", "_samples", "_variance", "error", "low", "mean")
+    __slots__ = ("_answered", "_belief", "_replies", "_samples", "_variance", "error", "low", "mean", "scored")
 
     def __init__(self, prior: float) -> None:
         self._belief = prior
         self._samples, self._variance = PRIOR_SAMPLES, PRIOR_VARIANCE
         self._answered, self._replies = 1.0, PRIOR_SAMPLES
+        self.scored = 0
         self._settle()
 
-    def add(self, score: float) -> None:
-        """Take in the judged quality of one answer."""
-        self._samples = min(self._samples + 1.0, MEMORY)
+    def add(self, score: float, variance: float = 0.0) -> None:
+        """Take in the judged quality of one answer, the less the less certain it is itself."""
+        weight = PRIOR_VARIANCE / (PRIOR_VARIANCE + variance)
+        self._samples = min(self._samples + weight, MEMORY)
         difference = score - self._belief
-        self._belief += difference / self._samples
-        self._variance += (difference * (score - self._belief) - self._variance) / self._samples
+        self._belief += weight * difference / self._samples
+        self._variance += weight * (difference * (score - self._belief) - self._variance) / self._samples
+        self.scored += 1
+        self._settle()
+
+    def replace(self, former: float, former_variance: float, score: float, variance: float = 0.0) -> None:
+        """A better opinion of an answer that was taken in before: as if that had never been said.
+
+        belief' = (S belief - w former + w' score) / S' with S' = S - w + w', written as a correction.
+        """
+        out = PRIOR_VARIANCE / (PRIOR_VARIANCE + former_variance)
+        into = PRIOR_VARIANCE / (PRIOR_VARIANCE + variance)
+        self._samples = min(max(PRIOR_SAMPLES, self._samples - out + into), MEMORY)
+        change = into * (score - self._belief) - out * (former - self._belief)
+        self._belief = min(1.0, max(0.0, self._belief + change / self._samples))
         self._settle()
 
     def replied(self, *, answered: bool) -> None:

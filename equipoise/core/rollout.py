@@ -160,13 +160,16 @@ class Criteria(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over questions: asked, answered, seconds and nano-dollars of the answered, of how many the cost is known."""
+    """Sums over questions: asked, answered, seconds and nano-dollars of the answered, of how many the cost is known; the
+    qualities of those that were scored."""
 
     requests: int = 0
     answered: int = 0
     seconds: float = 0.0
     cost: NanoUSD = 0
     costed: int = 0
+    quality: float = 0.0
+    scored: int = 0
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
@@ -175,6 +178,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             seconds=self.seconds + other.seconds,
             cost=self.cost + other.cost,
             costed=self.costed + other.costed,
+            quality=self.quality + other.quality,
+            scored=self.scored + other.scored,
         )
 
 
@@ -209,7 +214,6 @@ def gates(
     *,
     needed: int,
     pending: Mapping[str, str],
-    quality: float | None = None,
 ) -> tuple[Gate, ...]:
     """The four criteria over the new side's evidence; `needed` questions make a measure. `pending` maps a gate that
     nothing can measure yet to the feature that will."""
@@ -218,14 +222,21 @@ def gates(
     seen = f"over {new.requests} questions"
     few = None if new.requests >= needed else f"{new.requests} of at least {needed} questions seen"
     efficiency, why = cost_efficiency(new, old)
-    none = "no answer has been scored"
+    unscored = None if new.scored >= needed else f"{new.scored} of at least {needed} answers scored"
+    quality = new.quality / new.scored if new.scored and not unscored else None
     return (
         _gate("response_time_ms", criteria.response_time_ms, None if few else time, few or seen, pending, most=True),
         _gate("success_rate_percentage", criteria.success_rate_percentage, None if few else rate, few or seen, pending),
         _gate(
             "cost_efficiency_ratio", criteria.cost_efficiency_ratio, None if few else efficiency, few or why, pending
         ),
-        _gate("quality_score_minimum", criteria.quality_score_minimum, quality, "" if quality else none, pending),
+        _gate(
+            "quality_score_minimum",
+            criteria.quality_score_minimum,
+            quality,
+            unscored or f"over {new.scored} scored answers",
+            pending,
+        ),
     )
 
 

@@ -20,7 +20,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Who may answer and how one is chosen; `fallback` is asked in order when nobody of `backends` can be.
 
     `timeout` is the seconds for the whole question, `explore` one of live, shadow, off. `sticky` keeps a session with its
-    backend. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is None.
+    backend. `escalate` asks a better backend when a whole answer is below `min_quality`. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is None.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     min_quality: float = 0.0
     explore: str = "live"
     sticky: bool = False
+    escalate: bool = False
     exploration_floor: float | None = None
     options: Mapping[str, Mapping[str, float]] = {}
 

@@ -14,7 +14,7 @@ import msgspec
 from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available
-from equipoise.core.events import BackendChanged, Observer
+from equipoise.core.events import AnswerScored, BackendChanged, Observer
 from equipoise.core.model import (
     Candidate,
     Chance,
@@ -29,6 +29,7 @@ from equipoise.core.model import (
 )
 from equipoise.core.policies.specified import reports
 from equipoise.core.routing import Route
+from equipoise.core.standards import Standards
 from equipoise.core.sticky import at_home, chance_of, session_hash
 from equipoise.core.tier import Tier, tiers_of
 
@@ -82,6 +83,7 @@ class Selection:
         self.money_price = 0.0  # quality points a nano-dollar is worth, while a budget is paced
         self._make_policy, self._chance = make_policy, chance
         self._policies: dict[tuple[str, str], Policy] = {}
+        self._standards = Standards()
         self._told: list[Callable[[str, bool], None]] = []
         self._learners: list[Callable[..., None]] = []
         self._chains = {name: self._chain_of(route) for name, route in self.routes.items()}
@@ -152,6 +154,22 @@ class Selection:
         health = self.backends[backend_id].health
         health.probed(healthy=healthy, error=error, details=details, now=self.clock.monotonic(), wall=self.clock.wall())
 
+    def scored(self, event: AnswerScored) -> None:
+        """Take in how good an answer was; nothing is known of backends that are gone."""
+        backend = self.backends.get(event.backend_id)
+        if backend is None:
+            return
+        if event.replaces is None:
+            backend.quality.add(event.quality, event.variance)
+        else:
+            backend.quality.replace(event.replaces, event.replaced_variance, event.quality, event.variance)
+        route = self.routes.get(event.route)
+        floor = route.min_quality if route is not None else 0.0
+        crossed = self._standards.crossed(event.route, backend.id, backend.quality, floor, self.clock.wall())
+        if crossed is not None:
+            for observer in self.observers:
+                observer(crossed)
+
     def drain(self, backend_id: str) -> None:
         """Give a backend no new attempts. Raises KeyError for an unknown id."""
         self.backends[backend_id].drain()
@@ -185,7 +203,8 @@ class Selection:
                 self._adopt(route, strategy, policy)
                 for name in previous.backends.keys() - self.backends.keys():
                     getattr(policy, "forget", _nothing)(name)
-        self.observers, self.money_price = previous.observers, previous.money_price
+        self.observers, self._standards = previous.observers, previous._standards
+        self.money_price = previous.money_price
 
     def learned(self, route: str, strategy: str, observed: int) -> dict[str, dict[str, float]]:
         """What a learning policy believes of each backend that it has `observed` so often, by kind of question."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.core.intake import Hints
-from equipoise.gateway import endings, explaining, openapi, problems
+from equipoise.gateway import endings, explaining, feedback, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer, Weigh
 from equipoise.gateway.backends import Command
@@ -128,6 +128,7 @@ class Gateway:
             ("POST", path): partial(self._asked, dialect) for path, dialect in ASKING.items()
         }
         table["POST", explaining.PUBLIC] = self._explain
+        table["POST", feedback.PATH] = self._rate
         probes = self.health.routes() | {openapi.PATH: _described}
         return table | {(method, path): probe for path, probe in probes.items() for method in ("GET", "HEAD")}
 
@@ -223,6 +224,14 @@ class Gateway:
             told = explaining.of_request(self._balancer, request, request_id, self._tenant(request))
         except (Problem, Malformed) as error:
             return problems.refusal(_problem(error), request_id)
+        return Response(200, (fields.JSON, (b"x-request-id", request_id.encode())), encode(told))
+
+    async def _rate(self, request: Request, request_id: str) -> Response:
+        try:
+            everyone = self._keys is None
+            told = await feedback.given(self._balancer, request, self._tenant(request), everyone=everyone)
+        except Problem as problem:
+            return problems.refusal(problem, request_id)
         return Response(200, (fields.JSON, (b"x-request-id", request_id.encode())), encode(told))
 
     def _tenant(self, request: Request) -> str:

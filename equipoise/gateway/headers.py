@@ -46,6 +46,11 @@ def of_reply(request_id: str, reply: Reply, warning: str | None, started: float)
         (b"x-equipoise-overhead-ms", own),
         (b"server-timing", b"equipoise;dur=" + own + b", upstream;dur=%.3f" % (waited * 1e3)),
     ]
+    if reply.quality is not None:
+        fields.append((b"x-equipoise-quality", b"%.3f" % reply.quality))
+    if reply.escalated_from is not None:
+        name, quality = reply.escalated_from
+        fields.append((b"x-equipoise-escalated-from", clean(f"{name}; quality={quality:.3f}")))
     return _more(fields, reply, warning)
 
 

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 import equipoise
-from equipoise.gateway import alerting, backends, configuring, explaining, hints, idempotency, migrating
+from equipoise.gateway import (
+    alerting,
+    backends,
+    configuring,
+    explaining,
+    feedback,
+    hints,
+    idempotency,
+    migrating,
+    quality,
+)
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.dialects.chat import ChatBody
 from equipoise.gateway.dialects.lightrag import QueryBody
@@ -43,6 +53,9 @@ PUBLIC = (
     Operation(
         "post", explaining.PUBLIC, "Who would be asked, and why; asks nobody.",
         explaining.ExplainBody, (JSON,), (400, 401, 404, 413, 422),
+    ),
+    Operation(
+        "post", feedback.PATH, "Say how good an answer was.", feedback.FeedbackBody, (JSON,), (400, 401, 404, 413, 503)
     ),
     Operation("get", "/v1/models", "Every model name that can be asked for.", None, (JSON,), (401,)),
     Operation("get", "/v1/models/{model}", "One of them.", None, (JSON,), (401, 404)),
@@ -104,6 +117,7 @@ ADMIN = (
     ),
     Operation("post", explaining.EXPLAIN, "Who would be asked, and why.", explaining.ExplainBody, (JSON,), (400, 404)),
     Operation("get", "/admin/ledger/summary", "The bill.", None, (JSON,), (404, 503)),
+    Operation("get", quality.QUALITY, "Quality, cost and quality per dollar.", None, (JSON,), (400, 404, 503)),
     Operation("get", "/admin/stats", "Uptime and load."),
     Operation("get", alerting.ALERTS, "What is wrong now, who is told, what was told lately.", None, (JSON,), (404,)),
     Operation("post", alerting.ACK, "Acknowledge an alert.", alerting.AckBody, (JSON,), (400, 404)),

@@ -20,6 +20,7 @@ from equipoise.build import Estate, SystemClock, backend_of, client_of, function
 from equipoise.config import Config
 from equipoise.config.migration import IncumbentConfig, MigrationConfig
 from equipoise.config.pending import PENDING_GATES
+from equipoise.core.allowance import Allowance
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
 from equipoise.core.model import NANO_PER_USD, BackendType, Policy, Strategy
@@ -33,7 +34,7 @@ from equipoise.migration.incumbent import Answerer, HTTPIncumbent, IncumbentClie
 from equipoise.migration.keeping import Keeping, stored
 from equipoise.migration.migration import Migration
 from equipoise.migration.settings import INCUMBENT, Settings
-from equipoise.migration.shadow import Allowance, Shadow
+from equipoise.migration.shadow import Shadow
 from equipoise.migration.split import SplitBalancer
 from equipoise.migration.tallies import Tallies
 from equipoise.reply import Reply
@@ -64,6 +65,8 @@ def side_by_side(
     a router that only decides is answered for by the candidate's backends. `store` is the file of the state. Without
     `checks`, both sides' probes, resources and stores are looked at. Raises StoreError if the file cannot be opened.
     """
+    if candidate.scorer is None:
+        settings = replace(settings, pending={**settings.pending, "quality_score_minimum": "a scorer"})
     opened = store if isinstance(store, StateStore) else StateStore(store)
     client = incumbent if _is_client(incumbent) else IncumbentClient(incumbent, answerers(candidate))
     probing = _make_switchable(candidate)

@@ -11,57 +11,14 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.allowance import Allowance
 from equipoise.core.attempts import Unanswered
-from equipoise.core.model import Clock, NanoUSD, Request
+from equipoise.core.model import NanoUSD, Request
 from equipoise.core.rollout import SHADOW
 from equipoise.migration.tallies import is_evidence
 from equipoise.reply import Reply
 
-HOUR = 3600.0
 _WORD = re.compile(r"\w+")
-
-
-class Allowance:
-    """Money for the copies of any one hour. Each takes its part before it is asked and is settled at what it cost.
-
-    A part is an equal share of what is left among the copies that may run at once, so promises never exceed the
-    allowance; what an upstream bills beyond the expected cost counts against the rest of the hour.
-    """
-
-    def __init__(self, per_hour: NanoUSD, parallel: int, clock: Clock) -> None:
-        self._per_hour, self._parallel, self._clock = per_hour, parallel, clock
-        self._spent: deque[tuple[float, NanoUSD]] = deque()
-        self._sum: NanoUSD = 0
-        self._promised: NanoUSD = 0
-        self._running = 0
-
-    def take(self) -> NanoUSD:
-        """The most that one more copy may be expected to cost; 0 when nothing is left."""
-        self._forget()
-        free = self._parallel - self._running
-        part = max(0, self._per_hour - self._sum - self._promised) // max(1, free)
-        if part:
-            self._running += 1
-            self._promised += part
-        return part
-
-    def settle(self, part: NanoUSD, cost: NanoUSD) -> None:
-        """A copy is over."""
-        self._running -= 1
-        self._promised -= part
-        self._sum += cost
-        self._spent.append((self._clock.monotonic(), cost))
-
-    @property
-    def spent(self) -> NanoUSD:
-        """What the copies of the last hour cost."""
-        self._forget()
-        return self._sum
-
-    def _forget(self) -> None:
-        since = self._clock.monotonic() - HOUR
-        while self._spent and self._spent[0][0] <= since:
-            self._sum -= self._spent.popleft()[1]
 
 
 class Copied(msgspec.Struct):

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from equipoise.backends.base import BackendClient
 from equipoise.balancer import Background, LoadBalancer
 from equipoise.core.attempts import Unanswered
+from equipoise.core.events import AnswerScored
 from equipoise.core.intake import NO_HINTS, Hints, needs_of
 from equipoise.core.model import Message, NanoUSD, Question, Request, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
@@ -57,6 +58,9 @@ class SplitBalancer(LoadBalancer):
         control.observers = candidate.observers
         self.shadow: Shadow | None = None
         self._tallies = tallies
+        self.scorer = candidate.scorer
+        if self.scorer is not None:
+            self.scorer.tell = self.scored
         # As often as before the move: the old side is asked once, whatever the new one is allowed.
         self._control_retry = replace(candidate.retry, max_attempts=1)
         self._control_budget = RetryBudget(self._control_retry, self._now())
@@ -148,6 +152,14 @@ class SplitBalancer(LoadBalancer):
         if request.role == CONTROL:
             return self.control, self._control_budget, self._control_retry
         return super()._side_of(request)
+
+    def scored(self, event: AnswerScored) -> None:
+        """An answer's quality became known; it counts for the side that gave it."""
+        super().scored(event)
+        self._tallies.scored(self.state.era, event)
+
+    def _selection_of(self, role: str) -> Selection:
+        return self.control if role == CONTROL else self.selection
 
     def _answered(self, request: Request, reply: Reply) -> None:
         self._tallies.answered(self.state.era, reply)

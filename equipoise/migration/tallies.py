@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from equipoise.core.attempts import Unanswered
+from equipoise.core.events import AnswerScored
 from equipoise.core.model import CostSource
 from equipoise.core.rollout import CONTROL, SHADOW, VALIDATION, Evidence
 from equipoise.migration.settings import TOPIC
@@ -54,6 +55,12 @@ class Tallies:
     def failed(self, era: int, role: str) -> None:
         """A question of this role was not answered."""
         self._of(era, role)["requests"] += 1
+
+    def scored(self, era: int, event: AnswerScored) -> None:
+        """An answer's quality became known, or better known."""
+        sums = self._of(era, event.role)
+        sums["quality"] += event.quality - (event.replaces or 0.0)
+        sums["scored"] += event.replaces is None
 
     def add(self, era: int, role: str, **amounts: float) -> None:
         """Add to other sums of a role."""
@@ -107,4 +114,6 @@ def evidence(sums: Mapping[str, float], role: str) -> Evidence:
         seconds=sums.get(f"{role}.seconds", 0.0),
         cost=whole("cost"),
         costed=whole("costed"),
+        quality=sums.get(f"{role}.quality", 0.0),
+        scored=whole("scored"),
     )

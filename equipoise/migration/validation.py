@@ -48,7 +48,13 @@ async def _ask(balancer: SplitBalancer, request: Request) -> Validated:
         return _told(text, error=error.message, cost=error.cost, evidence=_evidence(error))
     known = reply.cost_source is not CostSource.UNPRICED
     evidence = Evidence(
-        requests=1, answered=1, seconds=reply.duration, cost=reply.cost if known else 0, costed=int(known)
+        requests=1,
+        answered=1,
+        seconds=reply.duration,
+        cost=reply.cost if known else 0,
+        costed=int(known),
+        quality=reply.quality or 0.0,
+        scored=int(reply.quality is not None),
     )
     return _told(text, cost=reply.cost, backend=reply.backend_id, evidence=evidence)
 

@@ -84,8 +84,10 @@ class StateStore:
         row = self._look("SELECT version, value FROM state WHERE name = ?", (name,))
         return (row[0][0], json.loads(row[0][1])) if row else (0, None)
 
-    def write(self, name: str, value: Mapping[str, Any], expected: int, entry: Entry) -> int:
+    def write(self, name: str, value: Mapping[str, Any], expected: int, entry: Entry | None) -> int:
         """Replace the version that was read, and say so in the journal, both or none. Gives the new version.
+
+        Without an entry nothing is said: what is learned all the time would push people's words out of the journal.
 
         Raises StateConflict when the version is no longer the expected one.
         """
@@ -95,7 +97,8 @@ class StateStore:
             if (row[0] if row else 0) != expected:
                 raise StateConflict(f"{name} was changed by somebody else at the same time")
             connection.execute("REPLACE INTO state VALUES (?, ?, ?)", (name, expected + 1, json.dumps(value)))
-            self._append(connection, name, entry)
+            if entry is not None:
+                self._append(connection, name, entry)
             return expected + 1
 
         return self._in_transaction(change)

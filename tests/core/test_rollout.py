@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from equipoise.core.rollout import (
     FEATURES,
@@ -28,7 +29,7 @@ from equipoise.core.rollout import (
 
 keys, salts = st.text(max_size=40), st.text(max_size=10)
 percentages = st.floats(0, 100)
-GOOD = Evidence(requests=40, answered=40, seconds=40.0, cost=4000, costed=40)
+GOOD = Evidence(requests=40, answered=40, seconds=40.0, cost=4000, costed=40, quality=30.0, scored=40)
 PENDING = {"quality_score_minimum": "Learning"}
 
 
@@ -133,21 +134,23 @@ def test_the_history_remembers_the_last_changes_and_the_era_counts_all(moves: li
     assert [(step.phase, step.percentage) for step in state.history] == moves[-50:]
 
 
-def results(new: Evidence, old: Evidence = GOOD, **options: object) -> dict[str, Result]:
-    found = gates(Criteria(), new, old, needed=20, pending=PENDING, **options)  # type: ignore[arg-type]
+def results(new: Evidence, old: Evidence = GOOD) -> dict[str, Result]:
+    found = gates(Criteria(), new, old, needed=20, pending=PENDING)
     return {gate.name: gate.result for gate in found}
 
 
 def test_every_criterion_is_enforced() -> None:
     """Each of the four fails by itself, at the specification's values."""
-    assert set(results(GOOD, quality=0.75).values()) == {Result.PASSED}
+    assert set(results(GOOD).values()) == {Result.PASSED}
     slow = Evidence(requests=40, answered=40, seconds=80.1, cost=4000, costed=40)
     assert results(slow)["response_time_ms"] is Result.FAILED
     failing = Evidence(requests=40, answered=37, seconds=37.0, cost=3700, costed=37)
     assert results(failing)["success_rate_percentage"] is Result.FAILED
     dear = Evidence(requests=40, answered=40, seconds=40.0, cost=5001, costed=40)
     assert results(dear)["cost_efficiency_ratio"] is Result.FAILED
-    assert results(GOOD, quality=0.74)["quality_score_minimum"] is Result.FAILED
+    poor = structs.replace(GOOD, quality=29.9)
+    assert results(poor)["quality_score_minimum"] is Result.FAILED
+    assert results(structs.replace(GOOD, scored=19))["quality_score_minimum"] is Result.NOT_MEASURED
 
 
 def test_what_was_not_measured_has_not_passed() -> None:

@@ -14,6 +14,7 @@ from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
+from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
 from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
 from tests.shell.cli.conftest import ROOT
 
@@ -42,6 +43,9 @@ SECTIONS: dict[str, type[Section]] = {
     "alerts.thresholds.cpu.": LevelsConfig,
     "alerts.webhooks.*.": WebhookConfig,
     "alerts.email.": EmailConfig,
+    "quality.": QualityConfig,
+    "quality.weights.": QualityWeightsConfig,
+    "quality.judge.": JudgeConfig,
 }
 FIELDS = [prefix + name for prefix, section in SECTIONS.items() for name in section.model_fields]
 

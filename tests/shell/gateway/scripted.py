@@ -92,6 +92,7 @@ class ScriptedBalancer:
         self.commands: list[tuple[str, str]] = []
         self.in_flight = 0
         self.events: list[RequestEnded] = []
+        self.scorer: Any = None
 
     def request(self, question: Question, hints: Hints) -> tuple[Request, str | None]:
         if hints.strategy == "astrology":

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from equipoise.gateway import alerting, backends, configuring, explaining, migrating, openapi
+from equipoise.gateway import alerting, backends, configuring, explaining, migrating, openapi, quality
 from equipoise.gateway.records import TEMPLATES
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -41,6 +41,7 @@ def gateway() -> Any:
         **configuring.operations(Still()),
         **explaining.operations(balancer),
         **alerting.operations(None),
+        **quality.operations(balancer, None),
     }
     return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 

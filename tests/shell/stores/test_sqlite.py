@@ -24,8 +24,8 @@ def test_a_migration_is_applied_once(tmp_path: Path) -> None:
     connection = open_database(tmp_path / "l.db")
     connection.execute("INSERT INTO schema_migrations VALUES (999, '0999_future.sql', 0)")
     assert migrate(connection, migrations()) == []
-    step = Migration(2, "0002_more.sql", "CREATE TABLE more (x);\nINSERT INTO more VALUES (';');")
-    assert migrate(connection, [*migrations(), step]) == [2]
+    step = Migration(998, "0998_more.sql", "CREATE TABLE more (x);\nINSERT INTO more VALUES (';');")
+    assert migrate(connection, [*migrations(), step]) == [998]
     assert migrate(connection, [*migrations(), step]) == []
     assert connection.execute("SELECT x FROM more").fetchall() == [(";",)]
     connection.close()
@@ -34,7 +34,7 @@ def test_a_migration_is_applied_once(tmp_path: Path) -> None:
 def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     """Half a schema would be worse than the old one."""
     connection = open_database(tmp_path / "l.db")
-    broken = Migration(2, "0002_broken.sql", "CREATE TABLE half (x);\nCREATE TABLE half (x);")
+    broken = Migration(998, "0998_broken.sql", "CREATE TABLE half (x);\nCREATE TABLE half (x);")
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, [broken])
     assert connection.execute("SELECT * FROM sqlite_master WHERE name = 'half'").fetchall() == []

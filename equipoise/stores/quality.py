@@ -1,0 +1,160 @@
+"""The record of how good answers were, in the ledger's file beside their attempts; written beside the request path."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from equipoise.core.events import AnswerScored, Event
+from equipoise.stores.sqlite import StoreError, open_database, open_for_reading
+from equipoise.stores.writer import BatchWriter
+
+T = TypeVar("T")
+Story: TypeAlias = Callable[[str], Awaitable[list[dict[str, Any]] | None]]
+COLUMNS = (
+    "request_id", "number", "source", "voice", "wall", "tenant", "backend_id", "route", "kind", "role", "quality",
+    "variance", "score", "dimensions",
+)  # fmt: skip
+SHOWN = ("source", "voice", "quality", "variance", "score", "dimensions", "wall")
+_INSERT = f"INSERT OR REPLACE INTO quality ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+
+# Of several opinions of an answer the weightiest counts.
+_BEST = """
+WITH ranked AS (
+    SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY
+        CASE voice WHEN 'expert' THEN 0 WHEN 'rating' THEN 1 WHEN 'automated' THEN 2 WHEN 'judge' THEN 3 ELSE 4 END
+    ) AS place FROM quality WHERE wall >= :since AND (:tenant IS NULL OR tenant = :tenant)
+)
+SELECT backend_id, kind, COUNT(*) AS scored, SUM(quality) AS quality, SUM(quality * quality) AS squared,
+       SUM(variance) AS variance, SUM(source = 'judge') AS judged, SUM(source = 'feedback') AS rated
+FROM ranked WHERE place = 1 GROUP BY backend_id, kind ORDER BY backend_id, kind
+"""
+_SPENT = """
+SELECT backend_id, kind, COUNT(*) AS attempts, SUM(verdict = 'success') AS answers,
+       SUM(verdict = 'no_answer') AS no_answers, SUM(cost) AS cost, SUM(1.0 * cost * cost) AS squared,
+       SUM(cost_source = 'unpriced') AS unpriced
+FROM attempts WHERE wall >= :since AND role != 'judge' AND verdict != 'ignored'
+    AND (:tenant IS NULL OR tenant = :tenant)
+GROUP BY backend_id, kind ORDER BY backend_id, kind
+"""
+TIDY_SECONDS = 3600.0
+
+
+class QualityRecords:
+    """Keeps every opinion of an answer, the latest of each voice; those older than `max_age` seconds are removed.
+
+    `path` is the ledger's file. At most `capacity` opinions wait for the disk; what comes after is dropped and counted.
+    Raises StoreError when the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        batch_seconds: float = 0.5,
+        capacity: int = 20_000,
+        max_age: float = 90 * 86_400.0,
+        wall: Callable[[], float] = time.time,
+        on_error: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self.dropped = Path(path), 0
+        self._wall, self._max_age, self._next_tidy = wall, max_age, 0.0
+        self._connection = open_database(self.path)
+        self._writer = BatchWriter[AnswerScored](
+            self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._tidy, on_error=on_error
+        )
+
+    def observe(self, event: Event) -> None:
+        """Record what an answer was worth; other events are not for this record. Never waits."""
+        if type(event) is AnswerScored and not self._writer.put(event):
+            self.dropped += 1
+
+    async def close(self) -> None:
+        """Write what is left and close the file, beside the loop."""
+        await asyncio.to_thread(self._close)
+
+    async def of(self, request_id: str) -> list[dict[str, Any]]:
+        """The opinions of a request's answers, by attempt and time."""
+        query = "SELECT * FROM quality WHERE request_id = ? ORDER BY number, wall"
+        return [_told(row) for row in await self._read(lambda it: it.execute(query, (request_id,)).fetchall())]
+
+    async def sums(self, since: float = 0.0, tenant: str | None = None) -> tuple[list[dict[str, Any]], ...]:
+        """Sums by backend and kind of question since then: of the opinions that count, and of what was spent.
+
+        Money in nano-dollars; attempts for a judge, and those that are no evidence, are left out of the second.
+        """
+        values = {"since": since, "tenant": tenant}
+
+        def both(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], ...]:
+            return tuple([dict(row) for row in connection.execute(query, values)] for query in (_BEST, _SPENT))
+
+        return await self._read(both)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        if self._writer.pending:
+            await asyncio.wrap_future(self._writer.flush())
+        return await asyncio.to_thread(self._query, query)
+
+    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with closing(open_for_reading(self.path)) as connection:
+                return query(connection)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read the quality of answers: {error}") from error
+
+    def _close(self) -> None:
+        if self._writer.is_alive():
+            self.dropped += len(self._writer.close())
+        if not self._writer.is_alive():
+            self._connection.close()
+
+    # ---- in the writer's thread ----
+
+    def _write(self, scored: list[AnswerScored]) -> None:
+        self._in_transaction(lambda connection: connection.executemany(_INSERT, map(_row, scored)))
+
+    def _tidy(self) -> None:
+        if (now := self._wall()) >= self._next_tidy:
+            old = (now - self._max_age,)
+            self._in_transaction(lambda connection: connection.execute("DELETE FROM quality WHERE wall < ?", old))
+            self._next_tidy = now + TIDY_SECONDS
+
+    def _in_transaction(self, action: Callable[[sqlite3.Connection], object]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            action(self._connection)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):  # SQLite has often rolled back by itself
+                self._connection.execute("ROLLBACK")
+            raise StoreError(f"cannot write {self.path}: {error}") from error
+
+
+def _row(of: AnswerScored) -> tuple[Any, ...]:
+    return (
+        of.request_id, of.attempt, of.source, of.by or of.source, of.wall, of.tenant, of.backend_id, of.route, of.kind,
+        of.role, of.quality, of.variance, of.score, json.dumps(of.dimensions),
+    )  # fmt: skip
+
+
+def _told(row: sqlite3.Row) -> dict[str, Any]:
+    return {**{name: row[name] for name in COLUMNS}, "dimensions": json.loads(row["dimensions"])}
+
+
+def with_quality(story: Story, records: QualityRecords) -> Story:
+    """A request's story with the opinions of each attempt's answer."""
+
+    async def told(request_id: str) -> list[dict[str, Any]] | None:
+        attempts = await story(request_id)
+        opinions = await records.of(request_id) if attempts else []
+        for row in attempts or ():
+            row["quality"] = [{n: of[n] for n in SHOWN} for of in opinions if of["number"] == row["number"]]
+        return attempts
+
+    return told
