@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
+from equipoise.config.load import load
 from equipoise.core.model import Answer, Citation
 from equipoise.scoring import words
 from equipoise.scoring.score import Score, Weights, score
@@ -191,3 +195,15 @@ def test_numbers_and_names_as_people_write_them() -> None:
     """One writing for one number; beginnings of sentences are no names."""
     assert words.numbers("1,200.50 and 1200.5, -3% and x2") == {"1200.5", "-3"}
     assert words.names("The TMAO in Paris rose. Most CO2 came: We saw it.") == {"tmao", "paris", "co2"}
+
+
+def test_the_page_on_quality_says_what_is_so() -> None:
+    """Its code runs, its configurations load."""
+    page = (Path(__file__).parents[3] / "docs" / "quality.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(code, "quality.md", "exec"), {})
+    configurations = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    whole = YAML(typ="safe").load("\n".join(configurations[:1])) | YAML(typ="safe").load(configurations[1])
+    found = load(whole, environ={"OPENAI_API_KEY": "k"}).config
+    assert found.routes["clinic"].escalate
+    assert found.quality.judge is not None
