@@ -161,11 +161,12 @@ class LoadBalancer:
         Raises Unanswered (`model_not_found`) under `strict_models`, (`invalid_request_error`) for an unknown strategy.
         """
         try:
-            return self.intake.request(question, hints)
+            request, warning = self.intake.request(question, hints)
         except UnknownModel:
             raise Unanswered("model_not_found", f"there is no model {hints.model[:80]!r}; see /v1/models") from None
         except ValueError as error:
             raise Unanswered("invalid_request_error", str(error)) from None
+        return self.selection.joined(request), warning
 
     async def ask(self, question: str | list[Message], **hints: Any) -> Reply:
         """Ask in one line: `reply = await balancer.ask("...", model="auto:cheap")`; the hints are those of Hints."""

@@ -81,5 +81,5 @@ def _type(of: Document) -> str:
     if "anyOf" in of:
         return " or ".join(_type(one) for one in of["anyOf"] if one.get("type") != "null")
     if of.get("type") == "array":
-        return f"list of {_type(of['items'])}"
+        return f"list of {_type(of['items'])}" if of.get("items") else "list"
     return str(of.get("type", "any"))

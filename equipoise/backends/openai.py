@@ -14,6 +14,7 @@ from equipoise.backends.citations import mappings
 from equipoise.backends.classify import Blame, no_answer, rejected
 from equipoise.backends.errors import UNREADABLE
 from equipoise.backends.foreign import UNKNOWN_TO_OPENAI
+from equipoise.backends.openai_embeddings import embedded
 from equipoise.backends.openai_reply import Completion
 from equipoise.backends.openai_request import Splice, body_for
 from equipoise.backends.openai_stream import MEANINGFUL_ENDS, Relay, parsed
@@ -66,11 +67,14 @@ class OpenAIClient:
         )
         self._upstream = Upstream(origin, pool, header_list(keyed, headers), self._blame, patience or Patience())
         self._target, self._models = f"{base}/chat/completions", f"{base}/models"
+        self._embedding = f"{base}/embeddings"
         self._health = base.removesuffix("/v1") + "/health"
         self._model, self._local, self._probe_timeout = model, local, probe_timeout
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Ask and wait for the whole answer; `raw` holds the upstream's bytes."""
+        if request.question.embeddings:
+            return await self._embeddings(request, timeout)
         response = await self._post(request, timeout)
         return self._whole(await self._upstream.read(response), request)
 
@@ -106,11 +110,15 @@ class OpenAIClient:
             yield Relayed(rest)
         yield Finished(relay.answer(request.input_tokens))
 
-    async def _post(self, request: Request, timeout: float) -> ClientResponse:
+    async def _embeddings(self, request: Request, timeout: float) -> Answer:
+        response = await self._post(request, timeout, self._embedding)
+        return embedded(await self._upstream.read(response), request, self._blame)
+
+    async def _post(self, request: Request, timeout: float, target: str | None = None) -> ClientResponse:
         if not self._asked_for_models:
             await self._learn_models()
         return await self._upstream.post(
-            self._target,
+            target or self._target,
             body_for(request.question, self._splice),
             timeout,
             trace=request.trace,

@@ -13,6 +13,7 @@ from equipoise.backends.billing import billed, count, inner, metered
 from equipoise.backends.classify import Blame, malformed, no_answer, reported
 from equipoise.backends.errors import error_of
 from equipoise.core.model import Answer, Citation, NanoUSD, Usage
+from equipoise.core.overlay import agent_tool_fee
 from equipoise.core.pricing import estimate_tokens
 
 Reply = Mapping[str, Any]
@@ -104,18 +105,25 @@ def usage_of(reply: Reply, input_tokens: int, text: str) -> Usage:
     usage = inner(reply, "usage")
     if not usage:
         return Usage(input_tokens=input_tokens, output_tokens=estimate_tokens(text), estimated=True)
-    details = inner(usage, "input_tokens_details")
+    details, tools = inner(usage, "input_tokens_details"), inner(usage, "tool_calls_details")
     return Usage(
         input_tokens=count(usage.get("input_tokens")),
         output_tokens=count(usage.get("output_tokens")),
         cached_tokens=count(details.get("cached_tokens")) or count(details.get("cache_read_input_tokens")),
         reasoning_tokens=count(inner(usage, "output_tokens_details").get("reasoning_tokens")),
-        searches=_searches(inner(usage, "tool_calls_details")),
+        searches=_searches(tools),
+        fees=sum(_tool_fee(name, inner(tools, name)) for name in tools if name not in SEARCHES),
     )
 
 
 def _searches(details: Reply) -> int:
     return sum(count(inner(details, name).get("invocation")) for name in SEARCHES)
+
+
+def _tool_fee(name: str, told: Reply) -> NanoUSD:
+    """What the calls of one tool cost: as the reply says, else as published."""
+    said = billed(told.get("cost_usd"))
+    return agent_tool_fee(name) * count(told.get("invocation")) if said is None else said
 
 
 def cost_of(reply: Reply) -> NanoUSD | None:

@@ -11,11 +11,12 @@ import msgspec
 
 from equipoise.balancer import Background, LoadBalancer
 from equipoise.build.alerts import alerts_of
-from equipoise.build.backends import backend_of, client_of, model_of, pool_of, price_of
+from equipoise.build.backends import backend_of, client_of, model_of, pool_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of
 from equipoise.build.clock import SystemClock
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
+from equipoise.build.prices import price_of
 from equipoise.build.quality import Lasting, with_scorer
 from equipoise.build.routes import retry_of, routes_of
 from equipoise.config import Config

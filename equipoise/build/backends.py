@@ -3,32 +3,21 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
 from typing import Any
 
 from equipoise.backends import make_client
 from equipoise.backends.base import BackendClient
 from equipoise.backends.transport import Patience, endpoint
 from equipoise.build.objects import function_named
+from equipoise.build.prices import price_of
 from equipoise.config import BackendConfig, Config
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
 from equipoise.core.model import BackendType, Chance, Clock
-from equipoise.core.pricing import Price, price_for
 from equipoise.http import Pool, PoolLimits, client_context
 
 MOST_CONNECTIONS = 1024
 LEAST_CONNECTIONS = 100  # the specification's floor
-
-
-def price_of(config: BackendConfig) -> Price | None:
-    """The price of a backend as configured or published; None when nobody knows it."""
-    option = config.price.model_dump(exclude_none=True) if config.price else None
-    search = config.extra_body.get("web_search_options") or config.extra_body
-    size = str(search.get("search_context_size", "low")) if isinstance(search, Mapping) else "low"
-    return price_for(
-        config.backend_type, config.model or "", config.api, option, config.cost_per_1k_tokens, search_context_size=size
-    )
 
 
 def model_of(of: BackendConfig) -> str:
@@ -53,6 +42,7 @@ def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clo
         priority=of.priority,
         region=of.region,
         corpus=of.corpus,
+        llm_via=of.llm_via,
         price=price_of(of),
         quality=of.quality_score,
         reliability=of.reliability_score,

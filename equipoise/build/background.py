@@ -11,6 +11,8 @@ from equipoise.config import Config
 from equipoise.core.selection import Selection
 from equipoise.stores.ledger import Ledger
 
+DAY = 86_400.0
+
 
 class ClosedWithTheBalancer:
     """The ledger writes what it still holds when the balancer closes."""
@@ -27,8 +29,16 @@ class ClosedWithTheBalancer:
 
 
 def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
-    path = config.ledger_path
-    return Ledger(path, batch_seconds=config.ledger.batch_seconds, on_error=on_error) if path else None
+    path, of = config.ledger_path, config.ledger
+    if path is None:
+        return None
+    return Ledger(
+        path,
+        batch_seconds=of.batch_seconds,
+        max_rows=of.max_records,
+        max_age=of.keep_days * DAY,
+        on_error=on_error,
+    )
 
 
 def prober_of(config: Config, selection: Selection, clients: Mapping[str, BackendClient]) -> Prober:

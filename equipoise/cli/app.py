@@ -82,6 +82,38 @@ NOUNS = {
         "Look at how questions are routed.",
         {"explain": ("equipoise.cli.routes:explain", "Say who would be asked, and why; asks nobody.")},
     ),
+    "keys": (
+        "Make, list and revoke the keys that clients show.",
+        {
+            "create": ("equipoise.cli.keys:create", "Make a key and print it, this once."),
+            "ls": ("equipoise.cli.keys:ls", "List the keys; none is shown in full."),
+            "revoke": ("equipoise.cli.keys:revoke", "Make a key worthless, in running gateways too."),
+            "rotate": ("equipoise.cli.keys:rotate", "Give a key a new secret; the former stays good for a while."),
+        },
+    ),
+    "store": (
+        "Copy what outlives the process, and put it back.",
+        {
+            "backup": ("equipoise.cli.store:backup", "Copy ledger and state store while gateways run."),
+            "restore": ("equipoise.cli.store:restore", "Put a backup back while none runs."),
+        },
+    ),
+    "prices": (
+        "Look at what each backend charges, and by whose word.",
+        {
+            "ls": ("equipoise.cli.prices:ls", "List the price of every backend."),
+            "show": ("equipoise.cli.prices:show", "Show what every source says of one backend, and which one counts."),
+            "diff": ("equipoise.cli.prices:diff", "Compare the prices that count with those that are published."),
+        },
+    ),
+    "ledger": (
+        "Read the record of every attempt.",
+        {
+            "query": ("equipoise.cli.ledger:query", "Show records, or sums over them."),
+            "export": ("equipoise.cli.ledger:export", "Write records as CSV, JSON Lines or Parquet."),
+            "report": ("equipoise.cli.ledger:report", "Say what was spent, and what it would have been elsewhere."),
+        },
+    ),
     "migrate": (
         "Move from an older system to this one, in five phases.",
         {

@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import REFUSED, Failure
+from equipoise.cli.keys import stored_keys
 from equipoise.config.schema import Config
 from equipoise.config.sections import ListenConfig
 
@@ -63,13 +64,18 @@ def serve(
         "log.format": log_format,
     }
     loaded = configuration(config, flags)
-    guard(loaded.config.listen, keys=bool(loaded.config.keys), insecure=insecure)
+    guard(loaded.config.listen, keys=has_keys(loaded.config), insecure=insecure)
     from equipoise.cli.serving import run
 
     def admit(config: Config) -> None:
-        guard(loaded.config.listen, keys=bool(config.keys), insecure=insecure)
+        guard(loaded.config.listen, keys=has_keys(config), insecure=insecure)
 
     return looped(run(loaded, flags, admit))
+
+
+def has_keys(config: Config) -> bool:
+    """Are there keys, in the configuration or made with `equipoise keys create`?"""
+    return bool(config.keys) or stored_keys(config)
 
 
 def guard(listen: ListenConfig, *, keys: bool, insecure: bool) -> None:
@@ -77,7 +83,7 @@ def guard(listen: ListenConfig, *, keys: bool, insecure: bool) -> None:
     if insecure:
         return
     if not keys and not is_loopback(listen.host):
-        hint = "configure keys: or set EQUIPOISE_API_KEY; --insecure serves everybody"
+        hint = "`equipoise keys create`, keys: or EQUIPOISE_API_KEY give it keys; --insecure serves everybody"
         raise Failure(f"{listen.host} can be reached from elsewhere and no key is configured", REFUSED, hint)
     if not is_loopback(listen.admin_host) and listen.admin_key is None:
         hint = "set listen.admin_key or EQUIPOISE_ADMIN_KEY; --insecure opens it to everybody"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import equipoise
 from equipoise.build import Estate
+from equipoise.build.keys import callers_of
+from equipoise.build.prices import alternatives_of, default_backend
 from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.fleet import Fleet
@@ -18,10 +21,21 @@ from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
-from equipoise.gateway import ClientKeys, Gateway, alerting, backends, configuring, explaining, quality, run_gateway
+from equipoise.gateway import (
+    ClientKeys,
+    Gateway,
+    alerting,
+    backends,
+    configuring,
+    costs,
+    explaining,
+    quality,
+    run_gateway,
+)
 from equipoise.gateway.idempotency import Keeping
-from equipoise.gateway.keys import digest
+from equipoise.gateway.keyring import Keyring
 from equipoise.gateway.migrating import operations
+from equipoise.gateway.usage import usage_of
 from equipoise.http import ServerLimits, TLSFiles
 from equipoise.migration import Migration, from_config
 from equipoise.migration.on_disk import file_check
@@ -77,8 +91,10 @@ def moving(loaded: Loaded, estate: Estate, on_trouble: Callable[[str], None]) ->
 
 async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None, running: Running) -> int:
     listen = loaded.config.listen
-    gateway = make_gateway(loaded.config, estate, migration, running)
-    running.applied.append(lambda config: gateway.accept(client_keys(config)))
+    keyring = keyring_of(loaded.config)
+    gateway = make_gateway(loaded.config, estate, migration, running, keyring)
+    running.applied.append(lambda config: keyring.configure(callers_of(config)))
+    await keyring.start()
     try:
         return await run_gateway(
             gateway,
@@ -98,20 +114,31 @@ async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None, r
         why = error.strerror or error
         hint = "--port and --admin-port choose others, 0 lets the system choose"
         raise Failure(f"cannot listen on {listen.host}:{listen.port}: {why}", USAGE, hint) from error
+    finally:
+        await keyring.close()
 
 
 def make_gateway(
-    config: Config, estate: Estate, migration: Migration | None = None, running: Running | None = None
+    config: Config,
+    estate: Estate,
+    migration: Migration | None = None,
+    running: Running | None = None,
+    keyring: Keyring | None = None,
 ) -> Gateway:
-    """The gateway of an estate; without `running` its configuration stays as it is."""
+    """The gateway of an estate; without `running` its configuration stays as it is, without `keyring` its keys do."""
     ledger, metrics = estate.ledger, estate.metrics
+
+    def now() -> Config:
+        return running.loaded.config if running else config
+
     admin_host = config.listen.admin_host
-    return Gateway(
+    gateway = Gateway(
         estate.balancer,
         story=story_of(estate),
         metrics=metrics.render if metrics else lambda: NO_METRICS,
         ready=readiness(estate),
-        keys=client_keys(config),
+        keys=keyring.keys if keyring else client_keys(config),
+        usage=usage_of(ledger) if ledger else None,
         config_dump=running.document if running else lambda: {"config": plain(config, everything=True)},
         ledger_summary=bill(ledger) if ledger else None,
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
@@ -120,6 +147,7 @@ def make_gateway(
             **explaining.operations(estate.balancer),
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),
+            **costs.operations(ledger, lambda: alternatives_of(now()), lambda: default_backend(now())),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,
@@ -129,6 +157,9 @@ def make_gateway(
         commands=backends.commands(Fleet(running)) if running else None,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )
+    if keyring is not None:
+        keyring.tell(gateway.accept)
+    return gateway
 
 
 def story_of(estate: Estate) -> Story:
@@ -170,12 +201,17 @@ def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
 
 
 def client_keys(config: Config) -> ClientKeys | None:
-    """The keys clients may show, as digests; None when none is wanted."""
-    digests = {
-        key.sha256.lower() if key.sha256 else digest(key.key.reveal() if key.key else ""): key.tenant
-        for key in config.keys.values()
-    }
-    return ClientKeys(digests) if digests else None
+    """The keys of the configuration, as digests; None when it has none."""
+    found = callers_of(config)
+    return ClientKeys(found) if found else None
+
+
+def keyring_of(config: Config) -> Keyring:
+    """The keys of the configuration and of the state store, watched. Raises Failure where they cannot be read."""
+    try:
+        return Keyring(config.state_file, callers_of(config), logging.getLogger("equipoise.keys").error)
+    except StoreError as error:
+        raise Failure(f"the keys in the state store cannot be read: {error}", USAGE) from error
 
 
 def limits(listen: ListenConfig) -> ServerLimits:

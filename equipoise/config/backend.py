@@ -15,13 +15,14 @@ from equipoise.config.fields import (
     Share,
     Split,
     Text,
+    Texts,
     Url,
     WholeNumber,
 )
 from equipoise.config.secret import Secret
 from equipoise.core.model import BackendType
 
-Ability = Literal["tools", "json", "images"]
+Ability = Literal["tools", "json", "images", "embeddings"]
 
 
 class PriceConfig(Section):
@@ -97,6 +98,8 @@ class BackendConfig(Section):
     """LightRAG's way of searching."""
     price: PriceConfig | None = None
     """What it charges, where the backend does not say so itself."""
+    llm_via: Texts = ()
+    """Routes by which this LightRAG server asks its own language model and embeddings through us, and nobody else."""
     region: Text | None = None
     """Where it is."""
     corpus: Text | None = None
@@ -104,7 +107,8 @@ class BackendConfig(Section):
     context_length: Count | None = None
     """Tokens of prompt and answer it takes; longer questions go elsewhere."""
     supports: Annotated[frozenset[Ability], Split] = frozenset()
-    """What it can do: tools, json, images. Defaults: all three for openai_direct, json for perplexity, else none."""
+    """What it can do: tools, json, images, embeddings; one that does only the last is asked for nothing else. Defaults:
+    the first three for openai_direct, json for perplexity, else none."""
     max_concurrent_requests: Count | None = None
     """Never more requests at once; without it, a limit is learned from its pace."""
     first_byte_timeout_seconds: Positive = 60.0

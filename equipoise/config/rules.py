@@ -14,7 +14,13 @@ from equipoise.core.model import BackendType, Strategy
 
 AUTO_NAMES = ("auto", "auto:cheap", "auto:fast", "auto:best")
 STRATEGIES = tuple(strategy.value for strategy in Strategy)
-KINDS = {"preset": ("perplexity",), "api": ("perplexity",), "mode": ("lightrag",), "function": ("function",)}
+KINDS = {
+    "preset": ("perplexity",),
+    "api": ("perplexity",),
+    "mode": ("lightrag",),
+    "llm_via": ("lightrag",),
+    "function": ("function",),
+}
 NEEDED = {"lightrag": "endpoint_url", "local_llm": "endpoint_url", "function": "function"}
 NEEDED_HINTS = {
     "lightrag": "a LightRAG server listens on http://127.0.0.1:9621 by default",
@@ -31,9 +37,13 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _backend(str(name), _mapping(backend))
     yield from _names(data, tuple(map(str, backends)))
     yield from broken_options(data)
+    yield from _inner_routes(data)
     if data.get("migration") and "incumbent" in backends:
         yield Problem(("backend_instances", "incumbent"), "this is the old side's name while there is a migration")
     yield from _switches(data)
+    default = _mapping(data.get("ledger")).get("default_backend")
+    if default is not None:
+        yield from _unknown(("ledger", "default_backend"), default, tuple(map(str, backends)), "backend", listed=False)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -76,10 +86,34 @@ def _names(data: Mapping[str, Any], backends: tuple[str, ...]) -> Iterator[Probl
         )
         if name in _texts(said.get("fallback")):
             yield Problem((*path, "fallback"), "a route cannot fall back to itself")
+    for name, key in _mapping(data.get("keys")).items():
+        said = _mapping(key)
+        allowed = (*backends, "auto", *map(str, routes))
+        yield from _unknown(("keys", str(name), "routes"), said.get("routes"), allowed, "route or backend")
+        known = (*STRATEGIES, *own_strategies(data))
+        yield from _unknown(("keys", str(name), "strategies"), said.get("strategies"), known, "strategy")
     for alias, target in aliases.items():
         yield from _unknown(("aliases", str(alias)), target, targets, "route, strategy or backend", listed=False)
         if alias in targets:
             yield Problem(("aliases", str(alias)), "this name is already a route, strategy or backend")
+
+
+def _inner_routes(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """A route for a graph's own questions is there, is one graph's alone, and does not lead back to a graph."""
+    backends, routes = _mapping(data.get("backend_instances")), _mapping(data.get("routes"))
+    graphs = {str(name) for name, of in backends.items() if str(_mapping(of).get("backend_type")) == "lightrag"}
+    taken: dict[str, str] = {}
+    for name, backend in backends.items():
+        path = ("backend_instances", str(name), "llm_via")
+        said = _mapping(backend).get("llm_via")
+        yield from _unknown(path, said, tuple(map(str, routes)), "route")
+        for route in _texts(said):
+            asked = set(_texts(_mapping(routes.get(route)).get("backends")) or backends)
+            asked |= set(_texts(_mapping(routes.get(route)).get("fallback")))
+            if asked & graphs:
+                yield Problem(path, f"the route {route} leads to a graph again", hint="give it `backends:` without one")
+            if taken.setdefault(route, str(name)) != str(name):
+                yield Problem(path, f"the route {route} is that of {taken[route]} already")
 
 
 def _texts(value: Any) -> list[str]:

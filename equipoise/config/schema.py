@@ -141,6 +141,11 @@ class Config(Section):
         return Path(self.state_dir) if self.state_dir else Path(home) / "equipoise"
 
     @property
+    def state_file(self) -> Path:
+        """The state store's file: keys, budgets, where a migration stands."""
+        return self.state_path / "state.sqlite3"
+
+    @property
     def ledger_path(self) -> Path | None:
         """The ledger's file after the default, or None when nothing is to be recorded."""
         if not self.ledger.enabled:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -127,10 +128,26 @@ class LedgerConfig(Section):
     """The SQLite file; ledger.sqlite3 in the state directory when absent."""
     batch_seconds: Positive = 0.2
     """Longest time a record waits in memory."""
+    keep_days: Positive = 90.0
+    """Days after which a record is taken out; its money stays in sums by day, tenant and backend."""
+    max_records: Count = 2_000_000
+    """Most records kept, about 3 kB each; beyond them the oldest are taken out in the same way."""
+    default_backend: Text | None = None
+    """The backend that savings are measured against, beside the dearest; the first one when absent."""
 
 
 def _plain_key(data: Any) -> Any:
     return {"key": data} if isinstance(data, str | Secret) else data
+
+
+def _moment(value: Any) -> Any:
+    """YAML reads an unquoted date as one; without a zone it is UTC."""
+    text = value if isinstance(value, str) else str(value)
+    when = datetime.fromisoformat(text)
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).isoformat()
+
+
+Moment = Annotated[str, BeforeValidator(_moment)]
 
 
 class KeyConfig(Section):
@@ -142,6 +159,23 @@ class KeyConfig(Section):
     """SHA-256 of the key, in hexadecimal."""
     tenant: Text = "default"
     """Whom its questions are counted for."""
+    routes: Texts | None = None
+    """Routes it may ask, and backends it may ask by name; all of them when absent."""
+    strategies: Texts | None = None
+    """Strategies it may use; all of them when absent."""
+    expires: Moment | None = None
+    """Until when it is good: a date or a time, UTC unless it names a zone."""
+    budgets: Texts = ()
+    """Budgets that count what it spends, beside those of its tenant."""
+    requests_per_minute: Count | None = None
+    """Questions it may ask in any minute."""
+    tokens_per_minute: Count | None = None
+    """Tokens, asked and answered, it may use in any minute."""
+
+    @property
+    def expires_at(self) -> float | None:
+        """The same in Unix seconds."""
+        return datetime.fromisoformat(self.expires).timestamp() if self.expires else None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> KeyConfig:

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+from equipoise.core.backend import LLM_VIA
+from equipoise.core.inner import Inner
 from equipoise.core.model import Answer, CostSource, NanoUSD, Outcome, Usage, Verdict
-from equipoise.core.pricing import Price, settled_cost
+from equipoise.core.pricing import Bill, Price, settled_cost, size_of
 from equipoise.core.selection import Lease
 
 NO_USAGE = Usage(requests=0)
+NOTHING = Bill(0, CostSource.ESTIMATED, "")
 
 
 def answered(lease: Lease, answer: Answer, now: float, first_token: float | None = None) -> Outcome:
     """The outcome of an answer that is one."""
-    cost, source = cost_of_usage(lease.backend.options.price, answer.usage, answer.metered_cost)
+    inner = inner_of(lease)
+    usage = lease.backend.calibrated(answer.usage)
+    if inner.exact and answer.usage.estimated:
+        lease.backend.compared(answer.usage, inner.usage)
+        usage = inner.usage
+    bill = measured(lease) or bill_of(lease.backend.options.price, usage, answer.metered_cost)
+    answer.usage = usage  # whoever asked is told what is booked
     return Outcome(
         verdict=Verdict.SUCCESS,
         duration=now - lease.started,
         first_token=None if first_token is None else first_token - lease.started,
-        usage=answer.usage,
-        cost=cost,
-        cost_source=source,
+        usage=usage,
+        cost=bill.cost,
+        cost_source=bill.source,
+        price_source=bill.price,
+        claimed_cost=bill.claimed,
+        text_bytes=0 if answer.tool_calls or inner.calls else size_of(answer.text),
+        inner_cost=inner.cost,
+        inner_calls=inner.calls,
+        joined=inner.how,
         model=answer.model,
         finish_reason=answer.finish_reason,
         citations=len(answer.citations),
@@ -51,16 +66,23 @@ def failed(
     """
     if usage is None and sent and (status is None or status < 300):
         usage = Usage(input_tokens=lease.backend.input_tokens(lease.request), estimated=True)
-    cost, source = 0, CostSource.ESTIMATED
-    if usage is not None or metered_cost is not None:
-        cost, source = cost_of_usage(lease.backend.options.price, usage or NO_USAGE, metered_cost)
+    bill, inner = NOTHING, inner_of(lease)
+    if (own := measured(lease)) is not None:
+        bill = own
+    elif usage is not None or metered_cost is not None:
+        bill = bill_of(lease.backend.options.price, usage or NO_USAGE, metered_cost)
     return Outcome(
         verdict=verdict,
         duration=now - lease.started,
         first_token=None if first_token is None else first_token - lease.started,
         usage=usage or NO_USAGE,
-        cost=cost,
-        cost_source=source,
+        cost=bill.cost,
+        cost_source=bill.source,
+        price_source=bill.price,
+        claimed_cost=bill.claimed,
+        inner_cost=inner.cost,
+        inner_calls=inner.calls,
+        joined=inner.how,
         error=error,
         error_code=code,
         status=status,
@@ -71,6 +93,23 @@ def failed(
     )
 
 
-def cost_of_usage(price: Price | None, usage: Usage, metered: NanoUSD | None) -> tuple[NanoUSD, CostSource]:
+def inner_of(lease: Lease) -> Inner:
+    """What a graph's own questions came to, where they come through us."""
+    inner = lease.backend.inner
+    return Inner() if inner is None else inner.so_far(lease.request.id)
+
+
+def measured(lease: Lease) -> Bill | None:
+    """A graph that asks through us bills nothing itself: its questions have records of their own. None until one came,
+    for it may be that the server was never told to ask here; then nobody knows what it costs."""
+    inner, price = lease.backend.inner, lease.backend.options.price
+    if inner is None:
+        return None
+    if inner.seen:
+        return Bill(0, CostSource.METERED, LLM_VIA)
+    return Bill(0, CostSource.UNPRICED, "") if price is None or price.source == LLM_VIA else None
+
+
+def bill_of(price: Price | None, usage: Usage, metered: NanoUSD | None) -> Bill:
     """Metered, else priced, else estimated; an unknown price is said to be unpriced, never passed off as free."""
-    return settled_cost(price, usage, metered) or (0, CostSource.UNPRICED)
+    return settled_cost(price, usage, metered) or Bill(0, CostSource.UNPRICED, "", metered)

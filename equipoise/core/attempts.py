@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from equipoise.core.events import AttemptEnded, Event
+from equipoise.core.features import FEATURES_VERSION, hand_features
 from equipoise.core.model import (
     Attempt,
     Chance,
@@ -106,6 +107,7 @@ class Attempts:
         self._sent = self._round = 0
         self._decision_seconds = 0.0
         self._question_hash = ""
+        self._features: dict[str, float] = {}
         budget.deposit()
 
     def acquire(self) -> Lease:
@@ -133,13 +135,14 @@ class Attempts:
     def settle(self, lease: Lease, outcome: Outcome) -> None:
         """Book one attempt and tell the observers."""
         self._selection.settle(lease, outcome)
-        self.cost += outcome.cost
+        cost = outcome.cost + outcome.inner_cost
+        self.cost += cost
         self._sent += outcome.sent and outcome.verdict is not Verdict.NO_ANSWER
         self.made.append(
             Attempted(
                 lease.backend_id,
                 outcome.verdict,
-                outcome.cost,
+                cost,
                 outcome.duration,
                 outcome.error,
                 outcome.cost_source,
@@ -278,10 +281,22 @@ class Attempts:
             outcome=outcome,
             decision_seconds=self._decision_seconds,
             question_hash=self._question_hash,
+            features=self._features_of(lease.decision),
+            features_version=FEATURES_VERSION,
+            policy_version=self._selection.policy_version(lease.decision),
             config_hash=self._config_hash,
             session=request.session,
             role=request.role,
+            key=request.key,
+            question_tokens=request.input_tokens,
+            parent=request.parent,
         )
+
+    def _features_of(self, decision: Decision) -> dict[str, float]:
+        """Numbers about the question, for replay: only chance shows what another choice would have brought."""
+        if decision.probability < 1.0 and not self._features:
+            self._features = hand_features(self.request.question.text)
+        return self._features if decision.probability < 1.0 else {}
 
 
 def _final_code(outcome: Outcome) -> str:

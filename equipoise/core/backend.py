@@ -9,6 +9,7 @@ import msgspec
 
 from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit
 from equipoise.core.health import Health
+from equipoise.core.inner import InnerCalls
 from equipoise.core.limit import ConcurrencyLimit, RateLimit
 from equipoise.core.load import Average, Load
 from equipoise.core.model import (
@@ -19,10 +20,11 @@ from equipoise.core.model import (
     NanoUSD,
     Outcome,
     Request,
+    Usage,
     Verdict,
     dollars,
 )
-from equipoise.core.pricing import Price, expected_cost
+from equipoise.core.pricing import BYTES_PER_TOKEN, Price, TokenRatio, expected_cost
 from equipoise.core.quality import Quality
 
 REFUSED_SECONDS = 300.0
@@ -30,6 +32,9 @@ THROTTLED_SECONDS = 5.0
 LONGEST_COOL_DOWN = 3600.0
 HIDDEN_TOKENS = {BackendType.LIGHTRAG: 5000}  # retrieved passages and prompts, until an answer has shown how many
 UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not hoped for
+EMBEDDINGS = "embeddings"
+LLM_VIA = "llm_via"
+"""The word for a graph whose cost is that of its own questions through us."""
 UNSUPPORTED = "invalid_request_error"
 """The code for what this backend will never do, however often it is asked."""
 
@@ -37,7 +42,8 @@ UNSUPPORTED = "invalid_request_error"
 class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator said of one backend, as plain values; seconds, tokens, shares in [0, 1].
 
-    `context_tokens` is the longest prompt plus answer; `corpus` labels the documents behind a RAG server: backends with
+    `llm_via` names the routes by which a graph's own model is asked through us. `context_tokens` is the longest prompt
+    plus answer; `corpus` labels the documents behind a RAG server: backends with
     the same label are replicas of each other.
     """
 
@@ -48,6 +54,7 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: int = 1
     region: str | None = None
     corpus: str | None = None
+    llm_via: tuple[str, ...] = ()
     price: Price | None = None
     quality: float = 1.0
     reliability: float = 1.0
@@ -73,6 +80,9 @@ class Backend:
         self.limit = ConcurrencyLimit(options.max_concurrent)
         self.rate = RateLimit(options.per_minute) if options.per_minute else None
         self.quality = Quality(options.quality)
+        self.ratio, self.scale = TokenRatio(), 1.0
+        self.inner = InnerCalls() if options.llm_via else None
+        self._only_embeds = options.supports == {EMBEDDINGS}
         self.hidden_tokens = Average(HIDDEN_TOKENS.get(options.type, 0))
         self.draining = False
         self.cooling_until = 0.0
@@ -108,6 +118,8 @@ class Backend:
     def unfit(self, request: Request) -> str | None:
         """Reasons in the question itself: what it needs, how long it is, what it may cost."""
         options = self.options
+        if self._only_embeds and EMBEDDINGS not in request.needs:
+            return "makes embeddings only"
         if request.needs and not request.needs <= options.supports:
             return f"cannot do: {', '.join(sorted(request.needs - options.supports))}"
         if self._overflows(request):
@@ -120,7 +132,7 @@ class Backend:
 
     def refusal_code(self, request: Request, now: float) -> str:
         """The error code that fits why this backend may not be asked."""
-        if not request.needs <= self.options.supports:
+        if not request.needs <= self.options.supports or (self._only_embeds and EMBEDDINGS not in request.needs):
             return UNSUPPORTED
         if self._overflows(request):
             return "context_length_exceeded"
@@ -138,14 +150,33 @@ class Backend:
 
     def expected_cost(self, request: Request) -> NanoUSD:
         """What this question is expected to cost here, in nano-dollars."""
-        price = self.options.price
-        if price is None:
+        price, inner = self.options.price, self.inner
+        if inner is not None and inner.seen:
+            return int(inner.usual.value)
+        if price is None or price.source == LLM_VIA:
             return UNKNOWN_PRICE
         return expected_cost(price, self.input_tokens(request), self.load.expected_tokens(request.output_tokens))
 
     def input_tokens(self, request: Request) -> int:
         """What the backend will read for this question: its own tokens and what the engine adds behind the scenes."""
-        return request.input_tokens + int(self.hidden_tokens.value)
+        return int(request.input_tokens * self.scale + self.hidden_tokens.value)
+
+    def calibrated(self, usage: Usage) -> Usage:
+        """An estimated usage in this backend's own tokens; a reported one is the truth as it is."""
+        if not usage.estimated:
+            return usage
+        counts = (round(usage.input_tokens * self.scale), round(usage.output_tokens * self.scale))
+        return msgspec.structs.replace(usage, input_tokens=counts[0], output_tokens=counts[1])
+
+    def compared(self, estimated: Usage, measured: Usage) -> None:
+        """Learn from what an estimated usage really was."""
+        guess, real = (usage.input_tokens + usage.output_tokens for usage in (estimated, measured))
+        self.counted(round(guess * BYTES_PER_TOKEN), real)
+
+    def counted(self, text_bytes: int, tokens: int) -> None:
+        """Learn from a reported number of tokens how this backend counts."""
+        self.ratio.observe(text_bytes, tokens)
+        self.scale = BYTES_PER_TOKEN / self.ratio.bytes_per_token
 
     def candidate(self, request: Request, now: float, money: float = 0.0) -> Candidate:
         """This backend as numbers, at this instant, for this question; `money` is what a nano-dollar is worth in quality."""
@@ -222,6 +253,9 @@ class Backend:
         A limit or breaker that was configured anew begins anew.
         """
         self.load, self.health, self.quality = previous.load, previous.health, previous.quality
+        self.ratio, self.scale, self.hidden_tokens = previous.ratio, previous.scale, previous.hidden_tokens
+        if self.options.llm_via == previous.options.llm_via:
+            self.inner = previous.inner
         self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
         self.last_verdict = previous.last_verdict
         if self.options.weight == previous.options.weight:
@@ -277,13 +311,15 @@ class Backend:
         self.health.attempted(success=True)
         self.quality.replied(answered=True)
         self.load.completed(outcome.duration, outcome.first_token, tokens, now)
+        if outcome.text_bytes and not outcome.usage.estimated:
+            self.counted(outcome.text_bytes, tokens - outcome.usage.reasoning_tokens)
         if tokens:
             self.limit.answered(outcome.duration / tokens, in_flight)
 
     def read(self, request: Request, tokens: int) -> None:
         """Learn from a reported (or well estimated) number of input tokens how many the engine adds."""
         if tokens:
-            self.hidden_tokens.add(float(max(0, tokens - request.input_tokens)))
+            self.hidden_tokens.add(max(0.0, tokens - request.input_tokens * self.scale))
 
     def _failed(self, permit: Permit, outcome: Outcome, now: float) -> None:
         self.breaker.failed(permit, now, outcome.error or "failures")

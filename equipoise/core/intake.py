@@ -11,13 +11,14 @@ from equipoise.core.pricing import estimate_tokens
 from equipoise.core.routing import Router
 
 LONGEST_ID = 128
+EMBEDDING = frozenset({"embeddings"})
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller may say about how his question is to be answered.
 
-    `max_cost` bounds each attempt's expected cost in nano-dollars, `deadline_seconds` the whole answer, `trace` holds
-    trace headers to pass on.
+    `max_cost` bounds each attempt's expected cost in nano-dollars, `deadline_seconds` the whole answer, `key` names
+    the key it came with, `trace` holds trace headers to pass on.
     """
 
     model: str = "auto"
@@ -27,6 +28,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     session: str | None = None
     tenant: str = "default"
+    key: str = ""
     request_id: str | None = None
     trace: tuple[tuple[bytes, bytes], ...] = ()
     repeatable: bool | None = None
@@ -59,13 +61,14 @@ class Intake:
             route=resolved.route,
             strategy=hints.strategy or resolved.strategy,
             pinned=resolved.pinned,
-            input_tokens=estimate_tokens(sum(len(message.text) for message in question.messages)),
+            input_tokens=tokens_of(question),
             output_tokens=question.max_tokens or 0,
             needs=needs_of(question),
             min_quality=route.min_quality,
             max_cost=hints.max_cost,
             deadline=self._clock.monotonic() + seconds,
             tenant=hints.tenant,
+            key=hints.key,
             session=hints.session,
             tags=hints.tags,
             kind=self._classify(question.text),
@@ -79,8 +82,17 @@ class Intake:
         return f"{self._prefix}{self._count}"
 
 
+def tokens_of(question: Question) -> int:
+    """Tokens of the input: counted by the client, or estimated."""
+    if question.tokens is not None:
+        return question.tokens
+    return estimate_tokens(sum(len(message.text) for message in question.messages))
+
+
 def needs_of(question: Question) -> frozenset[str]:
-    """What a backend must be able to do for this question: tools, json, images."""
+    """What a backend must be able to do for this question: tools, json, images; or embeddings."""
+    if question.embeddings:
+        return EMBEDDING
     needs = []
     if question.tools:
         needs.append("tools")

@@ -103,6 +103,8 @@ class Question(msgspec.Struct, kw_only=True):
     `options` holds sampling fields every chat API knows (temperature, top_p, stop, seed, ...), `extra` the options of
     one engine (`extra_body`: LightRAG `mode`, Perplexity `search_recency_filter`, ...). `body` is the client's own body
     when it came in OpenAI's chat form, so that an OpenAI-compatible backend gets all of it, unknown fields included.
+    `embeddings` asks for the vectors of its messages instead of an answer; `tokens` counts the input where it came as
+    tokens.
     """
 
     messages: list[Message]
@@ -115,6 +117,13 @@ class Question(msgspec.Struct, kw_only=True):
     extra: dict[str, Any] = {}
     include_usage: bool = False
     body: bytes | None = None
+    embeddings: bool = False
+    tokens: int | None = None
+
+    @property
+    def whole_text(self) -> str:
+        """The words of all turns."""
+        return "\n".join(message.text for message in self.messages)
 
     @property
     def text(self) -> str:
@@ -138,7 +147,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
     images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
-    migration answers, or "answer" where there is none.
+    migration answers, or "answer" where there is none; `key` names the key it came with, `parent` the request whose
+    graph asks it, `joined` how that is known.
     """
 
     id: str
@@ -159,6 +169,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     repeatable: bool = True
     trace: tuple[tuple[bytes, bytes], ...] = ()
     role: str = "answer"
+    key: str = ""
+    parent: str | None = None
+    joined: str = ""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -228,7 +241,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Tokens of one answer. `estimated` when the upstream reported none; `searches` counts billed web searches."""
+    """Tokens of one answer. `estimated` when the upstream reported none; `searches` counts billed web searches, `fees`
+    are what other tools cost, in nano-dollars."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -238,6 +252,7 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     searches: int = 0
     requests: int = 1
     estimated: bool = False
+    fees: NanoUSD = 0
 
 
 class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -275,8 +290,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one attempt, as the core is told.
 
     `first_token` and `duration` are seconds from the attempt's start; `retry_after` is seconds to keep away; `sent` says
-    whether the request may have reached the upstream (an unsent one may always be asked elsewhere); `cost` is settled
-    money and `cost_source` its origin.
+    whether the request may have reached the upstream (an unsent one may always be asked elsewhere). `cost` is settled
+    money, `cost_source` says how it is known and `price_source` by whose word; `claimed_cost` is what an upstream said
+    it billed where that was not believed. `text_bytes` is the length of the answer's text, where it was seen whole.
+    `inner_cost` is what a graph's own questions through us cost (booked in their own records), `joined` how it is known
+    that they were this question's.
     """
 
     verdict: Verdict
@@ -285,6 +303,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage(requests=0)
     cost: NanoUSD = 0
     cost_source: CostSource = CostSource.ESTIMATED
+    price_source: str = ""
+    claimed_cost: NanoUSD | None = None
+    text_bytes: int = 0
+    inner_cost: NanoUSD = 0
+    inner_calls: int = 0
+    joined: str = ""
     error: str | None = None
     error_code: str | None = None
     status: int | None = None
@@ -319,6 +343,9 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     config_hash: str = ""
     session: str | None = None
     role: str = "answer"
+    key: str = ""
+    question_tokens: int = 0
+    parent: str | None = None
 
 
 class Policy(Protocol):

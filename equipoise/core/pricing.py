@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from equipoise.core.model import NANO_PER_USD, BackendType, CostSource, NanoUSD, Usage
+from equipoise.core.model import NANO_PER_USD, CostSource, NanoUSD, Usage
 
 NanoUSDPerMillion: TypeAlias = int
 MILLION = 1_000_000
@@ -31,7 +31,8 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     Rates are nano-dollars per million tokens, fees nano-dollars. Cached tokens are part of the input tokens and cost
     `cached_input` (None: as other input). With `reasoning` set, reasoning tokens are billed beside the output tokens;
     None means they are part of them. Citation tokens are free unless `citation` is set. `allowance` is what one question
-    is expected to cost in things no caller can foresee (searches, hidden reasoning). `source` names where this is from.
+    is expected to cost in things no caller can foresee (searches, hidden reasoning). A question of more than
+    `above_tokens` input tokens is billed whole by the price `above`. `source` names where this is from.
     """
 
     input: NanoUSDPerMillion = 0
@@ -43,11 +44,17 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     per_search: NanoUSD = 0
     allowance: NanoUSD = 0
     source: str = "price"
+    above: Price | None = None
+    above_tokens: int = 0
 
     def __post_init__(self) -> None:
         for name in PRICE_FIELDS:
             if (amount := getattr(self, name)) is not None and amount < 0:
                 raise ValueError(f"a price cannot be negative: {name} is {amount}")
+
+    def at(self, input_tokens: int) -> Price:
+        """The price of a question of this length."""
+        return self if self.above is None or input_tokens <= self.above_tokens else self.above.at(input_tokens)
 
 
 TOKEN_RATES = ("input", "output", "cached_input", "reasoning", "citation")
@@ -78,7 +85,7 @@ def price_from_dollars(option: Mapping[str, Any], source: str = "price") -> Pric
     """
     if unknown := sorted(set(option) - set(PRICE_FIELDS)):
         raise ValueError(f"unknown price field {', '.join(unknown)}; known: {', '.join(PRICE_FIELDS)}")
-    amounts = {name: _amount(name, value) for name, value in option.items() if value is not None}
+    amounts: dict[str, Any] = {name: _amount(name, value) for name, value in option.items() if value is not None}
     amounts.setdefault("allowance", amounts.get("per_search", 0))
     return Price(**amounts, source=source)
 
@@ -92,13 +99,14 @@ def _amount(name: str, value: Any) -> int:
 
 def cost_of(price: Price, usage: Usage) -> NanoUSD:
     """The price of a reported usage, rounded up to the next nano-dollar; counts below zero count as zero."""
+    price = price if price.above is None else price.at(usage.input_tokens)
     cached = max(usage.cached_tokens, 0)
     scaled = max(usage.input_tokens - cached, 0) * price.input
     scaled += cached * (price.input if price.cached_input is None else price.cached_input)
     scaled += _scaled_output(price, max(usage.output_tokens, 0), max(usage.reasoning_tokens, 0))
     scaled += max(usage.citation_tokens, 0) * (price.citation or 0)
     fees = max(usage.requests, 0) * price.per_request + max(usage.searches, 0) * price.per_search
-    return fees - (-scaled // MILLION)
+    return fees + max(usage.fees, 0) - (-scaled // MILLION)
 
 
 def _scaled_output(price: Price, output: int, reasoning: int) -> int:
@@ -109,6 +117,7 @@ def _scaled_output(price: Price, output: int, reasoning: int) -> int:
 
 def expected_cost(price: Price, input_tokens: int, output_tokens: int) -> NanoUSD:
     """What a question of this size should cost, with nothing cached and the usual allowance; cheap enough to rank by."""
+    price = price if price.above is None else price.at(input_tokens)
     return (
         price.per_request + price.allowance - (-(input_tokens * price.input + output_tokens * price.output) // MILLION)
     )
@@ -120,97 +129,56 @@ def worst_case(price: Price, input_tokens: int, max_output_tokens: int, allowanc
     Never less than `expected_cost`, nor than `cost_of` any usage within these counts whose searches, citations and
     separate reasoning stay within the allowance. `allowance` replaces the price's own (a learned bound).
     """
+    most_input = -(-input_tokens * MARGIN_PERCENT // 100)
+    if price.above is not None and most_input > price.above_tokens:
+        return max(
+            worst_case(msgspec.structs.replace(price, above=None), input_tokens, max_output_tokens, allowance),
+            worst_case(price.above, input_tokens, max_output_tokens, allowance),
+        )
     dearest = max(price.input, price.cached_input or 0)
-    scaled = -(-input_tokens * MARGIN_PERCENT // 100) * dearest + max_output_tokens * price.output
+    scaled = most_input * dearest + max_output_tokens * price.output
     extra = price.allowance if allowance is None else allowance
     return price.per_request + extra - (-scaled // MILLION)
 
 
-def settled_cost(
-    price: Price | None, usage: Usage, metered: NanoUSD | None = None
-) -> tuple[NanoUSD, CostSource] | None:
-    """The cost of an attempt and its origin: metered by the upstream, else priced, else estimated.
+class Bill(msgspec.Struct, frozen=True):
+    """What an attempt cost, how that is known, by whose word, and what its upstream claimed if it was not believed."""
+
+    cost: NanoUSD
+    source: CostSource
+    price: str
+    claimed: NanoUSD | None = None
+
+
+METERED = "metered"
+# An upstream that bills a thousandfold by mistake (a unit mixed up, a sum in cents) must not empty a budget; hidden
+# searches and reasoning may well cost several times what we expect. Believed: up to twenty times, or 50 cents more.
+MOST_TIMES = 20
+MOST_BESIDE: NanoUSD = NANO_PER_USD // 2
+MOST_UNPRICED: NanoUSD = 1000 * NANO_PER_USD
+
+
+def believable(price: Price | None, usage: Usage, metered: NanoUSD) -> bool:
+    """Is this an amount an answer of this usage can have cost? Without a price only the absurd is refused."""
+    if price is None:
+        return metered <= MOST_UNPRICED
+    return metered <= MOST_TIMES * (cost_of(price, usage) + price.allowance) + MOST_BESIDE
+
+
+def settled_cost(price: Price | None, usage: Usage, metered: NanoUSD | None = None) -> Bill | None:
+    """The cost of an attempt and its origin: metered by the upstream if that can be true, else priced, else estimated.
 
     An estimated usage that names no searches or reasoning of its own is charged the allowance. None when nobody knows a
     price: the caller must say so, never book zero in silence.
     """
-    if metered is not None:
-        return metered, CostSource.METERED
+    if metered is not None and believable(price, usage, metered):
+        return Bill(metered, CostSource.METERED, METERED)
     if price is None:
         return None
     if not usage.estimated:
-        return cost_of(price, usage), CostSource.PRICED
+        return Bill(cost_of(price, usage), CostSource.PRICED, price.source, metered)
     unforeseen = 0 if usage.searches or usage.reasoning_tokens or not usage.requests else price.allowance
-    return cost_of(price, usage) + unforeseen, CostSource.ESTIMATED
-
-
-# ---- published prices -------------------------------------------------------------------------------------------------
-
-# docs.perplexity.ai/getting-started/pricing, read October 2026. Dollars per million tokens in and out; request fees in
-# dollars by search context size low, medium, high.
-_CONTEXT_SIZES = ("low", "medium", "high")
-_CHAT_TOKENS = {"sonar": ("1", "1"), "sonar-pro": ("3", "15"), "sonar-reasoning-pro": ("2", "8")}
-_CHAT_FEES = {
-    "sonar": ("0.005", "0.008", "0.012"),
-    "sonar-pro": ("0.006", "0.010", "0.014"),
-    "sonar-reasoning-pro": ("0.006", "0.010", "0.014"),
-}
-_PRO_SEARCH_FEES = ("0.014", "0.018", "0.022")
-# One deep research reports tens of searches, tens of thousands of citation tokens and up to 100,000 of reasoning. The
-# allowance (30 searches, 30k, 100k) is our assumption, not a published figure: 0.15 + 0.06 + 0.30.
-_DEEP_RESEARCH = {
-    "input": "2", "output": "8", "citation": "2", "reasoning": "3", "per_search": "0.005", "allowance": "0.51"
-}  # fmt: skip
-# Sources disagree on the agent's web search ($0.0025 or $0.005 a call): the higher one, so that nothing is underbooked;
-# the upstream's own `usage.cost` decides in the end.
-_AGENT_SONAR = {"input": "0.25", "output": "2.50", "cached_input": "0.0625", "per_search": "0.005"}
-
-
-def perplexity_overlay(
-    model: str, api: str = "agent", search_context_size: str = "low", search_type: str = "fast"
-) -> Price | None:
-    """Perplexity's published price of a model (with or without `perplexity/`), or None when it is not published.
-
-    `api` is "agent" or "chat". A preset may run anyone's model, so it has no price of its own.
-    """
-    name = model.removeprefix("perplexity/")
-    if api == "agent":
-        return price_from_dollars(_AGENT_SONAR, "overlay") if name == "sonar" else None
-    if name == "sonar-deep-research":
-        return price_from_dollars(_DEEP_RESEARCH, "overlay")
-    if name not in _CHAT_TOKENS or search_context_size not in _CONTEXT_SIZES:
-        return None
-    fees = _PRO_SEARCH_FEES if name == "sonar-pro" and search_type in ("pro", "auto") else _CHAT_FEES[name]
-    fee = fees[_CONTEXT_SIZES.index(search_context_size)]
-    per_token = _CHAT_TOKENS[name]
-    return price_from_dollars({"input": per_token[0], "output": per_token[1], "per_request": fee}, "overlay")
-
-
-def price_for(
-    backend_type: str,
-    model: str = "",
-    api: str = "",
-    price_option: Mapping[str, Any] | None = None,
-    cost_per_1k_tokens: float | None = None,
-    search_context_size: str = "low",
-    search_type: str = "fast",
-) -> Price | None:
-    """The price to use: the operator's, else the published one, else the specification's `cost_per_1k_tokens`.
-
-    None means unknown. A `cost_per_1k_tokens` of 0 is the specification's default and says nothing; what really is free
-    is told by `price: {input: 0, output: 0}`. A local model or a function costs nothing unless priced.
-    """
-    if price_option is not None:
-        return price_from_dollars(price_option)
-    if backend_type == BackendType.PERPLEXITY:
-        published = perplexity_overlay(model, api or "agent", search_context_size, search_type)
-        if published is not None:
-            return published
-    if cost_per_1k_tokens:
-        rate = nano_dollars(Decimal(str(cost_per_1k_tokens)) * 1000)
-        return Price(input=rate, output=rate, source="cost_per_1k_tokens")
-    free = backend_type in (BackendType.LOCAL_LLM, BackendType.FUNCTION)
-    return Price(source="local") if free else None
+    return Bill(cost_of(price, usage) + unforeseen, CostSource.ESTIMATED, price.source, metered)
 
 
 # ---- token counts before anybody reports them -------------------------------------------------------------------------

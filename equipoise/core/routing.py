@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import msgspec
@@ -13,6 +14,8 @@ PREFERENCES = {
     "fast": Strategy.PERFORMANCE_BASED.value,
     "best": Strategy.QUALITY_BASED.value,
 }
+POLICIES_VERSION = 1
+"""Raised whenever a strategy would choose otherwise on the same candidates: records name the policy that chose."""
 STRATEGY_NAMES = tuple(strategy.value for strategy in Strategy)
 
 
@@ -106,3 +109,9 @@ class Router:
     def _route_of(self, backend: str) -> str:
         holds = (name for name, route in self.routes.items() if backend in route.backends)
         return next(holds, self.default)
+
+
+def version_of(strategy: str, options: Mapping[str, float]) -> str:
+    """A strategy's name with a digest of its options and of POLICIES_VERSION."""
+    said = repr((POLICIES_VERSION, strategy, sorted(options.items())))
+    return f"{strategy}@{hashlib.blake2b(said.encode(), digest_size=4).hexdigest()}"

@@ -28,7 +28,7 @@ from equipoise.core.model import (
     Verdict,
 )
 from equipoise.core.policies.specified import reports
-from equipoise.core.routing import Route
+from equipoise.core.routing import Route, version_of
 from equipoise.core.standards import Standards
 from equipoise.core.sticky import at_home, chance_of, session_hash
 from equipoise.core.tier import Tier, tiers_of
@@ -84,6 +84,8 @@ class Selection:
         self._make_policy, self._chance = make_policy, chance
         self._policies: dict[tuple[str, str], Policy] = {}
         self._standards = Standards()
+        self._versions: dict[tuple[str, str], str] = {}
+        self._graphs = {route: backend for backend in self.backends.values() for route in backend.options.llm_via}
         self._told: list[Callable[[str, bool], None]] = []
         self._learners: list[Callable[..., None]] = []
         self._chains = {name: self._chain_of(route) for name, route in self.routes.items()}
@@ -100,6 +102,8 @@ class Selection:
         backend = self.backends[decision.backend_id]
         was = backend.breaker.state
         permit = backend.began(now, regardless=seen.panic and not backend.breaker.allows(now))
+        if backend.inner is not None:
+            backend.inner.began(request)
         self._tell_change(backend, was)
         return Lease(
             request=request, decision=decision, backend=backend, permit=permit, started=now, fallback=seen.step > 0
@@ -112,6 +116,7 @@ class Selection:
         lease.settled = True
         backend, was = lease.backend, lease.backend.breaker.state
         backend.ended(lease.permit, outcome, self.clock.monotonic())
+        self._join(lease, outcome)
         if outcome.verdict in TEACHING:
             self._teach(lease, outcome)
         if outcome.verdict is Verdict.SUCCESS:
@@ -211,6 +216,33 @@ class Selection:
         learner = getattr(self._policy(route, strategy), "learner", None)
         return {} if learner is None else learner.table(tuple(self.backends), observed)
 
+    def joined(self, request: Request) -> Request:
+        """The request as it is counted: one that a graph asks for a question belongs to whoever asked that."""
+        graph = self._graphs.get(request.route)
+        parent = graph.inner.parent_of(request) if graph is not None and graph.inner is not None else None
+        if parent is None:
+            return request
+        return msgspec.structs.replace(
+            request, parent=parent.request_id, joined=parent.how, tenant=parent.tenant, tags=parent.tags
+        )
+
+    def _join(self, lease: Lease, outcome: Outcome) -> None:
+        """Add what a graph's question cost to the question it was for; a graph's answer ends the adding."""
+        graph = self._graphs.get(lease.request.route)
+        if graph is not None and graph.inner is not None:
+            graph.inner.paid(lease.request, outcome)
+        if lease.backend.inner is not None:
+            lease.backend.inner.ended(lease.request.id)
+
+    def policy_version(self, decision: Decision) -> str:
+        """The strategy and a digest of all that it was made with: two decisions with one version followed one policy."""
+        key = decision.route, decision.strategy
+        version = self._versions.get(key)
+        if version is None:
+            route = self.routes[decision.route]
+            version = self._versions[key] = version_of(decision.strategy, route.options_of(decision.strategy))
+        return version
+
     def status(self) -> list[dict[str, Any]]:
         """One row a backend, for people."""
         now = self.clock.monotonic()
@@ -296,7 +328,7 @@ class Selection:
             told(lease.backend_id, answered)
         reward = lease.backend.options.quality if answered else 0.0
         for learn in self._learners:
-            learn(lease.backend_id, lease.request, reward, None, outcome.cost)
+            learn(lease.backend_id, lease.request, reward, None, outcome.cost + outcome.inner_cost)
 
     def _tell_change(self, backend: Backend, was: BreakerState) -> None:
         state = backend.breaker.state

@@ -58,7 +58,7 @@ class Admin:
         ledger_summary: Callable[[], Awaitable[dict[str, Any]]] | None,
         stats: Callable[[], dict[str, Any]] | None,
         hosts: tuple[str, ...] = (),
-        operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
+        operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[Any]]] | None = None,
         steer: Steer | None = None,
         weigh: Weigh | None = None,
         keys: ClientKeys | None = None,
@@ -133,7 +133,8 @@ class Admin:
         operation = self._operations.get((request.method, request.path))
         if operation is None:
             raise wrong_method(request.method, self._operated[request.path])
-        return _json(await operation(request))
+        done = await operation(request)
+        return done if isinstance(done, Response) else _json(done)
 
     async def _at_once(self, backend_id: str, *, draining: bool) -> None:
         (self._balancer.drain if draining else self._balancer.resume)(backend_id)

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from equipoise.core.attempts import Unanswered
+from equipoise.core.callers import ANYBODY, Caller
 from equipoise.core.intake import Hints
 from equipoise.core.model import Candidate, Decision, Message, NoBackendAvailable, Question, dollars
 from equipoise.gateway.configuring import read_body
 from equipoise.gateway.dialects.base import Asked, Malformed
 from equipoise.gateway.dialects.chat import read_chat
 from equipoise.gateway.hints import read_hints
-from equipoise.gateway.problems import of_malformed, of_unanswered
+from equipoise.gateway.problems import of_malformed, of_unanswered, require_allowed
 from equipoise.http import Request
 
 if TYPE_CHECKING:
@@ -53,31 +54,34 @@ def operations(balancer: LoadBalancer) -> Mapping[tuple[str, str], Callable[[Req
 
     async def explain(request: Request) -> dict[str, Any]:
         try:
-            return of_request(balancer, request, "", "default")
+            return of_request(balancer, request, "")
         except Malformed as error:
             raise of_malformed(error) from error
 
     return {("POST", EXPLAIN): explain}
 
 
-def of_request(balancer: LoadBalancer, request: Request, request_id: str, tenant: str) -> dict[str, Any]:
+def of_request(balancer: LoadBalancer, request: Request, request_id: str, caller: Caller = ANYBODY) -> dict[str, Any]:
     """The decision that this body would meet as a question. Raises Problem or Malformed."""
     if read_body(request.body, _Form).messages is not msgspec.UNSET:
         asked = read_chat(request.body)
-        return explained(balancer, asked.question, read_hints(request.headers, asked, request_id, tenant))
+        return explained(
+            balancer, asked.question, read_hints(request.headers, asked, request_id, caller.tenant), caller
+        )
     body = read_body(request.body, ExplainBody)
     question = Question(messages=[Message("user", body.question)], max_tokens=body.max_tokens, stream=body.stream)
-    hints = read_hints(request.headers, Asked(question, body.model), request_id, tenant)
+    hints = read_hints(request.headers, Asked(question, body.model), request_id, caller.tenant)
     said = {"strategy": body.strategy or hints.strategy, "session": body.session or hints.session}
-    return explained(balancer, question, msgspec.structs.replace(hints, **said))
+    return explained(balancer, question, msgspec.structs.replace(hints, **said), caller)
 
 
-def explained(balancer: LoadBalancer, question: Question, hints: Hints) -> dict[str, Any]:
+def explained(balancer: LoadBalancer, question: Question, hints: Hints, caller: Caller = ANYBODY) -> dict[str, Any]:
     """The decision as a document; nobody chosen is an answer too. Raises Problem for a hint that means nothing."""
     try:
         request, warning = balancer.request(question, hints)
     except Unanswered as error:
         raise of_unanswered(error) from error
+    require_allowed(caller, request, balancer)
     told: dict[str, Any] = {"config_hash": balancer.config_hash, "seed": balancer.seed, "role": request.role}
     told |= {"warning": warning} if warning else {}
     try:

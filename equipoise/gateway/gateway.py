@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
+from equipoise.core.callers import ANYBODY, Caller
 from equipoise.core.intake import Hints
 from equipoise.gateway import endings, explaining, feedback, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer, Weigh
 from equipoise.gateway.backends import Command
-from equipoise.gateway.dialects import chat, chat_stream, lightrag, responses, responses_stream, responses_write
+from equipoise.gateway.dialects import (
+    chat,
+    chat_stream,
+    embeddings,
+    lightrag,
+    responses,
+    responses_stream,
+    responses_write,
+)
 from equipoise.gateway.dialects.base import Asked, Envelope, Malformed, encode
 from equipoise.gateway.health import Health
 from equipoise.gateway.hints import bad_strategy, read_hints
@@ -23,7 +32,7 @@ from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.problems import Problem
-from equipoise.gateway.records import Records
+from equipoise.gateway.records import Records, Usage
 from equipoise.gateway.streaming import StreamBody, StreamWriter
 from equipoise.http import Request, Response
 
@@ -49,11 +58,13 @@ SSE, NDJSON = chat_stream.ChatStream.content_type, lightrag.QueryStream.content_
 CHAT = Dialect(chat.read_chat, chat.write_chat, chat_stream.ChatStream, SSE)
 RESPONSES = Dialect(responses.read_responses, responses_write.write_responses, responses_stream.ResponsesStream, SSE)
 QUERY = Dialect(lightrag.read_plain_query, lightrag.write_query, lightrag.QueryStream, NDJSON, lightrag.write_error)
+EMBEDDINGS = CHAT._replace(read=embeddings.read_embeddings, write=embeddings.write_embeddings)
 STREAM_QUERY = QUERY._replace(read=lightrag.read_stream_query, write=lightrag.write_line)
 
 ASKING: Mapping[str, Dialect] = {
     "/v1/chat/completions": CHAT,
     "/chat/completions": CHAT,
+    "/v1/embeddings": EMBEDDINGS,
     "/v1/responses": RESPONSES,
     "/v1/agent": RESPONSES,
     "/query": QUERY,
@@ -76,7 +87,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `admin_keys` guards the admin listener. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `admin_keys` guards the admin listener, `usage` tells a key's holder what it has used. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -91,19 +102,20 @@ class Gateway:
         ledger_summary: Callable[[], Awaitable[dict[str, Any]]] | None = None,
         stats: Callable[[], dict[str, Any]] | None = None,
         admin_hosts: tuple[str, ...] = (),
-        operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]] | None = None,
+        operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[Any]]] | None = None,
         steer: Steer | None = None,
         weigh: Weigh | None = None,
         configuration: Callable[[], dict[str, Any]] | None = None,
         keeping: Keeping | None = None,
         admin_keys: ClientKeys | None = None,
         commands: Mapping[str, Command] | None = None,
+        usage: Usage | None = None,
     ) -> None:
         self._balancer, self._keys = balancer, keys
         self.repeats = Repeats(keeping or Keeping())
         self._ids = RequestIds()
         self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key, configuration=configuration)
-        self._records = Records(balancer, story)
+        self._records = Records(balancer, story, usage)
         self._admin = Admin(
             balancer,
             health=self.health,
@@ -146,7 +158,7 @@ class Gateway:
         try:
             if (head.method, head.path) not in self._routes:
                 self._require_path(head)
-            self._tenant(head)
+            self._caller(head)
         except Problem as problem:
             request_id = self._ids.of(head.headers)
             if head.path in ASKING:
@@ -165,7 +177,7 @@ class Gateway:
             return await self._ask(dialect, request, request_id)
         started, tenant = time.perf_counter(), "default"
         try:
-            tenant = self._tenant(request)
+            tenant = self._caller(request).tenant
             ask = partial(self._ask, dialect, request, request_id)
             response, again = await self.repeats.response(tenant, request, ask)
         except Problem as problem:
@@ -179,9 +191,12 @@ class Gateway:
         """One question: read it, have it answered, write the answer."""
         started, tenant, sized = time.perf_counter(), "default", None
         try:
-            tenant = self._tenant(request)
-            asked = dialect.read(request.body)
-            sized, warning = self._sized(asked, read_hints(request.headers, asked, request_id, tenant))
+            caller = self._caller(request)
+            tenant, asked = caller.tenant, dialect.read(request.body)
+            sized, warning = self._sized(asked, read_hints(request.headers, asked, request_id, tenant, caller.key))
+            problems.require_allowed(caller, sized, self._balancer)
+            if asked.question.embeddings:
+                embeddings.require_one_model(sized, self._balancer)
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, warning, started)
             reply = await self._balancer.answer(sized)
@@ -221,7 +236,7 @@ class Gateway:
 
     async def _explain(self, request: Request, request_id: str) -> Response:
         try:
-            told = explaining.of_request(self._balancer, request, request_id, self._tenant(request))
+            told = explaining.of_request(self._balancer, request, request_id, self._caller(request))
         except (Problem, Malformed) as error:
             return problems.refusal(_problem(error), request_id)
         return Response(200, (fields.JSON, (b"x-request-id", request_id.encode())), encode(told))
@@ -229,19 +244,21 @@ class Gateway:
     async def _rate(self, request: Request, request_id: str) -> Response:
         try:
             everyone = self._keys is None
-            told = await feedback.given(self._balancer, request, self._tenant(request), everyone=everyone)
+            told = await feedback.given(self._balancer, request, self._caller(request).tenant, everyone=everyone)
         except Problem as problem:
             return problems.refusal(problem, request_id)
         return Response(200, (fields.JSON, (b"x-request-id", request_id.encode())), encode(told))
 
-    def _tenant(self, request: Request) -> str:
+    def _caller(self, request: Request) -> Caller:
         """Whose request it is; raises Problem 401 where a key is needed and none is good."""
         if self._keys is None or request.path in OPEN:
-            return "default"
-        tenant = self._keys.tenant(request.headers)
-        if tenant is None:
+            return ANYBODY
+        caller = self._keys.caller(request.headers)
+        if caller is None:
             raise problems.wrong_key()
-        return tenant
+        if self._keys.expired(caller):
+            raise problems.expired_key()
+        return caller
 
     def _has_key(self, request: Request) -> bool:
         return self._keys is None or self._keys.tenant(request.headers) is not None
@@ -252,7 +269,7 @@ class Gateway:
             allowed = self._require_path(request)
             if request.method == "OPTIONS":
                 return Response(204, ((b"allow", allowed.encode()),))
-            return await self._records.one(request, self._tenant(request), request_id, everyone=self._keys is None)
+            return await self._records.one(request, self._caller(request), request_id, everyone=self._keys is None)
         except Problem as problem:
             return problems.refusal(problem, request_id, _problem_writer(request.path))
 

@@ -22,11 +22,11 @@ MAX_TAGS, MAX_TAG, MAX_SESSION = 16, 64, 256
 MAX_TRACE = {b"traceparent": 128, b"tracestate": 512}
 
 
-def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str) -> Hints:
+def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str, key: str = "") -> Hints:
     """The hints of one request, a header before `metadata`; raises Malformed naming the header at fault."""
     said = {name: headers[field] for name, field in FIELDS if field in headers}
     if not said and asked.metadata is None:
-        return Hints(model=asked.model, request_id=request_id, tenant=tenant, trace=trace(headers))
+        return Hints(model=asked.model, request_id=request_id, tenant=tenant, key=key, trace=trace(headers))
     words = _from_metadata(asked.metadata or {}) | {name: value.decode("latin-1") for name, value in said.items()}
     return Hints(
         model=asked.model,
@@ -36,6 +36,7 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str) -> 
         tags=_tags(words.get(TAGS)),
         session=_session(words.get(SESSION)),
         tenant=tenant,
+        key=key,
         request_id=request_id,
         trace=trace(headers),
     )

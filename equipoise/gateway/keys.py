@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable, Mapping
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
 
+from equipoise.core.callers import Caller
 from equipoise.http import Headers
 
 MAX_KEY = 1_024
@@ -25,31 +28,49 @@ def presented(headers: Headers) -> bytes | None:
 
 
 class ClientKeys:
-    """Knows which keys are good and whose they are.
+    """Knows which keys are good, and on what terms.
 
-    `digests` maps the hexadecimal SHA-256 of a key to the tenant it belongs to. Every digest is compared in constant
-    time, all of them whatever matches.
+    `digests` maps the hexadecimal SHA-256 of a key to its terms, or just to its tenant. Any number of keys takes the
+    same time: they are found by a digest under a secret of this process, so that the time of a look-up tells a stranger
+    nothing, and what was found is compared in constant time.
     """
 
-    def __init__(self, digests: Mapping[str, str]) -> None:
-        self._digests = {bytes.fromhex(known): tenant for known, tenant in digests.items()}
+    def __init__(self, digests: Mapping[str, Caller | str], wall: Callable[[], float] = time.time) -> None:
+        self._secret, self._wall = secrets.token_bytes(32), wall
+        self._known = {
+            self._blinded(bytes.fromhex(known)): (bytes.fromhex(known), _terms(terms))
+            for known, terms in digests.items()
+        }
 
     @classmethod
     def of(cls, keys: Iterable[str], tenant: str = "default") -> ClientKeys:
         """Keys in clear, all of one tenant; only their digests are kept."""
         return cls({digest(key): tenant for key in keys})
 
-    def tenant(self, headers: Headers) -> str | None:
-        """Whose key the request shows; None if it shows none that is good."""
+    def caller(self, headers: Headers) -> Caller | None:
+        """On whose terms the request comes; None if it shows no key that was ever good. It may have expired."""
         key = presented(headers)
         if not key or len(key) > MAX_KEY:
             return None
         shown = hashlib.sha256(key).digest()
-        found = None
-        for known, tenant in self._digests.items():
-            if hmac.compare_digest(known, shown):
-                found = tenant
-        return found
+        known, terms = self._known.get(self._blinded(shown), (b"", None))
+        return terms if hmac.compare_digest(known, shown) else None
+
+    def expired(self, caller: Caller) -> bool:
+        """Is this key's time over?"""
+        return caller.expires is not None and caller.expired(self._wall())
+
+    def tenant(self, headers: Headers) -> str | None:
+        """Whose key the request shows; None if it shows none that is good now."""
+        caller = self.caller(headers)
+        return None if caller is None or self.expired(caller) else caller.tenant
+
+    def _blinded(self, known: bytes) -> bytes:
+        return hashlib.blake2b(known, key=self._secret, digest_size=16).digest()
 
     def __repr__(self) -> str:
-        return f"ClientKeys({len(self._digests)} keys)"
+        return f"ClientKeys({len(self._known)} keys)"
+
+
+def _terms(terms: Caller | str) -> Caller:
+    return Caller(tenant=terms) if isinstance(terms, str) else terms

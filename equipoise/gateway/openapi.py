@@ -13,6 +13,7 @@ from equipoise.gateway import (
     alerting,
     backends,
     configuring,
+    costs,
     explaining,
     feedback,
     hints,
@@ -22,6 +23,7 @@ from equipoise.gateway import (
 )
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.dialects.chat import ChatBody
+from equipoise.gateway.dialects.embeddings import EmbeddingsBody
 from equipoise.gateway.dialects.lightrag import QueryBody
 from equipoise.gateway.dialects.responses import ResponsesBody
 
@@ -46,6 +48,7 @@ ASKED = (400, 401, 404, 408, 409, 413, 422, 429, 502, 503, 504)
 PUBLIC = (
     Operation("post", "/v1/chat/completions", "Answer in OpenAI's chat form.", ChatBody, (JSON, SSE), ASKED),
     Operation("post", "/chat/completions", "The same, for Perplexity's clients.", ChatBody, (JSON, SSE), ASKED),
+    Operation("post", "/v1/embeddings", "Vectors in OpenAI's form.", EmbeddingsBody, (JSON,), ASKED),
     Operation("post", "/v1/responses", "Answer in OpenAI's Responses form.", ResponsesBody, (JSON, SSE), ASKED),
     Operation("post", "/v1/agent", "Answer in Perplexity's agent form.", ResponsesBody, (JSON, SSE), ASKED),
     Operation("post", "/query", "Answer in LightRAG's form.", QueryBody, (JSON,), ASKED),
@@ -63,6 +66,7 @@ PUBLIC = (
         "get", "/v1/requests/{request_id}", "One request's whole story: attempts, decisions, cost.",
         None, (JSON,), (401, 404, 503),
     ),
+    Operation("get", "/me/usage", "What this key has used, and its limits.", None, (JSON,), (401, 404, 503)),
 )  # fmt: skip
 PROBES = (
     Operation("get", "/livez", "The process runs.", None, (TEXT,), (), True),
@@ -118,6 +122,14 @@ ADMIN = (
     Operation("post", explaining.EXPLAIN, "Who would be asked, and why.", explaining.ExplainBody, (JSON,), (400, 404)),
     Operation("get", "/admin/ledger/summary", "The bill.", None, (JSON,), (404, 503)),
     Operation("get", quality.QUALITY, "Quality, cost and quality per dollar.", None, (JSON,), (400, 404, 503)),
+    Operation(
+        "get",
+        costs.COSTS,
+        "What was spent, against two alternatives; ?since, until, by, format=csv.",
+        None,
+        (JSON, "text/csv"),
+        (400, 404, 503),
+    ),
     Operation("get", "/admin/stats", "Uptime and load."),
     Operation("get", alerting.ALERTS, "What is wrong now, who is told, what was told lately.", None, (JSON,), (404,)),
     Operation("post", alerting.ACK, "Acknowledge an alert.", alerting.AckBody, (JSON,), (400, 404)),

@@ -12,7 +12,9 @@ from equipoise.gateway.headers import JSON, Fields, clean, dollars_field
 from equipoise.http import Response
 
 if TYPE_CHECKING:
-    from equipoise.balancer import Reply, Unanswered
+    from equipoise.balancer import LoadBalancer, Reply, Unanswered
+    from equipoise.core.callers import Caller
+    from equipoise.core.model import Request as Sized
 
 MAX_MESSAGE = 2_000
 TYPES = {429: "rate_limit_error", 401: "authentication_error", 403: "permission_error"}
@@ -120,6 +122,21 @@ def wrong_key() -> Problem:
         should_retry=False,
         headers=((b"www-authenticate", b'Bearer realm="equipoise"'),),
     )
+
+
+def expired_key() -> Problem:
+    """401: a key that was good once; only its holder can have come this far."""
+    problem = wrong_key()
+    return Problem(401, problem.code, "This key has expired.", should_retry=False, headers=problem.headers)
+
+
+def require_allowed(caller: Caller, request: Sized, balancer: LoadBalancer) -> None:
+    """403 for a question that this key may not ask."""
+    if caller.routes is None and caller.strategies is None:
+        return
+    refused = caller.refusal(request, balancer.selection.routes)
+    if refused is not None:
+        raise Problem(403, refused[0], refused[1], param="model", should_retry=False)
 
 
 def refusal(problem: Problem, request_id: str, write: Callable[[dict[str, Any]], bytes] = encode) -> Response:

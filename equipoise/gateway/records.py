@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from urllib.parse import unquote
 
+from equipoise.core.callers import Caller
 from equipoise.core.model import dollars
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON, clean
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
 
 T = TypeVar("T")
-MODELS, REQUESTS = "/v1/models", "/v1/requests/"
-TEMPLATES = (MODELS, MODELS + "/{model}", REQUESTS + "{request_id}")
+Usage: TypeAlias = Callable[[Caller], Awaitable[dict[str, Any]]]
+MODELS, REQUESTS, USAGE = "/v1/models", "/v1/requests/", "/me/usage"
+TEMPLATES = (MODELS, MODELS + "/{model}", REQUESTS + "{request_id}", USAGE)
 MAX_ID = 256
 
 
@@ -33,24 +35,51 @@ async def readable(reading: Awaitable[T]) -> T:
 class Records:
     """Read-only lookups. A tenant is told only of its own requests."""
 
-    def __init__(self, balancer: LoadBalancer, story: Callable[[str], Awaitable[list[dict[str, Any]] | None]]) -> None:
-        self._balancer, self._story = balancer, story
+    def __init__(
+        self,
+        balancer: LoadBalancer,
+        story: Callable[[str], Awaitable[list[dict[str, Any]] | None]],
+        usage: Usage | None = None,
+    ) -> None:
+        self._balancer, self._story, self._usage = balancer, story, usage
 
     def serves(self, path: str) -> bool:
         """Whether `one` knows what this path is about."""
-        return path == MODELS or path.startswith((MODELS + "/", REQUESTS))
+        return path in (MODELS, USAGE) or path.startswith((MODELS + "/", REQUESTS))
 
-    async def one(self, request: Request, tenant: str, request_id: str, *, everyone: bool) -> Response:
-        """All models, one model or one request; raises Problem 404."""
+    async def one(self, request: Request, caller: Caller, request_id: str, *, everyone: bool) -> Response:
+        """All models, one model, one request, or what this caller has used; raises Problem 404."""
         if request.path == MODELS:
-            return _json({"object": "list", "data": [_model(name) for name in self._balancer.models()]}, request_id)
+            return _json({"object": "list", "data": [_model(name) for name in self._models(caller)]}, request_id)
+        if request.path == USAGE:
+            return _json(await self._used(caller), request_id)
         if request.path.startswith(REQUESTS):
             wanted = unquote(request.path[len(REQUESTS) :])
-            return _json(await self._told(wanted, None if everyone else tenant), request_id)
-        return _json(self._one_model(unquote(request.path[len(MODELS) + 1 :])), request_id)
+            return _json(await self._told(wanted, None if everyone else caller.tenant), request_id)
+        return _json(self._one_model(unquote(request.path[len(MODELS) + 1 :]), caller), request_id)
 
-    def _one_model(self, name: str) -> dict[str, Any]:
-        if name not in self._balancer.models():
+    def _models(self, caller: Caller) -> list[str]:
+        """The names this caller may ask for."""
+        names = self._balancer.models()
+        if caller.routes is None and caller.strategies is None:
+            return names
+        return [name for name in names if self._may(caller, name)]
+
+    def _may(self, caller: Caller, name: str) -> bool:
+        routes = self._balancer.selection.routes
+        leads = self._balancer.intake.router.resolve(name)
+        if not caller.reaches(leads.route, leads.pinned):
+            return False
+        strategy = leads.strategy or routes[leads.route].strategy
+        return leads.pinned is not None or caller.strategies is None or strategy in caller.strategies
+
+    async def _used(self, caller: Caller) -> dict[str, Any]:
+        if self._usage is None:
+            raise Problem(404, "no_ledger", "No ledger is kept, so nobody knows what was used.", should_retry=False)
+        return await readable(self._usage(caller))
+
+    def _one_model(self, name: str, caller: Caller) -> dict[str, Any]:
+        if name not in self._models(caller):
             shown = clean(name).decode("latin-1")
             raise Problem(404, "model_not_found", f"There is no model {shown!r}.", param="model", should_retry=False)
         return _model(name)
@@ -58,15 +87,17 @@ class Records:
     async def _told(self, wanted: str, tenant: str | None) -> dict[str, Any]:
         attempts = await readable(self._story(wanted)) if 0 < len(wanted) <= MAX_ID else None
         mine = [row for row in attempts or () if tenant is None or row.get("tenant") == tenant]
-        if not mine:
+        if all(row.get("parent") == wanted for row in mine):
             raise Problem(404, "request_not_found", "No record of this request is kept.", should_retry=False)
         return _summary(wanted, mine)
 
 
 def _summary(request_id: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The whole of it first, then every attempt with its decision."""
+    """The whole of it first, then every attempt with its decision, then what a graph asked for it."""
+    inner = [row for row in attempts if row.get("parent") == request_id]
+    attempts = [row for row in attempts if row.get("parent") != request_id]
     last = attempts[-1]
-    cost = sum(row["cost"] for row in attempts)
+    cost = sum(row["cost"] for row in (*attempts, *inner))
     return {
         "id": request_id,
         "object": "equipoise.request",
@@ -76,6 +107,7 @@ def _summary(request_id: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "reason": last["decision"]["reason"],
         "cost_usd": dollars(cost),
         "attempts": attempts,
+        "inner": inner,
     }
 
 

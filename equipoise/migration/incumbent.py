@@ -18,7 +18,7 @@ from equipoise.backends.classify import Blame, malformed, no_answer
 from equipoise.backends.function import FunctionClient
 from equipoise.backends.probing import probed
 from equipoise.backends.transport import Patience, Upstream, endpoint, header_list
-from equipoise.core.accounting import cost_of_usage
+from equipoise.core.accounting import bill_of
 from equipoise.core.model import Answer, Request, Usage, Verdict
 from equipoise.core.pricing import Price, estimate_tokens
 from equipoise.http import Pool
@@ -94,7 +94,7 @@ class IncumbentClient:
         who = self._answerer(prediction)
         answer = await who.client.send(request, LONGER_THAN_ANY_ATTEMPT)
         if answer.metered_cost is None and who.price is not None:
-            answer.metered_cost, _ = cost_of_usage(who.price, answer.usage, None)
+            answer.metered_cost = bill_of(who.price, answer.usage, None).cost
         return answer
 
     def _answerer(self, prediction: Prediction) -> Answerer:

@@ -17,6 +17,7 @@ from equipoise.core.model import Attempt, NanoUSD
 from equipoise.stores import queries
 from equipoise.stores.insertion import insert
 from equipoise.stores.losses import Losses
+from equipoise.stores.rows import LARGEST_INTEGER
 from equipoise.stores.sqlite import StoreError, open_database, open_for_reading
 from equipoise.stores.writer import BatchWriter
 
@@ -26,8 +27,6 @@ FOREVER = float("inf")
 # Retention looks once a minute and removes at most this many rows in one transaction.
 TIDY_SECONDS = 60.0
 RETIRE_AT_ONCE = 10_000
-# SQLite's integers end here: nine billion dollars.
-LARGEST_INTEGER = 2**63 - 1
 
 
 class LedgerHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +132,10 @@ class Ledger:
     async def gaps(self) -> list[dict[str, Any]]:
         """When attempts could not be recorded, how many, and what they cost."""
         return await self._read(queries.gaps)
+
+    async def query(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """What a function of `queries` or `reports` finds, in another thread; raises StoreError."""
+        return await self._read(query)
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if self._writer.pending:

@@ -25,21 +25,25 @@ SHOWN = ("source", "voice", "quality", "variance", "score", "dimensions", "wall"
 _INSERT = f"INSERT OR REPLACE INTO quality ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 
 # Of several opinions of an answer the weightiest counts.
-_BEST = """
+WEIGHTIEST = (
+    "CASE voice WHEN 'expert' THEN 0 WHEN 'rating' THEN 1 WHEN 'automated' THEN 2 WHEN 'judge' THEN 3 ELSE 4 END"
+)
+_BEST = f"""
 WITH ranked AS (
-    SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY
-        CASE voice WHEN 'expert' THEN 0 WHEN 'rating' THEN 1 WHEN 'automated' THEN 2 WHEN 'judge' THEN 3 ELSE 4 END
+    SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY {WEIGHTIEST}
     ) AS place FROM quality WHERE wall >= :since AND (:tenant IS NULL OR tenant = :tenant)
 )
 SELECT backend_id, kind, COUNT(*) AS scored, SUM(quality) AS quality, SUM(quality * quality) AS squared,
        SUM(variance) AS variance, SUM(source = 'judge') AS judged, SUM(source = 'feedback') AS rated
 FROM ranked WHERE place = 1 GROUP BY backend_id, kind ORDER BY backend_id, kind
-"""
+"""  # noqa: S608 - a constant
+# What a graph asked through us for its answer is in its inner_cost, and no answer of its own.
 _SPENT = """
 SELECT backend_id, kind, COUNT(*) AS attempts, SUM(verdict = 'success') AS answers,
-       SUM(verdict = 'no_answer') AS no_answers, SUM(cost) AS cost, SUM(1.0 * cost * cost) AS squared,
+       SUM(verdict = 'no_answer') AS no_answers, SUM(cost + inner_cost) AS cost,
+       SUM(1.0 * (cost + inner_cost) * (cost + inner_cost)) AS squared,
        SUM(cost_source = 'unpriced') AS unpriced
-FROM attempts WHERE wall >= :since AND role != 'judge' AND verdict != 'ignored'
+FROM attempts WHERE wall >= :since AND role != 'judge' AND parent IS NULL AND verdict != 'ignored'
     AND (:tenant IS NULL OR tenant = :tenant)
 GROUP BY backend_id, kind ORDER BY backend_id, kind
 """

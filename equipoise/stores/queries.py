@@ -8,6 +8,9 @@ from typing import Any
 from equipoise.core.model import NanoUSD, dollars
 from equipoise.stores.rows import story_of
 
+MOST_INNER = 200
+"""Questions of a graph that are told with the one that caused them."""
+
 # Percentiles by rank: the smallest latency that at least that share of the attempts did not exceed.
 _SUMMARY = """
 WITH ranked AS (
@@ -28,9 +31,13 @@ FROM ranked GROUP BY backend_id ORDER BY backend_id
 
 
 def story(connection: sqlite3.Connection, request_id: str) -> list[dict[str, Any]] | None:
-    """The attempts of one request in order, or None when there is no such request."""
-    rows = connection.execute("SELECT * FROM attempts WHERE request_id = ? ORDER BY number", (request_id,))
-    return [story_of(row) for row in rows] or None
+    """The attempts of one request in order, then those its graph had made for it; None when there is no such request."""
+    own = connection.execute("SELECT * FROM attempts WHERE request_id = ? ORDER BY number", (request_id,))
+    inner = connection.execute(
+        "SELECT * FROM attempts WHERE parent = ? ORDER BY wall, number LIMIT ?", (request_id, MOST_INNER)
+    )
+    stories = [story_of(row) for row in (*own, *inner)]
+    return stories or None
 
 
 _SCOPE = "(:tenant IS NULL OR tenant = :tenant) AND (:backend_id IS NULL OR backend_id = :backend_id)"

@@ -19,10 +19,13 @@ COLUMNS = (
     "sent", "latency", "first_token", "decision_seconds", "input_tokens", "output_tokens", "cached_tokens",
     "reasoning_tokens", "citation_tokens", "searches", "usage_estimated", "citations", "cost", "cost_source",
     "question_hash", "config_hash", "policy_version", "features_version", "features", "decision",
+    "key", "price_source", "claimed_cost", "fees", "question_tokens", "parent", "inner_cost", "inner_calls", "joined",
 )  # fmt: skip
 
 # An upstream's error may be a page of HTML; its beginning says what is wrong.
 LONGEST_ERROR = 500
+# SQLite's integers end here: nine billion dollars.
+LARGEST_INTEGER = 2**63 - 1
 # The numbers of a candidate are stored without their names: a version says which they are. Who changes Candidate adds one.
 _FIRST_FIELDS = (
     "backend_id", "weight", "in_flight", "limit", "health", "load", "completion", "expected_cost", "quality_mean",
@@ -83,7 +86,14 @@ def row_of(attempt: Attempt) -> Row:
         attempt.question_hash, attempt.config_hash, attempt.policy_version, attempt.features_version,
         _encode(attempt.features).decode() if attempt.features else "{}",
         _grounds_of(decision),
+        attempt.key, outcome.price_source, _most(outcome.claimed_cost), usage.fees, attempt.question_tokens,
+        attempt.parent, outcome.inner_cost, outcome.inner_calls, outcome.joined,
     )  # fmt: skip
+
+
+def _most(amount: int | None) -> int | None:
+    """As much of a claim as SQLite's integers hold: nine billion dollars."""
+    return None if amount is None else min(amount, LARGEST_INTEGER)
 
 
 def story_of(row: sqlite3.Row) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise.core.model import CostSource, Usage, dollars
+from equipoise.core.overlay import agent_tool_fee, perplexity_overlay, price_for
 from equipoise.core.pricing import (
+    METERED,
+    Bill,
     Price,
     TokenRatio,
     cost_of,
     estimate_tokens,
     expected_cost,
     nano_dollars,
-    perplexity_overlay,
-    price_for,
     price_from_dollars,
     settled_cost,
     worst_case,
@@ -220,11 +221,45 @@ def test_a_metered_cost_beats_every_price_and_no_price_is_no_cost() -> None:
     price = price_from_dollars({"input": 1, "per_search": 0.005})
     asked = Usage(input_tokens=1000)
     guessed = Usage(input_tokens=1000, estimated=True)
-    assert settled_cost(price, asked, 42) == (42, CostSource.METERED)
-    assert settled_cost(price, asked) == (1_000_000, CostSource.PRICED)
-    assert settled_cost(price, guessed) == (6_000_000, CostSource.ESTIMATED)
+    assert settled_cost(price, asked, 42) == Bill(42, CostSource.METERED, METERED)
+    assert settled_cost(price, asked) == Bill(1_000_000, CostSource.PRICED, "price")
+    assert settled_cost(price, guessed) == Bill(6_000_000, CostSource.ESTIMATED, "price")
     assert settled_cost(None, asked) is None
-    assert settled_cost(price, Usage(requests=0, estimated=True)) == (0, CostSource.ESTIMATED)
+    assert settled_cost(price, Usage(requests=0, estimated=True)) == Bill(0, CostSource.ESTIMATED, "price")
+
+
+@given(prices, usages, st.integers(0, 10**13))
+def test_an_upstreams_absurd_bill_is_not_believed_but_kept(price: Price, usage: Usage, metered: int) -> None:
+    """Up to twenty times what we expect, or half a dollar more, its word is taken; beyond it, ours, with its claim."""
+    most = 20 * (cost_of(price, usage) + price.allowance) + 500_000_000
+    bill = settled_cost(price, usage, metered)
+    assert bill is not None
+    if metered <= most:
+        assert bill == Bill(metered, CostSource.METERED, METERED)
+    else:
+        assert (bill.cost, bill.claimed) == (cost_of(price, usage), metered)
+        assert bill.source is CostSource.PRICED
+
+
+def test_without_a_price_a_claim_of_a_million_dollars_is_no_cost_either() -> None:
+    """Nobody knows what is right, but nobody's answer costs more than a thousand dollars."""
+    assert settled_cost(None, Usage(), 999 * 10**9) == Bill(999 * 10**9, CostSource.METERED, METERED)
+    assert settled_cost(None, Usage(), 1_000_001 * 10**9) is None
+
+
+def test_a_long_prompt_is_billed_whole_at_its_dearer_price() -> None:
+    """Tiers are cliffs: the first token beyond the bound makes all of them dearer, and the reservation knows it."""
+    price = Price(input=10**9, output=10**9, above=Price(input=2 * 10**9, output=3 * 10**9), above_tokens=200_000)
+    assert cost_of(price, Usage(input_tokens=200_000)) == 200_000_000
+    assert cost_of(price, Usage(input_tokens=200_001, output_tokens=1)) == 400_002_000 + 3_000
+    assert expected_cost(price, 200_001, 0) == 400_002_000
+    assert worst_case(price, 190_000, 10) >= cost_of(price, Usage(input_tokens=218_000, output_tokens=10))
+
+
+def test_fees_of_other_tools_are_added() -> None:
+    """A page fetched is half a tenth of a cent, a sandbox three cents, and what has no fee costs nothing."""
+    fees = agent_tool_fee("fetch_url") * 2 + agent_tool_fee("sandbox") + agent_tool_fee("mcp")
+    assert cost_of(Price(), Usage(fees=fees)) == 31_000_000
 
 
 @given(st.text(max_size=200), st.text(max_size=200))

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from equipoise.gateway import alerting, backends, configuring, explaining, migrating, openapi, quality
+from equipoise.gateway import alerting, backends, configuring, costs, explaining, migrating, openapi, quality
 from equipoise.gateway.records import TEMPLATES
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -42,6 +42,7 @@ def gateway() -> Any:
         **explaining.operations(balancer),
         **alerting.operations(None),
         **quality.operations(balancer, None),
+        **costs.operations(None, dict, str),
     }
     return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 

@@ -238,13 +238,23 @@ async def test_two_processes_may_share_one_ledger(tmp_path: Path) -> None:
 
 
 async def test_the_question_has_no_column(ledger: Ledger) -> None:
-    """Only its hash is kept."""
+    """Only its hash and its length are kept."""
     with sqlite3.connect(ledger.path) as connection:
         columns = {row[1] for row in connection.execute("PRAGMA table_info(attempts)")}
     connection.close()
-    assert {name for name in columns if "question" in name} == {"question_hash"}
+    assert {name for name in columns if "question" in name} == {"question_hash", "question_tokens"}
 
 
 def test_the_stored_numbers_of_a_candidate_still_have_their_names() -> None:
     """Candidates are stored without names: whoever changes Candidate adds a version that names the fields."""
     assert CANDIDATE_FIELDS[max(CANDIDATE_FIELDS)] == Candidate.__struct_fields__
+
+
+async def test_what_a_graph_asked_for_a_question_is_told_with_it(ledger: Ledger) -> None:
+    """Its own attempts first; the inner ones name their parent and are records of their own."""
+    ledger.record(attempt("inner-1", parent="req-1", cost=5))
+    ledger.record(attempt("req-1", cost=0))
+    story = await ledger.story("req-1")
+    assert story is not None
+    assert [(row["request_id"], row["parent"]) for row in story] == [("req-1", None), ("inner-1", "req-1")]
+    assert await ledger.total_cost() == 5

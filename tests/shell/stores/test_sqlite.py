@@ -72,3 +72,21 @@ def test_every_column_has_its_value_and_a_statement_fits_sqlite() -> None:
     assert len(row) == len(COLUMNS) == len(set(COLUMNS))
     assert dict(zip(COLUMNS, row, strict=True))["cost"] == 6_100_000
     assert insert_statement(64).count("?") == 64 * len(COLUMNS) < 32_766
+
+
+def test_the_previous_version_still_writes_into_the_new_schema(tmp_path: Path) -> None:
+    """Every column that came after the first schema has a default, so that an upgrade can be taken back."""
+    connection = open_database(tmp_path / "l.db")
+    first = {row[1] for row in _first_schema().execute("PRAGMA table_info(attempts)")}
+    now = {row[1]: row for row in connection.execute("PRAGMA table_info(attempts)")}
+    added = [now[name] for name in now.keys() - first]
+    assert first <= now.keys()
+    assert added
+    assert all(not not_null or default is not None for _, _, _, not_null, default, _ in added)
+    connection.close()
+
+
+def _first_schema() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:")
+    migrate(connection, migrations()[:1])
+    return connection

@@ -1,0 +1,32 @@
+"""The keys of a configuration, as digests with their terms."""
+
+from __future__ import annotations
+
+import hashlib
+
+from equipoise.config import Config, KeyConfig
+from equipoise.core.callers import Caller
+
+
+def callers_of(config: Config) -> dict[str, Caller]:
+    """The hexadecimal SHA-256 of each key to what it may do."""
+    return {_digest(key): _caller(name, key) for name, key in config.keys.items()}
+
+
+def _digest(of: KeyConfig) -> str:
+    if of.sha256:
+        return of.sha256.lower()
+    return hashlib.sha256(of.key.reveal().encode() if of.key else b"").hexdigest()
+
+
+def _caller(name: str, of: KeyConfig) -> Caller:
+    return Caller(
+        key=name,
+        tenant=of.tenant,
+        routes=None if of.routes is None else frozenset(of.routes),
+        strategies=None if of.strategies is None else frozenset(str(strategy) for strategy in of.strategies),
+        budgets=of.budgets,
+        requests_per_minute=of.requests_per_minute,
+        tokens_per_minute=of.tokens_per_minute,
+        expires=of.expires_at,
+    )

@@ -1,0 +1,315 @@
+"""`equipoise keys create`, `ls`, `revoke` and `rotate`: in the state store, effective in running gateways at once"""
+
+from __future__ import annotations
+
+import getpass
+import json as json_
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from equipoise.cli.agreeing import agree
+from equipoise.cli.configured import configuration
+from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.output import Output, as_documents, remark, say, table
+from equipoise.cli.times import duration, moment
+
+if TYPE_CHECKING:
+    from equipoise.config import Config
+    from equipoise.stores.keys import KeyStore, StoredKey
+
+ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+LATER = re.compile(r"\d+(\.\d+)?[smhdw]")
+
+
+def create(
+    name: str,
+    /,
+    *,
+    tenant: str = "default",
+    routes: str = "",
+    strategies: str = "",
+    budgets: str = "",
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    expires: str | None = None,
+    dry_run: bool = False,
+    config: ConfigFile = None,
+    output: Output = None,
+    json: bool = False,
+) -> None:
+    """Make a key and print it, this once; it is stored as a digest only.
+
+    Parameters
+    ----------
+    name: str
+        What it is called in lists and in the ledger; never used twice.
+    tenant: str
+        Whom its questions are counted for.
+    routes: str
+        Routes it may ask, and backends it may ask by name, separated by commas; all of them when absent.
+    strategies: str
+        Strategies it may use; all of them when absent.
+    budgets: str
+        Budgets that count what it spends.
+    requests_per_minute: int
+        Questions it may ask in any minute.
+    tokens_per_minute: int
+        Tokens it may use in any minute.
+    expires: str
+        After how long (90d) or when (2027-01-01, UTC) it stops being good.
+    dry_run: bool
+        Only say what would be made.
+    config: Path
+        The configuration whose gateway is meant; otherwise the one that `serve` would take.
+    output: str
+        json or yaml: the key with its terms; without it the secret alone.
+    json: bool
+        Print one JSON document.
+    """
+    from equipoise.stores.keys import StoredKey
+
+    loaded = configuration(config, quiet=True).config
+    _check(name, loaded, _names(routes), _names(strategies), requests_per_minute, tokens_per_minute)
+    key = StoredKey(
+        name=name,
+        tenant=tenant,
+        routes=_names(routes),
+        strategies=_names(strategies),
+        budgets=_names(budgets) or (),
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        expires=_end(expires),
+    )
+    if dry_run:
+        say(json_.dumps(shown(key), indent=2))
+        return
+    with _opened(loaded) as store:
+        secret, made = store.create(key, who())
+    _tell(secret, made, output, json=json)
+
+
+def ls(*, everything: Annotated[bool, Parameter(name="--all")] = False, config: ConfigFile = None,
+       output: Output = None, json: bool = False) -> None:  # fmt: skip
+    """List the keys: those of the configuration and those made here; none is shown in full.
+
+    Parameters
+    ----------
+    everything: bool
+        Revoked and expired ones too.
+    config: Path
+        The configuration whose gateway is meant; otherwise the one that `serve` would take.
+    output: str
+        table, wide (all columns), json or yaml.
+    json: bool
+        Print one JSON document.
+    """
+    loaded = configuration(config, quiet=True).config
+    rows = _configured(loaded)
+    if loaded.state_file.is_file():
+        with _opened(loaded) as store:
+            rows += [shown(key) for key in store.all()]
+    rows = [row for row in rows if everything or row["state"] == "good"]
+    if as_documents(rows, output, json):
+        return
+    if not rows:
+        remark("no keys: the gateway serves this machine only, and everybody on it")
+        return
+    few = ("name", "key", "tenant", "state", "expires", "routes", "strategies")
+    columns = [name for name in rows[0] if output == "wide" or name in few]
+    table([name.replace("_", " ") for name in columns], [[_cell(row[name]) for name in columns] for row in rows])
+
+
+def revoke(name: str, /, *, yes: bool = False, dry_run: bool = False, config: ConfigFile = None) -> None:
+    """Make a key worthless for ever; running gateways refuse it within a second.
+
+    Parameters
+    ----------
+    name: str
+        The key's name.
+    yes: bool
+        Do not ask.
+    dry_run: bool
+        Only say what would be done.
+    config: Path
+        The configuration whose gateway is meant; otherwise the one that `serve` would take.
+    """
+    loaded = configuration(config, quiet=True).config
+    agree(yes or dry_run, f"The key {name} will be refused from now on, for ever.")
+    with _opened(loaded) as store:
+        if dry_run:
+            _require(store, name, loaded)
+            say(f"{name}: would be revoked")
+            return
+        _require(store, name, loaded)
+        store.revoke(name, who())
+    say(f"{name}: revoked")
+
+
+def rotate(
+    name: str,
+    /,
+    *,
+    grace: str = "24h",
+    dry_run: bool = False,
+    config: ConfigFile = None,
+    output: Output = None,
+    json: bool = False,
+) -> None:
+    """Give a key a new secret and print it, this once; the former one stays good for a while.
+
+    Parameters
+    ----------
+    name: str
+        The key's name.
+    grace: str
+        How long the former secret stays good: 24h, 30m, 0s.
+    dry_run: bool
+        Only say what would be done.
+    config: Path
+        The configuration whose gateway is meant; otherwise the one that `serve` would take.
+    output: str
+        json or yaml: the key with its terms; without it the secret alone.
+    json: bool
+        Print one JSON document.
+    """
+    loaded, seconds = configuration(config, quiet=True).config, duration(grace)
+    with _opened(loaded) as store:
+        _require(store, name, loaded)
+        if dry_run:
+            say(f"{name}: would get a new secret; the former one would stay good for {grace}")
+            return
+        secret, made = store.rotate(name, seconds, who())
+    _tell(secret, made, output, json=json)
+    remark(f"the former secret stays good for {grace}")
+
+
+def stored_keys(config: Config) -> bool:
+    """Has the state store ever held a key? Raises Failure where it cannot be read."""
+    if not config.state_file.is_file():
+        return False
+    with _opened(config) as store:
+        return bool(store.all())
+
+
+def who() -> str:
+    """Who is at this terminal, for the journal."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def shown(key: StoredKey) -> dict[str, Any]:
+    """A key as a row; of its secrets only what tells them apart."""
+    now = time.time()
+    over = key.revoked is not None, key.expires is not None and key.expires <= now
+    return {
+        "name": key.name,
+        "key": key.secrets[0].hint if key.secrets else None,
+        "tenant": key.tenant,
+        "state": "revoked" if over[0] else "expired" if over[1] else "good",
+        "created": _date(key.created or None),
+        "expires": _date(key.expires),
+        "routes": list(key.routes) if key.routes is not None else None,
+        "strategies": list(key.strategies) if key.strategies is not None else None,
+        "budgets": list(key.budgets),
+        "requests_per_minute": key.requests_per_minute,
+        "tokens_per_minute": key.tokens_per_minute,
+        "former_secret_until": _date(
+            max((s.until for s in key.secrets[1:] if s.until and s.until > now), default=None)
+        ),
+        "from": "state store",
+    }
+
+
+def _configured(config: Config) -> list[dict[str, Any]]:
+    from equipoise.stores.keys import StoredKey
+
+    rows = []
+    for name, of in config.keys.items():
+        key = StoredKey(
+            name=name, tenant=of.tenant, routes=of.routes, strategies=of.strategies, budgets=of.budgets,
+            requests_per_minute=of.requests_per_minute, tokens_per_minute=of.tokens_per_minute, expires=of.expires_at,
+        )  # fmt: skip
+        rows.append(shown(key) | {"from": "configuration"})
+    return rows
+
+
+def _check(
+    name: str, config: Config, routes: tuple[str, ...] | None, strategies: tuple[str, ...] | None, *limits: int | None
+) -> None:
+    """Refuse a key that could never do what was meant. Raises Failure."""
+    from equipoise.config.rules import STRATEGIES
+
+    if not NAME.fullmatch(name):
+        raise Failure(f"{name!r} is no name for a key", USAGE, "letters, digits and . _ @ -, up to 64")
+    if name in config.keys:
+        raise Failure(f"the configuration has a key {name} already", USAGE)
+    known = {"auto", *config.routes, *config.backend_instances}
+    if unknown := [route for route in routes or () if route not in known]:
+        raise Failure(f"there is no route or backend {', '.join(unknown)}", USAGE, f"known: {', '.join(sorted(known))}")
+    if unknown := [each for each in strategies or () if each not in STRATEGIES and ":" not in each]:
+        raise Failure(f"there is no strategy {', '.join(unknown)}", USAGE, f"known: {', '.join(STRATEGIES)}")
+    if any(limit is not None and limit <= 0 for limit in limits):
+        raise Failure("a limit by the minute is above 0", USAGE)
+
+
+def _require(store: KeyStore, name: str, config: Config) -> None:
+    key = next((key for key in store.all() if key.name == name), None)
+    if key is None or key.revoked is not None:
+        hint = "it is in the configuration: change it there" if name in config.keys else "`equipoise keys ls --all`"
+        raise Failure(f"there is no key {name}" if key is None else f"the key {name} was revoked already", USAGE, hint)
+
+
+@contextmanager
+def _opened(config: Config) -> Iterator[KeyStore]:
+    from equipoise.stores.keys import KeyStore
+    from equipoise.stores.sqlite import StoreError
+    from equipoise.stores.state import StateStore
+
+    try:
+        store = StateStore(config.state_file)
+        try:
+            yield KeyStore(store)
+        finally:
+            store.close()
+    except StoreError as error:
+        raise Failure(str(error), USAGE) from error
+
+
+def _names(said: str) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in said.split(",") if name.strip()) or None
+
+
+def _end(said: str | None) -> float | None:
+    """When a key ends: so long from now, or at a moment to come. Raises Failure."""
+    if said is None:
+        return None
+    end = time.time() + duration(said) if LATER.fullmatch(said.strip()) else moment(said)
+    if end <= time.time():
+        raise Failure(f"{said} is over already", USAGE)
+    return end
+
+
+def _date(when: float | None) -> str | None:
+    return datetime.fromtimestamp(when, UTC).isoformat(timespec="seconds") if when is not None else None
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
+
+
+def _tell(secret: str, made: StoredKey, output: str | None, *, json: bool) -> None:
+    """The secret alone to stdout, so that a script can take it."""
+    if as_documents({"secret": secret, **shown(made)}, output, json):
+        return
+    say(secret)
+    remark(f"{made.name}, tenant {made.tenant}: keep it now, it is shown this once")

@@ -1,0 +1,61 @@
+"""Who asks, by the key that was shown, and what that key may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from equipoise.core.model import Request
+from equipoise.core.routing import Route
+
+KEY_PREFIX = "sk-eq-"
+"""What every key made here begins with, so that secret scanners can find one that leaked."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The terms of one key. What is None is not limited.
+
+    `routes` holds names of routes, and of backends that may be asked by name; `budgets` those of budgets that count what
+    it spends beside those of its tenant. `expires` is Unix seconds.
+    """
+
+    key: str = ""
+    tenant: str = "default"
+    routes: frozenset[str] | None = None
+    strategies: frozenset[str] | None = None
+    budgets: tuple[str, ...] = ()
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    expires: float | None = None
+
+    def expired(self, wall: float) -> bool:
+        """Is its time over?"""
+        return self.expires is not None and wall >= self.expires
+
+    def reaches(self, route: str, pinned: str | None = None) -> bool:
+        """May it ask this route, or this backend by name?"""
+        return self.routes is None or (pinned if pinned is not None else route) in self.routes
+
+    def refusal(self, request: Request, routes: Mapping[str, Route]) -> tuple[str, str] | None:
+        """A code and a sentence for why this key may not ask so; None when it may."""
+        if not self.reaches(request.route, request.pinned):
+            asked = request.pinned if request.pinned is not None else request.route
+            return "route_not_allowed", f"This key may not ask {asked!r}, only {_listed(self.routes)}."
+        if self.strategies is None or request.pinned is not None:
+            return None
+        strategy = request.strategy or routes[request.route].strategy
+        if strategy in self.strategies:
+            return None
+        return (
+            "strategy_not_allowed",
+            f"This key may not use the strategy {strategy!r}, only {_listed(self.strategies)}.",
+        )
+
+
+ANYBODY = Caller()
+"""Who asks where no key is needed."""
+
+
+def _listed(names: frozenset[str] | None) -> str:
+    return ", ".join(sorted(names or ())) or "nothing"
