@@ -12,7 +12,7 @@ import msgspec
 from equipoise.balancer import Background, LoadBalancer
 from equipoise.build.alerts import alerts_of
 from equipoise.build.backends import backend_of, client_of, model_of, pool_of
-from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of
+from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of, under_way_of
 from equipoise.build.clock import SystemClock
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
@@ -95,7 +95,8 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     ledger = ledger_of(config, on_error)
     late = config.routing_decision_timeout_ms / 1000.0
     metrics = Metrics(late_seconds=late) if config.enable_prometheus_metrics else None
-    background: list[Background] = [ClosedWithTheBalancer(ledger)] if ledger else []
+    under_way = under_way_of(config, ledger)
+    background: list[Background] = [ClosedWithTheBalancer(each) for each in (ledger, under_way) if each is not None]
     if config.enable_real_time_monitoring:
         background.append(prober_of(config, selection, clients))
     balancer = LoadBalancer(
@@ -110,7 +111,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     )
     alerts = alerts_of(config, lambda: balancer.selection.status(), ledger)  # it can be replaced
     balancer.background += [alerts] if alerts else []
-    balancer.observers += [sink.observe for sink in (ledger, metrics, alerts) if sink is not None]
+    balancer.observers += [sink.observe for sink in (ledger, under_way, metrics, alerts) if sink is not None]
     if metrics is not None:
         metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
         if ledger is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from equipoise.backends.base import BackendClient, ProbeResult
 from equipoise.backends.prober import Prober, Schedule
@@ -11,21 +13,30 @@ from equipoise.config import Config
 from equipoise.core.selection import Selection
 from equipoise.stores.ledger import Ledger
 
+if TYPE_CHECKING:
+    from equipoise.stores.under_way import UnderWay
+
 DAY = 86_400.0
 
 
-class ClosedWithTheBalancer:
-    """The ledger writes what it still holds when the balancer closes."""
+class Closable(Protocol):
+    """Something whose closing may take a moment."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def close(self) -> None: ...
+
+
+class ClosedWithTheBalancer:
+    """The ledger writes what it still holds when the balancer closes; other files close, too."""
+
+    def __init__(self, of: Closable) -> None:
+        self._of = of
 
     async def start(self) -> None:
         """Open already."""
 
     async def close(self) -> None:
         """Write what is left, beside the loop."""
-        await asyncio.to_thread(self._ledger.close)
+        await asyncio.to_thread(self._of.close)
 
 
 def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
@@ -39,6 +50,18 @@ def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
         max_age=of.keep_days * DAY,
         on_error=on_error,
     )
+
+
+def under_way_of(config: Config, ledger: Ledger | None) -> UnderWay | None:
+    """Where attempts are noted while they last; what earlier processes left there is booked now. None on Windows."""
+    if ledger is None or sys.platform == "win32":
+        return None
+    from equipoise.stores.under_way import UnderWay, left_behind
+
+    folder = ledger.path.parent
+    for attempt in left_behind(folder):
+        ledger.record(attempt)
+    return UnderWay(folder)
 
 
 def prober_of(config: Config, selection: Selection, clients: Mapping[str, BackendClient]) -> Prober:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from equipoise.core.events import AttemptEnded, Event
+from equipoise.core.events import AttemptBegan, AttemptEnded, Event
 from equipoise.core.features import FEATURES_VERSION, hand_features
 from equipoise.core.model import (
     Attempt,
@@ -118,6 +118,7 @@ class Attempts:
             raise self._nobody(nobody) from None
         self._decision_seconds = self.now() - lease.started
         self.lease = lease
+        self._tell(self._begun(lease))
         return lease
 
     def now(self) -> float:
@@ -263,6 +264,19 @@ class Attempts:
         decision = self.lease.decision if self.lease else None
         made = tuple(self.made)
         return Unanswered(code, message, attempts=made, request_id=self.request.id, decision=decision, **details)
+
+    def _begun(self, lease: Lease) -> AttemptBegan:
+        request, options = self.request, lease.backend.options
+        return AttemptBegan(
+            request.id,
+            len(self.made) + 1,
+            self._selection.clock.wall(),
+            request.tenant,
+            options.type.value,
+            options.model,
+            request.question.stream,
+            lease.decision,
+        )
 
     def _record(self, lease: Lease, outcome: Outcome) -> Attempt:
         request, options = self.request, lease.backend.options

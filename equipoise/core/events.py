@@ -7,11 +7,24 @@ from typing import TypeAlias
 
 import msgspec
 
-from equipoise.core.model import Attempt, NanoUSD
+from equipoise.core.model import Attempt, Decision, NanoUSD
 
 
 class Event(msgspec.Struct, frozen=True, tag=True):
     """Something observers are told after the fact."""
+
+
+class AttemptBegan(Event, frozen=True):
+    """An attempt was leased and is about to be sent: what must be known of it should its end never be seen."""
+
+    request_id: str
+    number: int
+    wall: float
+    tenant: str
+    backend_type: str
+    model: str
+    stream: bool
+    decision: Decision
 
 
 class AttemptEnded(Event, frozen=True):

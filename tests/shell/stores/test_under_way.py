@@ -1,0 +1,107 @@
+"""What was under way when a gateway died is booked by the next one as a possible cost, once, and for no tenant."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from equipoise.core.events import AttemptBegan, AttemptEnded
+from equipoise.core.model import Attempt, Decision, Outcome, Verdict
+from equipoise.stores.under_way import NOBODY, SLOTS, UnderWay, left_behind
+from tests.shell.cli.conftest import ROOT
+
+
+def decision(backend: str = "papers") -> Decision:
+    return Decision(
+        backend_id=backend, strategy="weighted", route="auto", reason="r", probability=1.0,
+        scores={}, probabilities={}, excluded={}, candidates=(),
+    )  # fmt: skip
+
+
+def began(request_id: str, number: int = 1) -> AttemptBegan:
+    return AttemptBegan(request_id, number, 5.0, "clinic", "lightrag", "m", True, decision())
+
+
+def ended(request_id: str, number: int = 1) -> AttemptEnded:
+    return AttemptEnded(
+        Attempt(
+            request_id=request_id, number=number, wall=5.0, tenant="clinic", tags=(), backend_id="papers",
+            backend_type="lightrag", model="m", stream=True, decision=decision(),
+            outcome=Outcome(verdict=Verdict.SUCCESS, duration=1.0),
+        )
+    )  # fmt: skip
+
+
+def killed(folder: Path, *lines: str) -> None:
+    """A process that notes attempts and is killed with -9."""
+    code = "\n".join(
+        (
+            "import os, pathlib, signal",
+            "from equipoise.stores.under_way import UnderWay",
+            "from tests.shell.stores.test_under_way import began, ended",
+            f"it = UnderWay(pathlib.Path({str(folder)!r}))",
+            *lines,
+            "os.kill(os.getpid(), signal.SIGKILL)",
+        )
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -9
+
+
+def test_a_killed_process_leaves_exactly_what_had_not_ended(tmp_path: Path) -> None:
+    """One of three; with its tenant as a tag, the cost for nobody, and only once."""
+    lines = [f"it.observe(began('req-{n}'))" for n in range(3)] + [f"it.observe(ended('req-{n}'))" for n in (0, 2)]
+    killed(tmp_path, *lines)
+    (left,) = left_behind(tmp_path)
+    assert (left.request_id, left.tenant, left.tags) == ("req-1", NOBODY, ("tenant:clinic",))
+    assert (left.outcome.verdict, left.outcome.error_code, left.outcome.interrupted) == (Verdict.IGNORED, "lost", True)
+    assert left_behind(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_living_are_left_alone(tmp_path: Path) -> None:
+    """Two gateways may share a folder; a proper stop leaves nothing."""
+    it = UnderWay(tmp_path)
+    it.observe(began("mine"))
+    assert left_behind(tmp_path) == []
+    it.close()
+    it.observe(began("late"))
+    it.observe(ended("mine"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=200))
+def test_any_order_of_beginnings_and_ends_leaves_the_difference(steps: list[tuple[int, bool]]) -> None:
+    """Slots are used again and never mixed up."""
+    with tempfile.TemporaryDirectory() as place:
+        it, open_ones, number = UnderWay(Path(place)), set[tuple[str, int]](), 0
+        for key, begin in steps:
+            if begin:
+                number += 1
+                it.observe(began(f"r{key}", number))
+                open_ones.add((f"r{key}", number))
+            elif open_ones:
+                request_id, of = sorted(open_ones)[key % len(open_ones)]
+                it.observe(ended(request_id, of))
+                open_ones.discard((request_id, of))
+        it._memory.close()
+        os.close(it._descriptor)  # as when the process is gone: the lock goes with it
+        assert {(each.request_id, each.number) for each in left_behind(Path(place))} == open_ones
+
+
+def test_more_than_there_is_room_for_is_not_noted(tmp_path: Path) -> None:
+    """Nor is what is too long for a slot; nothing breaks."""
+    it = UnderWay(tmp_path)
+    for number in range(SLOTS + 5):
+        it.observe(began(f"r{number}"))
+    it.observe(ended("r3"))
+    it.observe(began("x" * 600))
+    it.observe(began("again"))
+    assert len(it._taken) == SLOTS
+    it.close()
