@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-gateway bench-strategies chaos acceptance docs fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-gateway bench-strategies bench-quality bench-engines chaos acceptance docs fuzz soak lock clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,6 +54,15 @@ chaos: $(READY)
 # Every success metric of the specification: target, measured, command.
 acceptance: $(READY)
 	$(BIN)/python -m bench.acceptance
+
+# The rules against real answers: make bench-quality DATA=/path/to/data (it holds pubmedqa/ori_pqal.json, perhaps rgb/*.json)
+bench-quality: $(READY)
+	$(BIN)/python -m bench.quality.pubmedqa --data "$(or $(DATA),.)"
+
+# Questions and the engines that can answer them, over a real LightRAG (installs about 550 MB once):
+# make bench-engines DATA=/path/to/data (it holds pubmedqa/ori_pqal.json)
+bench-engines: $(READY)
+	$(BIN)/python -m bench.engines --data "$(or $(DATA),.)"
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

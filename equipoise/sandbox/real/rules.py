@@ -105,10 +105,17 @@ def summary(descriptions: Sequence[str]) -> str:
 
 
 def quotation(question: str, passages: Sequence[tuple[str, str]]) -> str:
-    """The sentence that shares most words with the question, and the reference of its passage: `... [2]`."""
+    """The sentence that shares most words with the question, and the reference of its passage: `... [2]`.
+
+    A passage that has none of them was retrieved for want of a better one; a model would say so.
+    """
     wanted = {word.lower() for run in runs(question) for word in run}
     known = [(line, reference) for reference, passage in passages for line in sentences(passage)]
-    if not known:
+
+    def shared(pair: tuple[str, str]) -> int:
+        return sum(word in pair[0].lower() for word in wanted)
+
+    best = max(known, key=shared, default=None)
+    if best is None or (wanted and not shared(best)):
         return "The context says nothing about this."
-    best, reference = max(known, key=lambda pair: sum(word in pair[0].lower() for word in wanted))
-    return f"{best} [{reference}]"
+    return f"{best[0]} [{best[1]}]"
