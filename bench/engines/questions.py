@@ -22,20 +22,65 @@ class Asked(NamedTuple):
 
 CAPITALS = dict(
     pair.split("=")
-    for pair in (
-        "France=Paris|Italy=Rome|Spain=Madrid|Germany=Berlin|Japan=Tokyo|China=Beijing|Russia=Moscow|Egypt=Cairo|"
-        "Greece=Athens|Portugal=Lisbon|Austria=Vienna|Hungary=Budapest|Poland=Warsaw|Ireland=Dublin|Norway=Oslo|"
-        "Sweden=Stockholm|Denmark=Copenhagen|Finland=Helsinki|Belgium=Brussels|Canada=Ottawa|Cuba=Havana|Peru=Lima|"
-        "Chile=Santiago|Argentina=Buenos Aires|India=New Delhi|Thailand=Bangkok|Vietnam=Hanoi|Iran=Tehran|Iraq=Baghdad|"
-        "Turkey=Ankara|Kenya=Nairobi|Mexico=Mexico City|Romania=Bucharest|Bulgaria=Sofia|Syria=Damascus|Lebanon=Beirut|"
-        "South Korea=Seoul|Indonesia=Jakarta|the Czech Republic=Prague|the Netherlands=Amsterdam"
-    ).split("|")
+    for pair in [
+        "France=Paris",
+        "Italy=Rome",
+        "Spain=Madrid",
+        "Germany=Berlin",
+        "Japan=Tokyo",
+        "China=Beijing",
+        "Russia=Moscow",
+        "Egypt=Cairo",
+        "Greece=Athens",
+        "Portugal=Lisbon",
+        "Austria=Vienna",
+        "Hungary=Budapest",
+        "Poland=Warsaw",
+        "Ireland=Dublin",
+        "Norway=Oslo",
+        "Sweden=Stockholm",
+        "Denmark=Copenhagen",
+        "Finland=Helsinki",
+        "Belgium=Brussels",
+        "Canada=Ottawa",
+        "Cuba=Havana",
+        "Peru=Lima",
+        "Chile=Santiago",
+        "Argentina=Buenos Aires",
+        "India=New Delhi",
+        "Thailand=Bangkok",
+        "Vietnam=Hanoi",
+        "Iran=Tehran",
+        "Iraq=Baghdad",
+        "Turkey=Ankara",
+        "Kenya=Nairobi",
+        "Mexico=Mexico City",
+        "Romania=Bucharest",
+        "Bulgaria=Sofia",
+        "Syria=Damascus",
+        "Lebanon=Beirut",
+        "South Korea=Seoul",
+        "Indonesia=Jakarta",
+        "the Czech Republic=Prague",
+        "the Netherlands=Amsterdam",
+    ]
 )
 SYMBOLS = dict(
     pair.split("=")
-    for pair in (
-        "gold=Au|silver=Ag|iron=Fe|oxygen=O|hydrogen=H|carbon=C|nitrogen=N|helium=He|sodium=Na|copper=Cu|calcium=Ca|zinc=Zn"
-    ).split("|")
+    for pair in [
+        "gold=Au",
+        "silver=Ag",
+        "iron=Fe",
+        "oxygen=O",
+        "hydrogen=H",
+        "carbon=C",
+        "nitrogen=N",
+        "helium=He",
+        "sodium=Na",
+        "copper=Cu",
+        "calcium=Ca",
+        "zinc=Zn",
+    ]
 )
 PLAIN = (
     ("Which planet is known as the red planet?", "Mars"),

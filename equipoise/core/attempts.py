@@ -178,9 +178,9 @@ class Attempts:
         lease, now = self.lease, self.now()
         if lease is None or self.request.pinned is not None or now >= self.request.deadline:
             return False
-        believed = lease.backend.quality.mean
-        others = self._selection.backends.values()
-        avoid = self._avoid | {b.id for b in others if b.quality.mean <= believed} | {lease.backend_id}
+        kind, others = self.request.kind, self._selection.backends.values()
+        believed = lease.backend.quality.of(kind).mean
+        avoid = self._avoid | {b.id for b in others if b.quality.of(kind).mean <= believed} | {lease.backend_id}
         corpus = self._corpus or lease.backend.options.corpus
         if self._sent >= self._options.max_attempts or not self._selection.anybody(self.request, avoid, corpus):
             return False

@@ -180,7 +180,7 @@ class Backend:
 
     def candidate(self, request: Request, now: float, money: float = 0.0) -> Candidate:
         """This backend as numbers, at this instant, for this question; `money` is what a nano-dollar is worth in quality."""
-        load, quality, health = self.load, self.quality, self.health
+        load, quality, health = self.load, self.quality.of(request.kind), self.health
         cost = self.expected_cost(request)
         return Candidate(
             self.id,
@@ -212,8 +212,8 @@ class Backend:
             self.rate.take(now)
         return permit
 
-    def ended(self, permit: Permit, outcome: Outcome, now: float) -> None:
-        """Learn from one attempt; called exactly once for each `began`."""
+    def ended(self, permit: Permit, outcome: Outcome, now: float, kind: str | None = None) -> None:
+        """Learn from one attempt at a kind of question; called exactly once for each `began`."""
         in_flight = self.load.in_flight
         self.load.in_flight -= 1
         self.totals["requests"] += 1
@@ -224,6 +224,7 @@ class Backend:
         match outcome.verdict:
             case Verdict.SUCCESS:
                 self._answered(permit, outcome, in_flight, now)
+                self.quality.replied(answered=True, kind=kind)
             case Verdict.FAILURE:
                 self._failed(permit, outcome, now)
             case Verdict.THROTTLED:
@@ -234,7 +235,7 @@ class Backend:
                 self.breaker.refuse(now, outcome.error or "key or quota refused", REFUSED_SECONDS)
             case Verdict.NO_ANSWER:
                 self.breaker.forgotten(permit)
-                self.quality.replied(answered=False)
+                self.quality.replied(answered=False, kind=kind)
             case Verdict.IGNORED:
                 self.breaker.forgotten(permit)
 
@@ -294,6 +295,7 @@ class Backend:
             "first_token": round(load.first_token.value, 4),
             "seconds_per_token": round(load.seconds_per_token.value, 6),
             "quality": round(self.quality.mean, 4),
+            "quality_by_kind": {kind: round(own.mean, 4) for kind, own in self.quality.kinds.items()},
             "requests": totals["requests"],
             "errors": totals[Verdict.FAILURE] + totals[Verdict.REFUSED],
             "no_answers": totals[Verdict.NO_ANSWER],
@@ -309,7 +311,6 @@ class Backend:
         if was is BreakerState.HALF_OPEN and self.breaker.state is BreakerState.CLOSED:
             self.health.recovered(now)
         self.health.attempted(success=True)
-        self.quality.replied(answered=True)
         self.load.completed(outcome.duration, outcome.first_token, tokens, now)
         if outcome.text_bytes and not outcome.usage.estimated:
             self.counted(outcome.text_bytes, tokens - outcome.usage.reasoning_tokens)

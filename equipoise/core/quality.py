@@ -7,6 +7,7 @@ import math
 PRIOR_SAMPLES = 10.0
 PRIOR_VARIANCE = 0.04
 MEMORY = 200.0
+MOST_KINDS = 64
 
 
 class Quality:
@@ -15,19 +16,56 @@ class Quality:
     Replies that answered nothing are worth 0: the belief about answers counts only in the share of replies that were
     answers. `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for
     they are read in every decision and change only when something was learned. `scored` counts the answers taken in.
+
+    A kind of question with evidence of its own has a belief of its own (`of`), which begins as the whole's: an engine that
+    is good for one kind is not held to what it does with another.
     """
 
-    __slots__ = ("_answered", "_belief", "_replies", "_samples", "_variance", "error", "low", "mean", "scored")
+    __slots__ = (
+        "_answered",
+        "_belief",
+        "_kinds",
+        "_replies",
+        "_samples",
+        "_variance",
+        "error",
+        "low",
+        "mean",
+        "scored",
+    )
 
     def __init__(self, prior: float) -> None:
         self._belief = prior
         self._samples, self._variance = PRIOR_SAMPLES, PRIOR_VARIANCE
         self._answered, self._replies = 1.0, PRIOR_SAMPLES
         self.scored = 0
+        self._kinds: dict[str, Quality] = {}
         self._settle()
 
-    def add(self, score: float, variance: float = 0.0) -> None:
+    def of(self, kind: str) -> Quality:
+        """The belief about one kind of question; the whole where nothing is known of that kind."""
+        return self._kinds.get(kind, self)
+
+    @property
+    def kinds(self) -> dict[str, Quality]:
+        """The kinds with evidence of their own."""
+        return self._kinds
+
+    def _own(self, kind: str | None) -> Quality | None:
+        """The belief about a kind, begun if need be with what the whole believes now."""
+        if kind is None:
+            return None
+        own = self._kinds.get(kind)
+        if own is None and len(self._kinds) < MOST_KINDS:
+            own = self._kinds[kind] = Quality(self._belief)
+            own._answered = self._answered
+            own._settle()
+        return own
+
+    def add(self, score: float, variance: float = 0.0, kind: str | None = None) -> None:
         """Take in the judged quality of one answer, the less the less certain it is itself."""
+        if (own := self._own(kind)) is not None:
+            own.add(score, variance)
         weight = PRIOR_VARIANCE / (PRIOR_VARIANCE + variance)
         self._samples = min(self._samples + weight, MEMORY)
         difference = score - self._belief
@@ -36,11 +74,15 @@ class Quality:
         self.scored += 1
         self._settle()
 
-    def replace(self, former: float, former_variance: float, score: float, variance: float = 0.0) -> None:
+    def replace(
+        self, former: float, former_variance: float, score: float, variance: float = 0.0, kind: str | None = None
+    ) -> None:
         """A better opinion of an answer that was taken in before: as if that had never been said.
 
         belief' = (S belief - w former + w' score) / S' with S' = S - w + w', written as a correction.
         """
+        if (own := self._own(kind)) is not None:
+            own.replace(former, former_variance, score, variance)
         out = PRIOR_VARIANCE / (PRIOR_VARIANCE + former_variance)
         into = PRIOR_VARIANCE / (PRIOR_VARIANCE + variance)
         self._samples = min(max(PRIOR_SAMPLES, self._samples - out + into), MEMORY)
@@ -48,8 +90,10 @@ class Quality:
         self._belief = min(1.0, max(0.0, self._belief + change / self._samples))
         self._settle()
 
-    def replied(self, *, answered: bool) -> None:
+    def replied(self, *, answered: bool, kind: str | None = None) -> None:
         """Take in whether a reply was an answer at all; that alone says nothing about how good an answer is."""
+        if kind is not None and (not answered or kind in self._kinds) and (own := self._own(kind)) is not None:
+            own.replied(answered=answered)
         self._replies = min(self._replies + 1.0, MEMORY)
         if not answered or self._answered < 1.0:
             self._answered += (answered - self._answered) / self._replies

@@ -115,7 +115,7 @@ class Selection:
             raise RuntimeError(f"the attempt at {lease.backend_id} of request {lease.request.id} was settled twice")
         lease.settled = True
         backend, was = lease.backend, lease.backend.breaker.state
-        backend.ended(lease.permit, outcome, self.clock.monotonic())
+        backend.ended(lease.permit, outcome, self.clock.monotonic(), lease.request.kind)
         self._join(lease, outcome)
         if outcome.verdict in TEACHING:
             self._teach(lease, outcome)
@@ -165,9 +165,10 @@ class Selection:
         if backend is None:
             return
         if event.replaces is None:
-            backend.quality.add(event.quality, event.variance)
+            backend.quality.add(event.quality, event.variance, event.kind)
         else:
-            backend.quality.replace(event.replaces, event.replaced_variance, event.quality, event.variance)
+            former = event.replaces, event.replaced_variance
+            backend.quality.replace(*former, event.quality, event.variance, event.kind)
         route = self.routes.get(event.route)
         floor = route.min_quality if route is not None else 0.0
         crossed = self._standards.crossed(event.route, backend.id, backend.quality, floor, self.clock.wall())

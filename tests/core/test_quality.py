@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from equipoise.core.model import Outcome, Verdict
 from equipoise.core.quality import Quality
@@ -57,3 +59,35 @@ def test_quality_based_leaves_who_answers_nothing() -> None:
         it.settle(lease, NOTHING)
         it.settle(it.acquire(request(pinned="keeps")), WELL)
     assert sum(it.explain(request()).backend_id == "keeps" for _ in range(100)) > 95
+
+
+def test_a_kind_with_evidence_of_its_own_is_believed_of_its_own() -> None:
+    """An engine that answers nothing about news is no worse for papers, and a new kind begins as the whole."""
+    it = Quality(0.8)
+    for _ in range(60):
+        it.replied(answered=False, kind="news")
+        it.add(0.9, 0.0, "papers")
+        it.replied(answered=True, kind="papers")
+    assert it.of("papers").mean == pytest.approx(0.88, abs=0.05)
+    assert it.of("news").mean < 0.15
+    assert it.of("never seen") is it
+    assert it.of("news").mean < it.mean < it.of("papers").mean
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.2), st.floats(0, 1), st.floats(0, 0.2)), max_size=20))
+def test_a_replaced_opinion_leaves_no_trace(answers: list[tuple[float, float, float, float]]) -> None:
+    """Below the memory, to have said the second at once comes to the same."""
+    replaced, direct = Quality(0.8), Quality(0.8)
+    for first, first_variance, second, second_variance in answers:
+        replaced.add(first, first_variance)
+        replaced.replace(first, first_variance, second, second_variance)
+        direct.add(second, second_variance)
+    assert replaced.mean == pytest.approx(direct.mean, abs=1e-6)
+
+
+def test_an_uncertain_score_moves_a_belief_less() -> None:
+    """By its variance beside that of answers."""
+    sure, unsure = Quality(0.9), Quality(0.9)
+    sure.add(0.1, 0.0)
+    unsure.add(0.1, 0.12)
+    assert sure.mean < unsure.mean < 0.9
