@@ -41,6 +41,9 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Problem]:
     if data.get("migration") and "incumbent" in backends:
         yield Problem(("backend_instances", "incumbent"), "this is the old side's name while there is a migration")
     yield from _switches(data)
+    judge = _mapping(_mapping(data.get("quality")).get("judge")).get("backend")
+    if judge is not None:
+        yield from _unknown(("quality", "judge", "backend"), judge, tuple(map(str, backends)), "backend", listed=False)
     default = _mapping(data.get("ledger")).get("default_backend")
     if default is not None:
         yield from _unknown(("ledger", "default_backend"), default, tuple(map(str, backends)), "backend", listed=False)

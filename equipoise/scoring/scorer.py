@@ -18,8 +18,8 @@ from equipoise.scoring.opinions import PROXY, RANK, WEIGHT, Opinion
 from equipoise.scoring.remembered import Known, Recent
 from equipoise.scoring.score import NOTHING_KNOWN, Score, Weights, score
 
-REST = 9.0
-"""Times as long as an answer took that is paused after it: scoring takes a tenth of the event loop at most."""
+REST = 19.0
+"""Times as long as an answer took that is paused after it: scoring takes a twentieth of the event loop at most."""
 
 SAVING_SECONDS = 60.0
 JUDGING = 32
@@ -169,6 +169,8 @@ class Scorer:
             await self._exchange(None)
         work = [self._work(), self._save_now_and_then()] + ([self._judge_them()] if self.judge is not None else [])
         self._tasks = [asyncio.get_running_loop().create_task(each, name="scoring") for each in work]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
 
     async def close(self) -> None:
         """Stop; what waits is let go, labels are kept."""
@@ -215,6 +217,11 @@ class Scorer:
         while True:
             await asyncio.sleep(SAVING_SECONDS)
             await self.save()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Only a defect of ours ends a task before it is cancelled; then it must be heard of."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_trouble(f"answers are no longer scored: {type(error).__name__}: {error}")
 
     async def _exchange(self, news: Mapping[str, Any] | None) -> None:
         keeper = self.keeper

@@ -12,6 +12,7 @@ import pytest
 
 from equipoise.build import Estate, build
 from equipoise.cli.serving import make_gateway
+from equipoise.config import ConfigurationError
 from equipoise.config.load import load
 from equipoise.gateway import Gateway
 from equipoise.scoring.remembered import Recent
@@ -194,3 +195,10 @@ async def test_a_changed_configuration_keeps_scoring_and_labels(tmp_path: Path) 
         assert (await say(gateway, b'{"request_id": "r2", "rating": 1}'))[0] == 200
         assert [of["voice"] for of in (await story(gateway, "r2"))["attempts"][0]["quality"]] == ["rating"]
         assert (await say(gateway, b'{"request_id": "r1", "rating": 1}'))[1]["counts"]
+
+
+def test_a_judge_that_does_not_exist_is_told_with_its_place() -> None:
+    """Before anything starts."""
+    said = {"backend_instances": {"a": ENGINE}, "quality": {"judge": {"backend": "b"}}}
+    with pytest.raises(ConfigurationError, match=r"quality\.judge\.backend"):
+        load(said, environ={})

@@ -9,6 +9,8 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from equipoise.backends.base import Relayed
 from equipoise.balancer import LoadBalancer
 from equipoise.core.allowance import Allowance
@@ -93,7 +95,7 @@ async def test_words_are_let_go_of_once_scored() -> None:
     await of.close()
 
 
-async def test_scoring_rests_nine_times_as_long_as_it_works() -> None:
+async def test_scoring_rests_many_times_as_long_as_it_works() -> None:
     """Between two answers the loop is others'."""
     of = scorer()
     await of.start()
@@ -239,3 +241,15 @@ def _request() -> Request:
     from tests.fakes import request
 
     return request(id="r1", tenant="t")
+
+
+async def test_a_defect_in_scoring_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests go on; somebody is told that scoring does not."""
+    troubles = list[str]()
+    of = scorer(on_trouble=troubles.append)
+    monkeypatch.setattr("equipoise.scoring.scorer.score", lambda *given: 1 / 0)
+    await of.start()
+    of.offer(_request(), answer(GOOD), "a", 1, wanted=True)
+    await asyncio.sleep(0.01)
+    assert troubles == ["answers are no longer scored: ZeroDivisionError: division by zero"]
+    await of.close()
