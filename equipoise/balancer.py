@@ -77,9 +77,10 @@ class LoadBalancer:
         self._retry_budget = RetryBudget(retry, self._now())
         self.scorer: Scorer | None = None
 
-    async def answer(self, request: Request) -> Reply:
-        """Ask until somebody answers. Raises Unanswered, with a reason, when nobody does in time."""
-        attempts, began, crew = self._begin(request), self._now(), self._crew
+    async def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Reply:
+        """Ask until somebody answers; `earlier` are another side's attempts at it. Raises Unanswered, with a reason, when
+        nobody does in time."""
+        attempts, began, crew = self._begin(request, earlier), self._now(), self._crew
         try:
             given, poor = await self._given(attempts, crew), None
             if given.quality is not None and self._escalates(request):
@@ -121,9 +122,9 @@ class LoadBalancer:
                 return lease, answer
             await asyncio.sleep(attempts.pause_after(lease, outcome))
 
-    async def open(self, request: Request) -> AnswerStream:
+    async def open(self, request: Request, earlier: Sequence[Attempted] = ()) -> AnswerStream:
         """Begin a streamed answer: returns with its first item in hand, fails over until then. Raises Unanswered."""
-        attempts, began, crew = self._begin(request), self._now(), self._crew
+        attempts, began, crew = self._begin(request, earlier), self._now(), self._crew
         stream: AnswerStream | None = None
         try:
             while True:
@@ -269,11 +270,13 @@ class LoadBalancer:
     ) -> None:
         await self.close()
 
-    def _begin(self, request: Request) -> Attempts:
+    def _begin(self, request: Request, earlier: Sequence[Attempted] = ()) -> Attempts:
         self.in_flight += 1
         self._crew.in_flight += 1
         selection, budget, retry = self._side_of(request)
-        return Attempts(request, selection, budget, retry, self._chance, self.tell, self.config_hash)
+        attempts = Attempts(request, selection, budget, retry, self._chance, self.tell, self.config_hash)
+        attempts.follow(earlier)
+        return attempts
 
     def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
         """Among whom a request is decided, and at whose expense it is repeated; a migration has two sides."""

@@ -109,7 +109,7 @@ def take_over(balancer: LoadBalancer, fresh: LoadBalancer, config: Config) -> Co
     The swap itself is over when this returns. Ledger and metrics stay; the former probes end and the new ones begin,
     the former connections close after the last question that uses them.
     """
-    lasting = [each for each in balancer.background if isinstance(each, LASTING)]
+    lasting = [e for e in balancer.background if isinstance(e, LASTING) or getattr(e, "outlasts_a_swap", False)]
     ending = [each for each in balancer.background if each not in lasting]
     crew = balancer.become(fresh)
     balancer.background[:] = [*lasting, *fresh.background]

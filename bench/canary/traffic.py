@@ -11,7 +11,7 @@ import random
 
 import msgspec
 
-from equipoise.core.canary import Analysis, Finding, Observation, Rules, measures
+from equipoise.core.canary import QUALITY, Analysis, Finding, Observation, Rules, measures
 
 RULES = Rules(measures=measures())
 ENDS = (Finding.HARM, Finding.BROKEN, Finding.MISMATCH)
@@ -86,4 +86,4 @@ def _looked(analysis: Analysis, story: Story, chance: random.Random, *, candidat
     seen = Observation(
         candidate=candidate, latency=seconds, first_token=seconds * chance.uniform(0.1, 0.4), cost=seconds * 1e-3
     )
-    return analysis.observe(RULES, seen) | analysis.scored(RULES, quality, candidate=candidate)
+    return analysis.observe(RULES, seen) | analysis.took(RULES, QUALITY, 1.0 - quality, candidate=candidate)

@@ -114,6 +114,20 @@ NOUNS = {
             "report": ("equipoise.cli.ledger:report", "Say what was spent, and what it would have been elsewhere."),
         },
     ),
+    "canary": (
+        "Try a candidate beside the running configuration, watched and rolled back by itself.",
+        {
+            "start": ("equipoise.cli.canary:start", "Send a few percent of keys to a candidate."),
+            "status": ("equipoise.cli.canary:status", "Show where it stands, and on what evidence."),
+            "promote": ("equipoise.cli.canary:promote", "Climb one rung, or all of them."),
+            "pause": ("equipoise.cli.canary:pause", "Stay on this rung; what is worse is still rolled back."),
+            "resume": ("equipoise.cli.canary:resume", "Climb again."),
+            "abort": ("equipoise.cli.canary:abort", "Give everything back to the control, at once."),
+            "undo": ("equipoise.cli.canary:undo", "Go back to the share before the last change."),
+            "set-weight": ("equipoise.cli.canary:set_weight", "Send exactly so many percent of keys."),
+            "ls": ("equipoise.cli.canary:ls", "List the changes of the present canary and those before it."),
+        },
+    ),
     "migrate": (
         "Move from an older system to this one, in five phases.",
         {

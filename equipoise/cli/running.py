@@ -34,6 +34,7 @@ RESTART = (
     "enable_prometheus_metrics",
     "routing_decision_timeout_ms",
     "migration",
+    "canary",
     "idempotency",
     "alert",
     "log.format",

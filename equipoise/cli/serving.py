@@ -11,6 +11,9 @@ import equipoise
 from equipoise.build import Estate
 from equipoise.build.keys import callers_of
 from equipoise.build.prices import alternatives_of, default_backend
+from equipoise.canary import Canary
+from equipoise.canary.assembly import from_config as with_canary
+from equipoise.cli.canarying import Desk
 from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.fleet import Fleet
@@ -26,6 +29,7 @@ from equipoise.gateway import (
     Gateway,
     alerting,
     backends,
+    canarying,
     configuring,
     costs,
     explaining,
@@ -57,13 +61,14 @@ async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config]
     logger = set_up_logging(config.log.level, config.log.format)
     estate = estate_of(loaded, logger.error)
     migration = moving(loaded, estate, logger.error)
+    canary = None if migration else watched(loaded.config, estate, lambda: running.loaded.config, logger.error)
     log = access_log(config)
     if log is not None:
         estate.balancer.observers.append(log.observe)
     try:
         running = Running(loaded, estate, flags, admit)
         async with estate.balancer, Reloading(running):
-            cut = await _listen(loaded, estate, migration, running)
+            cut = await _listen(loaded, estate, migration, running, canary)
         for change in running.unsaved():
             tell(f"lost, because never saved: {change}")
     finally:
@@ -89,10 +94,23 @@ def moving(loaded: Loaded, estate: Estate, on_trouble: Callable[[str], None]) ->
         raise Failure(f"the old side of the migration cannot be had: {error}", USAGE) from error
 
 
-async def _listen(loaded: Loaded, estate: Estate, migration: Migration | None, running: Running) -> int:
+def watched(
+    config: Config, estate: Estate, control: Callable[[], Config], on_trouble: Callable[[str], None]
+) -> Canary | None:
+    """A place for a canary, whose control is what `control` gives; None, and a word, where its state cannot be kept."""
+    try:
+        return with_canary(config, estate, control, on_trouble)
+    except StoreError as error:
+        on_trouble(f"there can be no canary: {error}")
+        return None
+
+
+async def _listen(
+    loaded: Loaded, estate: Estate, migration: Migration | None, running: Running, canary: Canary | None
+) -> int:
     listen = loaded.config.listen
     keyring = keyring_of(loaded.config)
-    gateway = make_gateway(loaded.config, estate, migration, running, keyring)
+    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary)
     running.applied.append(lambda config: keyring.configure(callers_of(config)))
     await keyring.start()
     try:
@@ -124,6 +142,7 @@ def make_gateway(
     migration: Migration | None = None,
     running: Running | None = None,
     keyring: Keyring | None = None,
+    canary: Canary | None = None,
 ) -> Gateway:
     """The gateway of an estate; without `running` its configuration stays as it is, without `keyring` its keys do."""
     ledger, metrics = estate.ledger, estate.metrics
@@ -144,6 +163,7 @@ def make_gateway(
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
         operations={
             **operations(migration),
+            **canarying.operations(Desk(canary) if canary else None),
             **explaining.operations(estate.balancer),
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),

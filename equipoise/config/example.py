@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from equipoise.config.alerts import AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
+from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.quality import QualityConfig
@@ -63,6 +65,7 @@ SECTIONS: dict[str, type[Section]] = {
     "idempotency": IdempotencyConfig,
     "ledger": LedgerConfig,
     "quality": QualityConfig,
+    "canary": CanaryConfig,
     "log": LogConfig,
 }
 OWN_TEXT = ("backend_instances", "routes", "aliases", "keys")
@@ -105,6 +108,8 @@ def _default(field: FieldInfo, given: Any = None) -> str:
     if field.is_required():
         return "..."
     value: Any = field.get_default(call_default_factory=True) if given is None else given
+    if isinstance(value, tuple) and value:
+        return json.dumps(list(value))
     if isinstance(value, tuple | frozenset):
         value = sorted(value)
     if value in ([], {}):

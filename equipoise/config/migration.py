@@ -94,5 +94,9 @@ class MigrationConfig(Section):
     """Questions of ours before each phase."""
     salt: str = ""
     """Shuffles who goes first; to change it in the middle of a move moves people to and fro."""
+    rescue: bool = True
+    """Whether the old side answers what the new one could not; the failure counts against the new side all the same."""
+    automatic_rollback: bool = True
+    """Whether a new side that is shown to be worse goes back to phase 1 by itself; canary: says what worse is."""
     split_by_tenant: bool = False
     """Whether a tenant's users move together where a question has neither session nor user."""

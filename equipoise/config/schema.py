@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from equipoise.config.alerts import AlertAddress, AlertsConfig
 from equipoise.config.backend import BackendConfig
+from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.migration import MigrationConfig
@@ -117,6 +118,8 @@ class Config(Section):
     """What is logged."""
     migration: MigrationConfig | None = None
     """The move from an older system; without it every question goes to the backends."""
+    canary: CanaryConfig = CanaryConfig()
+    """How candidates beside this configuration are watched, promoted and rolled back."""
     read_only: bool = False
     """Refuse changes through the admin API: the file is the only place to change anything."""
     watch_file: bool = True

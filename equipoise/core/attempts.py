@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -109,6 +109,11 @@ class Attempts:
         self._question_hash = ""
         self._features: dict[str, float] = {}
         budget.deposit()
+
+    def follow(self, earlier: Sequence[Attempted]) -> None:
+        """Go on after attempts that another side made at the same question: they count and cost, and stay in order."""
+        self.made[:0] = earlier
+        self.cost += sum(attempt.cost for attempt in earlier)
 
     def acquire(self) -> Lease:
         """Choose and admit the next attempt. Raises Unanswered when nobody may be asked."""

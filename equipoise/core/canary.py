@@ -129,12 +129,13 @@ class Analysis(msgspec.Struct, kw_only=True):
         }
         for name, value in values.items():
             if value is not None:
-                new |= self._take(rules, name, value, candidate=seen.candidate)
+                new |= self.took(rules, name, value, candidate=seen.candidate)
         return new or seen.failed
 
-    def scored(self, rules: Rules, quality: float, *, candidate: bool) -> bool:
-        """An answer's quality in [0, 1] became known; True when there may be something new to judge."""
-        return self._take(rules, QUALITY, 1.0 - quality, candidate=candidate)
+    def took(self, rules: Rules, name: str, value: float, *, candidate: bool) -> bool:
+        """One value of a measure (of quality, what it lacks of 1); True when there may be something new to judge."""
+        measure = rules.measures.get(name)
+        return measure is not None and self.comparisons[name].take(measure, value, candidate=candidate)
 
     def judge(self, rules: Rules) -> Judgement:
         """What all of it comes to. Costs nothing that grows with what was seen."""
@@ -173,10 +174,6 @@ class Analysis(msgspec.Struct, kw_only=True):
         else:
             self.control += 1
             self.control_failing += (float(seen.failed) - self.control_failing) / LOOKS_BACK
-
-    def _take(self, rules: Rules, name: str, value: float, *, candidate: bool) -> bool:
-        measure = rules.measures.get(name)
-        return measure is not None and self.comparisons[name].take(measure, value, candidate=candidate)
 
     def _is_broken(self, rules: Rules) -> bool:
         """As a breaker judges; not while the control fails too: then it is not the candidate."""

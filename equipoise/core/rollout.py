@@ -14,6 +14,8 @@ import msgspec
 from equipoise.core.model import NanoUSD
 
 CONTROL, CANDIDATE, SHADOW, VALIDATION = "control", "candidate", "shadow", "validation"
+RESCUE = "rescue"
+"""The control answers what the candidate could not: a comparison would be unfair with these among the control's."""
 REAL_TIME_MONITORING, COST_OPTIMIZATION = "real_time_monitoring", "cost_optimization"
 QUALITY_BASED_ROUTING, ADAPTIVE_ROUTING = "quality_based_routing", "adaptive_routing"
 FIRST, LAST = 1, 5
@@ -85,6 +87,13 @@ class State(msgspec.Struct, frozen=True):
     era: int = 0
     features: tuple[str, ...] = ()
     history: tuple[Step, ...] = ()
+
+    @property
+    def comparison(self) -> int:
+        """Counts the comparisons: a phase goes on with the one before it, a step back ends it."""
+        shares = [step.percentage for step in self.history]
+        falls = [index for index in range(1, len(shares)) if shares[index] < shares[index - 1]]
+        return self.era - len(shares) + (falls[-1] if falls else 0)
 
     def moved(self, step: Step) -> State:
         """The state after a change."""

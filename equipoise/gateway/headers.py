@@ -79,8 +79,9 @@ def of_stream(request_id: str, stream: AnswerStream, warning: str | None, conten
 
 
 def canary(role: str) -> Fields:
-    """Which side of a migration answered; nothing where there is none."""
-    return [(b"x-equipoise-canary", role.encode())] if role != "answer" else []
+    """Which side of a canary or a migration answered; nothing where there is one only."""
+    side = b"control" if role == "rescue" else role.encode()
+    return [(b"x-equipoise-canary", side)] if role != "answer" else []
 
 
 def _more(fields: Fields, told: Reply | AnswerStream, warning: str | None) -> Fields:

@@ -12,6 +12,7 @@ import equipoise
 from equipoise.gateway import (
     alerting,
     backends,
+    canarying,
     configuring,
     costs,
     explaining,
@@ -78,6 +79,7 @@ PROBES = (
     Operation("get", PATH, "This document.", None, (JSON,), (), True),
 )
 MIGRATED = (400, 404, 503)
+STEERED = (400, 404, 409, 503)
 ADMIN = (
     Operation("get", "/admin/backends", "The backends as rows."),
     Operation("post", "/admin/backends/{id}/drain", "Give a backend no new questions.", None, (JSON,), (403, 404)),
@@ -134,6 +136,12 @@ ADMIN = (
     Operation("get", alerting.ALERTS, "What is wrong now, who is told, what was told lately.", None, (JSON,), (404,)),
     Operation("post", alerting.ACK, "Acknowledge an alert.", alerting.AckBody, (JSON,), (400, 404)),
     Operation("post", alerting.TEST, "Send a test notice.", alerting.TryBody, (JSON,), (400, 404)),
+    Operation("get", canarying.STATE, "Where the canary stands.", None, (JSON,), STEERED),
+    Operation("post", canarying.START, "Start a canary.", canarying.StartBody, (JSON,), STEERED),
+    *(
+        Operation("post", path, canarying.WORDS[command], canarying.CommandBody, (JSON,), STEERED)
+        for path, command in canarying.COMMANDS.items()
+    ),
     Operation("get", migrating.STATE, "Where the migration stands.", None, (JSON,), MIGRATED),
     Operation("post", migrating.APPLY, "Go on with it.", migrating.ApplyBody, (JSON,), MIGRATED),
     Operation("post", migrating.ROLLBACK, "Go back.", migrating.PhaseBody, (JSON,), MIGRATED),

@@ -17,12 +17,15 @@ from equipoise.backends.prober import Prober
 from equipoise.backends.transport import Patience
 from equipoise.balancer import LoadBalancer
 from equipoise.build import Estate, SystemClock, backend_of, client_of, function_named, pool_of
+from equipoise.build.canary import rules_of
+from equipoise.canary.shadow import Shadow
 from equipoise.config import Config
 from equipoise.config.migration import IncumbentConfig, MigrationConfig
 from equipoise.config.pending import PENDING_GATES
 from equipoise.core.allowance import Allowance
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
+from equipoise.core.canary import Rules
 from equipoise.core.model import NANO_PER_USD, BackendType, Policy, Strategy
 from equipoise.core.policies import make_policy
 from equipoise.core.rollout import SHADOW, Criteria
@@ -34,9 +37,9 @@ from equipoise.migration.incumbent import Answerer, HTTPIncumbent, IncumbentClie
 from equipoise.migration.keeping import Keeping, stored
 from equipoise.migration.migration import Migration
 from equipoise.migration.settings import INCUMBENT, Settings
-from equipoise.migration.shadow import Shadow
 from equipoise.migration.split import SplitBalancer
 from equipoise.migration.tallies import Tallies
+from equipoise.migration.watching import Watching
 from equipoise.reply import Reply
 from equipoise.stores import Ledger
 from equipoise.stores.state import StateStore
@@ -80,7 +83,10 @@ def side_by_side(
     if balancer.shadow is not None:
         balancer.beside(balancer.shadow)
     looked = checks or _own_checks(balancer, opened, ledger)
-    return Migration(balancer, keeping, settings, looked, wall=wall)
+    migration = Migration(balancer, keeping, settings, looked, wall=wall)
+    if settings.rules is not None:
+        migration.measured = Watching(migration, opened, settings.rules, on_trouble).watch.table
+    return migration
 
 
 def control_of(candidate: LoadBalancer, options: BackendOptions | None = None) -> Selection:
@@ -141,7 +147,7 @@ def from_config(
         estate.balancer,
         client,
         store=store,
-        settings=settings_of(of),
+        settings=settings_of(of, rules_of(config) if of.automatic_rollback else None),
         options=backend.options,
         checks=look,
         on_trouble=on_trouble,
@@ -171,8 +177,8 @@ def incumbent_client(of: IncumbentConfig, who_answers: Mapping[str, Answerer]) -
     return client_of(of)
 
 
-def settings_of(of: MigrationConfig) -> Settings:
-    """The section as plain values."""
+def settings_of(of: MigrationConfig, rules: Rules | None = None) -> Settings:
+    """The section as plain values; both sides are compared by these rules, if any."""
     return Settings(
         criteria=Criteria(**of.criteria.model_dump()),
         holds={phase: minutes * 60 for phase, minutes in of.hold_minutes.items()},
@@ -183,6 +189,8 @@ def settings_of(of: MigrationConfig) -> Settings:
         shadow_parallel=of.shadow.parallel,
         validation_cost=round(of.validation.max_usd * NANO_PER_USD),
         validation_queries=of.validation.queries,
+        rescue=of.rescue,
+        rules=rules,
         pending=PENDING_GATES,
     )
 

@@ -58,6 +58,7 @@ class Migration:
         self.balancer, self.settings = balancer, settings
         self._keeping, self._checks, self._wall = keeping, checks, wall
         self._ordering = asyncio.Lock()
+        self.measured: Callable[[], list[Document]] = list
 
     @property
     def state(self) -> State:
@@ -82,6 +83,7 @@ class Migration:
             "gates": judging.told(on_traffic(state, sums, self.settings)) if state.phase else [],
             "evidence": {role: _evidence(sums, role) for role in ROLES},
             "comparison": _comparison(sums),
+            "measures": self.measured(),
             "shadow": self.balancer.shadow.status() if self.balancer.shadow else None,
             "history": [msgspec.to_builtins(step) for step in state.history],
             "journal": [msgspec.to_builtins(entry) for entry in journal],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from equipoise.core.canary import Rules
 from equipoise.core.model import NANO_PER_USD, NanoUSD
 from equipoise.core.rollout import Criteria
 
@@ -28,7 +29,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     of one tenant together (then the split is only as fine as there are tenants). `shadow_share` of the old side's
     questions are copied at 0 %, for at most `shadow_per_hour` nano-dollars in any hour; `validation_cost` nano-dollars
     bound the expected cost of one phase's validation queries. `pending` maps gates that nothing can measure yet to the
-    feature that will.
+    feature that will. With `rescue` the old side answers what the new one could not; `rules` compare both sides and
+    roll back by themselves, where there are any.
     """
 
     criteria: Criteria = Criteria()
@@ -41,4 +43,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     shadow_queue: int = 32
     validation_cost: NanoUSD = NANO_PER_USD
     validation_queries: tuple[str, ...] = QUERIES
+    rescue: bool = False
+    rules: Rules | None = None
     pending: Mapping[str, str] = {}

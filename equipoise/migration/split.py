@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from msgspec.structs import replace
 
 from equipoise.backends.base import BackendClient
 from equipoise.balancer import Background, LoadBalancer
-from equipoise.core.attempts import Unanswered
+from equipoise.canary.evidence import CALLERS_FAULT
+from equipoise.canary.shadow import Shadow
+from equipoise.canary.sides import whole
+from equipoise.canary.watch import Watch
+from equipoise.core.attempts import Attempted, Unanswered
 from equipoise.core.events import AnswerScored
 from equipoise.core.intake import NO_HINTS, Hints, needs_of
 from equipoise.core.model import Message, NanoUSD, Question, Request, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
-from equipoise.core.rollout import CANDIDATE, CONTROL, SHADOW, VALIDATION, State, candidate_takes
+from equipoise.core.rollout import CANDIDATE, CONTROL, RESCUE, SHADOW, VALIDATION, State, candidate_takes
 from equipoise.core.selection import Selection
 from equipoise.migration.settings import INCUMBENT, Settings
-from equipoise.migration.shadow import Shadow
 from equipoise.migration.tallies import Tallies
 from equipoise.reply import Reply
 from equipoise.stream import AnswerStream
@@ -57,6 +62,7 @@ class SplitBalancer(LoadBalancer):
         self.control, self.settings, self.state = control, settings, state
         control.observers = candidate.observers
         self.shadow: Shadow | None = None
+        self.watch: Watch | None = None
         self._tallies = tallies
         self.scorer = candidate.scorer
         if self.scorer is not None:
@@ -72,9 +78,11 @@ class SplitBalancer(LoadBalancer):
     def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
         """Size a question and settle which side answers it; the same errors and warnings on both."""
         request, warning = super().request(question, hints)
-        if candidate_takes(self.key_of(request), self.state.percentage, self.settings.salt):
-            return replace(request, role=CANDIDATE), warning
-        return self.for_control(request), warning
+        key, percentage = self.key_of(request), self.state.percentage
+        taken = candidate_takes(key, percentage, self.settings.salt)
+        if self.watch is not None:
+            self.watch.assigned(key, percentage, candidate=taken)
+        return replace(request, role=CANDIDATE) if taken else self.for_control(request), warning
 
     def for_control(self, request: Request) -> Request:
         """The same request for the old side, which gets whatever it got before."""
@@ -113,22 +121,33 @@ class SplitBalancer(LoadBalancer):
             return f"tenant {request.tenant}"
         return f"request {request.id}"
 
-    async def answer(self, request: Request) -> Reply:
-        """Ask the side that the request is for. Raises Unanswered."""
+    async def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Reply:
+        """Ask the side that the request is for; what the new one cannot answer, the old one may. Raises Unanswered."""
+        began = self._now()
         try:
-            reply = await super().answer(request)
+            reply = await super().answer(request, earlier)
         except Unanswered as error:
-            self._tallies.unanswered(self.state.era, request.role, error)
+            self._unanswered(request, error)
+            if not self._may_be_rescued(request, error):
+                raise
+            return whole(await self.answer(self._rescue(request), error.attempts), self._now() - began)
+        except asyncio.CancelledError:
+            self._left(request)
             raise
         self._answered(request, reply)
         return reply
 
-    async def open(self, request: Request) -> AnswerStream:
+    async def open(self, request: Request, earlier: Sequence[Attempted] = ()) -> AnswerStream:
         """Begin a streamed answer of the side that the request is for. Raises Unanswered."""
         try:
-            stream = await super().open(request)
+            stream = await super().open(request, earlier)
         except Unanswered as error:
-            self._tallies.unanswered(self.state.era, request.role, error)
+            self._unanswered(request, error)
+            if not self._may_be_rescued(request, error):
+                raise
+            return await self.open(self._rescue(request), error.attempts)
+        except asyncio.CancelledError:
+            self._left(request)
             raise
         stream.when_over(lambda: self._streamed(request, stream))
         return stream
@@ -149,7 +168,7 @@ class SplitBalancer(LoadBalancer):
         raise ValueError("a configuration with a migration is read at the start only: restart the gateway to change it")
 
     def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
-        if request.role == CONTROL:
+        if request.role in (CONTROL, RESCUE):
             return self.control, self._control_budget, self._control_retry
         return super()._side_of(request)
 
@@ -159,10 +178,33 @@ class SplitBalancer(LoadBalancer):
         self._tallies.scored(self.state.era, event)
 
     def _selection_of(self, role: str) -> Selection:
-        return self.control if role == CONTROL else self.selection
+        return self.control if role in (CONTROL, RESCUE) else self.selection
+
+    def _may_be_rescued(self, request: Request, error: Unanswered) -> bool:
+        wanted = self.settings.rescue and request.role == CANDIDATE and request.repeatable
+        return wanted and error.code not in CALLERS_FAULT and request.deadline > self._now()
+
+    def _rescue(self, request: Request) -> Request:
+        return replace(self.for_control(request), role=RESCUE)
+
+    def _unanswered(self, request: Request, error: Unanswered) -> None:
+        self._tallies.unanswered(self.state.era, request.role, error)
+        if (watch := self._watch_of(request)) is not None:
+            watch.unanswered(request.role, error)
+
+    def _left(self, request: Request) -> None:
+        if (watch := self._watch_of(request)) is not None:
+            watch.left(request.role)
+
+    def _watch_of(self, request: Request) -> Watch | None:
+        """Copies and questions of ours are no live traffic: they are for the gates."""
+        live = request.role in (CONTROL, CANDIDATE) and self.state.percentage > 0
+        return self.watch if live else None
 
     def _answered(self, request: Request, reply: Reply) -> None:
         self._tallies.answered(self.state.era, reply)
+        if (watch := self._watch_of(request)) is not None:
+            watch.answered(request.role, reply)
         if self.shadow is not None and request.role == CONTROL:
             self.shadow.offer(request, reply)
 
@@ -172,3 +214,7 @@ class SplitBalancer(LoadBalancer):
             self._answered(request, stream.reply)
         elif stream.attempts[-1].verdict is not Verdict.IGNORED:
             self._tallies.failed(self.state.era, request.role)
+            if (watch := self._watch_of(request)) is not None:
+                watch.failed(request.role)
+        else:
+            self._left(request)

@@ -6,26 +6,15 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 
+from equipoise.canary.evidence import is_evidence
 from equipoise.core.attempts import Unanswered
 from equipoise.core.events import AnswerScored
 from equipoise.core.model import CostSource
-from equipoise.core.rollout import CONTROL, SHADOW, VALIDATION, Evidence
+from equipoise.core.rollout import CONTROL, Evidence
 from equipoise.migration.settings import TOPIC
 from equipoise.reply import Reply
 from equipoise.stores.sqlite import StoreError
 from equipoise.stores.state import StateStore
-
-CALLERS_FAULT = frozenset({"invalid_request_error", "model_not_found", "context_length_exceeded"})
-"""Ends that say nothing about a side: it would have been the same on the other."""
-TOO_DEAR = "budget_exceeded"
-
-
-OURS = (SHADOW, VALIDATION)
-
-
-def is_evidence(role: str, error: Unanswered) -> bool:
-    """Does this end say anything about the side? Not what was the caller's fault, nor what our own purse forbade."""
-    return error.code not in CALLERS_FAULT and not (role in OURS and error.code == TOO_DEAR)
 
 
 class Tallies:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from equipoise.balancer import Unanswered
+from equipoise.canary.evidence import is_evidence
 from equipoise.core.model import CostSource, NanoUSD, Request, dollars
 from equipoise.core.rollout import PHASES, VALIDATION, Evidence
 from equipoise.migration.split import SplitBalancer
-from equipoise.migration.tallies import is_evidence
 
 AT_ONCE = 3
 

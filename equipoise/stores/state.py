@@ -103,6 +103,22 @@ class StateStore:
 
         return self._in_transaction(change)
 
+    def keep(self, name: str, value: Mapping[str, Any]) -> None:
+        """Replace a state that only its writer changes, without a word in the journal."""
+        text = json.dumps(value)
+        self._in_transaction(lambda connection: connection.execute("REPLACE INTO state VALUES (?, 0, ?)", (name, text)))
+
+    def kept(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """The states whose names begin so, by the rest of the name."""
+        rows = self._look("SELECT name, value FROM state WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
+        return {name[len(prefix) :]: json.loads(value) for name, value in rows}
+
+    def forget(self, prefix: str, but: str) -> None:
+        """Remove the states whose names begin so, but not those that go on like `but`."""
+        sql = "DELETE FROM state WHERE substr(name, 1, ?) = ? AND substr(name, 1, ?) <> ?"
+        both = prefix + but
+        self._in_transaction(lambda connection: connection.execute(sql, (len(prefix), prefix, len(both), both)))
+
     def note(self, topic: str, entry: Entry) -> None:
         """A line in the journal of something that changed nothing (a refusal, a failed gate)."""
         self._in_transaction(lambda connection: self._append(connection, topic, entry))

@@ -250,7 +250,7 @@ def test_the_table_says_what_each_measure_needs() -> None:
     analysis = Analysis.of(RULES)
     for observation in traffic(13, 2000):
         analysis.observe(RULES, observation)
-        analysis.scored(RULES, 0.8, candidate=observation.candidate)
+        analysis.took(RULES, "quality", 1 - 0.8, candidate=observation.candidate)
     rows = {row["measure"]: row for row in table(RULES, analysis)}
     assert rows["quality"]["candidate"] == pytest.approx(0.8)
     assert 1.0 < float(rows["latency"]["control"] or 0) < 3.0

@@ -10,6 +10,7 @@ import pytest
 
 from equipoise.config import BackendConfig, Config, KeyConfig, ListenConfig, PriceConfig, RetryConfig, RouteConfig
 from equipoise.config.alerts import AlertsConfig, EmailConfig, LevelsConfig, ThresholdsConfig, WebhookConfig
+from equipoise.config.canary import CanaryConfig, CopiesConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
@@ -24,6 +25,7 @@ READERS = (
     "equipoise/cli/serve.py",
     "equipoise/cli/running.py",
     "equipoise/cli/reloading.py",
+    "equipoise/canary/assembly.py",
     "equipoise/config/schema.py",
     "equipoise/config/sections.py",
 )
@@ -46,6 +48,8 @@ SECTIONS: dict[str, type[Section]] = {
     "quality.": QualityConfig,
     "quality.weights.": QualityWeightsConfig,
     "quality.judge.": JudgeConfig,
+    "canary.": CanaryConfig,
+    "canary.copies.": CopiesConfig,
 }
 FIELDS = [prefix + name for prefix, section in SECTIONS.items() for name in section.model_fields]
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from equipoise.gateway import alerting, backends, configuring, costs, explaining, migrating, openapi, quality
+from equipoise.gateway import alerting, backends, canarying, configuring, costs, explaining, migrating, openapi, quality
 from equipoise.gateway.records import TEMPLATES
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -38,6 +38,7 @@ def gateway() -> Any:
     balancer: Any = ScriptedBalancer()
     operations = {
         **migrating.operations(None),
+        **canarying.operations(None),
         **configuring.operations(Still()),
         **explaining.operations(balancer),
         **alerting.operations(None),

@@ -8,8 +8,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equipoise.canary.shadow import Allowance, overlap
 from equipoise.core.model import Answer, Message, Question, Request, Usage
-from equipoise.migration.shadow import Allowance, overlap
 from tests.fakes import FakeClock, ScriptedClient, answer
 from tests.shell.migration.house import BROKEN, House
 

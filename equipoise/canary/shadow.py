@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
+from equipoise.canary.evidence import is_evidence
 from equipoise.core.allowance import Allowance
 from equipoise.core.attempts import Unanswered
-from equipoise.core.model import NanoUSD, Request
+from equipoise.core.model import Clock, NanoUSD, Request
 from equipoise.core.rollout import SHADOW
-from equipoise.migration.tallies import is_evidence
 from equipoise.reply import Reply
 
 _WORD = re.compile(r"\w+")
@@ -129,3 +129,30 @@ def overlap(old: str, new: str) -> float:
     """How many of the words of both are shared, 0 to 1 (Jaccard). Says whether the same is spoken of, not who is right."""
     ours, theirs = ({word.lower() for word in _WORD.findall(text)} for text in (old, new))
     return len(ours & theirs) / len(ours | theirs) if ours | theirs else 1.0
+
+
+def copier(
+    ask: Callable[[Request], Awaitable[Reply]],
+    copy: Callable[[Request, NanoUSD], Request],
+    *,
+    wanted: Callable[[], bool],
+    share: float,
+    per_hour: NanoUSD,
+    parallel: int,
+    clock: Clock,
+) -> Shadow:
+    """Copies whose comparison is somebody else's: `ask` counts what comes of them."""
+
+    def compared(old: Reply, new: Reply, overlap: float) -> None:
+        """Counted already."""
+
+    return Shadow(
+        ask,
+        copy,
+        compared,
+        wanted=wanted,
+        share=share,
+        allowance=Allowance(per_hour, parallel, clock),
+        chance=random.Random(),  # noqa: S311 - a sample, not a secret
+        parallel=parallel,
+    )

@@ -1,0 +1,43 @@
+"""Putting a canary together from a configuration: the estate's balancer gets a place for a candidate beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from equipoise.build import Estate
+from equipoise.build.canary import plan_of, rules_of
+from equipoise.canary.canary import Canary
+from equipoise.canary.candidates import Candidates
+from equipoise.canary.settings import Settings
+from equipoise.canary.sides import CanaryBalancer
+from equipoise.config import Config
+from equipoise.core.model import NANO_PER_USD
+from equipoise.stores.state import StateStore
+
+FOLDER, STATE_FILE = "canary", "state.sqlite3"
+
+
+def from_config(
+    config: Config,
+    estate: Estate,
+    control: Callable[[], Config],
+    on_trouble: Callable[[str], None] = lambda message: None,
+) -> Canary:
+    """A canary that can be started; `control` gives the configuration that is gone by. Raises StoreError."""
+    of = config.canary
+    store = StateStore(config.state_path / STATE_FILE)
+    balancer = CanaryBalancer(estate.balancer, salt=of.salt, sticky_by=of.sticky_by, rescue=of.rescue)
+    settings = Settings(
+        rules=rules_of(config),
+        plan=plan_of(of),
+        copy_share=of.copies.share,
+        copies_per_hour=round(of.copies.max_usd_per_hour * NANO_PER_USD),
+        copies_at_once=of.copies.parallel,
+        require_replay=of.require_replay,
+    )
+    candidates = Candidates(config.state_path / FOLDER, control)
+    canary = Canary(balancer, store, candidates, settings, on_trouble=on_trouble)
+    estate.balancer = balancer
+    if estate.metrics is not None:
+        estate.metrics.set_backend_gauges(balancer.selection_status)
+    return canary

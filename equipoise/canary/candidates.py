@@ -1,0 +1,176 @@
+"""From a few lines of an operator to a second balancer: what differs, laid over what the gateway goes by.
+
+A candidate is written as a part of a configuration: a strategy, a set of weights, a model, one more backend, or all of it.
+What it does not say is the control's; `null` takes something away (RFC 7396). Keys stay references: only the text that was
+given is kept, in the state directory, readable by its owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from equipoise.balancer import LoadBalancer
+from equipoise.config import Config
+from equipoise.config.errors import ConfigurationError, dotted
+from equipoise.config.files import read
+from equipoise.config.load import load
+from equipoise.config.save import leaves, plain
+from equipoise.config.secret import without_secrets
+from equipoise.swap import built_beside
+
+FIXED = (
+    "listen",
+    "server",
+    "ledger",
+    "state_dir",
+    "keys",
+    "log",
+    "migration",
+    "canary",
+    "alerts",
+    "quality",
+    "idempotency",
+    "read_only",
+    "watch_file",
+    "enable_prometheus_metrics",
+)
+"""What belongs to the gateway: a side cannot have another."""
+STRATEGY = ("strategy", "strategy_options", "routes.*.strategy")
+MOST_SHOWN = 8
+
+
+class CandidateRefused(Exception):
+    """What is wrong with it, for people."""
+
+
+class NothingDiffers(CandidateRefused):
+    """It says what the gateway goes by already."""
+
+
+class ReplayVerdict(msgspec.Struct, frozen=True):
+    """Would the candidate have done no worse on recorded decisions? `why` says on what evidence, or what is missing."""
+
+    ok: bool
+    why: str
+
+
+Replay: TypeAlias = Callable[[Config], Awaitable[ReplayVerdict]]
+
+
+async def not_available(candidate: Config) -> ReplayVerdict:
+    """The verdict where nothing can replay."""
+    return ReplayVerdict(False, "replay of recorded decisions is not available in this version")
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """What an operator gave: the text, whether it is the whole configuration, and what to call it."""
+
+    name: str
+    text: str
+    whole: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Twelve digits by which it is found again."""
+        kind = b"whole" if self.whole else b"part"
+        return hashlib.sha256(kind + self.text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def differences(control: Config, candidate: Config) -> list[str]:
+    """The fields in which both differ, as dotted names."""
+    old, new = (dict(leaves(plain(of, everything=True))) for of in (control, candidate))
+    return sorted(dotted(path) for path in old.keys() | new.keys() if old.get(path) != new.get(path))
+
+
+def changes_strategy(different: list[str]) -> bool:
+    """Is another strategy, or are other options of one, among the differences?"""
+    return any(name.startswith(STRATEGY[:2]) or name.endswith((".strategy", ".strategy_options")) for name in different)
+
+
+class Candidates:
+    """Keeps the texts in a folder, and builds balancers of them. `control` gives what the gateway goes by now."""
+
+    def __init__(self, folder: Path, control: Callable[[], Config]) -> None:
+        self._folder, self.control = folder, control
+
+    async def keep(self, candidate: Candidate) -> None:
+        """Write it down. Raises OSError."""
+        await asyncio.to_thread(self._write, candidate)
+
+    async def kept(self, digest: str) -> Candidate:
+        """What was written down. Raises CandidateRefused when it is gone or cannot be read."""
+        try:
+            data = await asyncio.to_thread(self._file(digest, ".json").read_bytes)
+            return msgspec.json.decode(data, type=Candidate)
+        except (OSError, msgspec.DecodeError) as error:
+            raise CandidateRefused(f"the candidate's text cannot be read: {error}") from error
+
+    async def config(self, candidate: Candidate) -> Config:
+        """The whole configuration of a candidate. Raises CandidateRefused with everything that is wrong."""
+        return await asyncio.to_thread(self._config, candidate)
+
+    async def built(self, config: Config) -> LoadBalancer:
+        """A balancer of it. Raises CandidateRefused."""
+        try:
+            return await asyncio.to_thread(built_beside, config)
+        except (ValueError, OSError, ImportError, AttributeError) as error:
+            told = without_secrets(str(error))
+            raise CandidateRefused(f"it is well-formed but cannot be used: {told}") from error
+
+    def _config(self, candidate: Candidate) -> Config:
+        control = self.control()
+        given = self._parsed(candidate)
+        data = given if candidate.whole else merged(plain(control, secrets=True), given)
+        try:
+            config = load(data).config
+        except ConfigurationError as error:
+            raise CandidateRefused(without_secrets(str(error))) from error
+        different = differences(control, config)
+        fixed = [name for name in different if name.partition(".")[0] in FIXED and not candidate.whole]
+        if fixed:
+            raise CandidateRefused(f"{', '.join(fixed[:MOST_SHOWN])}: belongs to the gateway, both sides share it")
+        if not any(name.partition(".")[0] not in FIXED for name in different):
+            raise NothingDiffers("it differs in nothing from what the gateway goes by")
+        return config
+
+    def _parsed(self, candidate: Candidate) -> Mapping[str, Any]:
+        path = self._write(candidate, ".yaml")
+        try:
+            return read(path).data
+        except ConfigurationError as error:
+            raise CandidateRefused(without_secrets(str(error)).replace(str(path), candidate.name)) from error
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _write(self, candidate: Candidate, suffix: str = ".json") -> Path:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._file(candidate.digest, suffix)
+        data = msgspec.json.encode(candidate) if suffix == ".json" else candidate.text.encode()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        return path
+
+    def _file(self, digest: str, suffix: str) -> Path:
+        return self._folder / f"candidate-{digest}{suffix}"
+
+
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """One mapping laid over another (RFC 7396): mappings merge, None removes, everything else replaces."""
+    found = dict(base)
+    for name, value in over.items():
+        if value is None:
+            found.pop(name, None)
+        elif isinstance(value, Mapping):
+            below = found.get(name)
+            found[name] = merged(below if isinstance(below, Mapping) else {}, value)
+        else:
+            found[name] = value
+    return found
