@@ -207,8 +207,7 @@ async def test_a_restart_changes_nothing(tmp_path: Path) -> None:
     async with Lab(tmp_path, failures_in_a_row=500) as lab:
         await lab.begin(FLAKY)
         before = await lab.asked(20)
-        seen = lab.canary.watch.table()
-        standing = lab.canary.standing
+    seen, standing = lab.canary.watch.table(), lab.canary.standing
     async with Lab(tmp_path, failures_in_a_row=500) as lab:
         assert lab.canary.standing == standing
         for row, was in zip(lab.canary.watch.table(), seen, strict=True):
