@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from equipoise.scoring.scorer import Scorer
 
 __all__ = ["AnswerStream", "Attempted", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
+
+
+BUDGET_PATIENCE = 1.0
+"""Seconds a question waits for a slice of a budget, where there may be one."""
 
 
 class Background(Protocol):
@@ -67,8 +71,9 @@ class LoadBalancer:
         background: Sequence[Background] = (),
         config_hash: str = "",
         seed: int | None = None,
+        replenish: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        self.seed = seed
+        self.seed, self._replenish = seed, replenish or asyncio.sleep
         self.selection, self.intake, self._crew = selection, intake, Crew(clients)
         self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
         self.observers: list[Observer] = selection.observers
@@ -110,7 +115,7 @@ class LoadBalancer:
 
     async def _answered_by(self, attempts: Attempts, crew: Crew) -> tuple[Lease, Answer]:
         while True:
-            lease, outcome = attempts.acquire(), None
+            lease, outcome = await self._acquired(attempts), None
             try:
                 answer = await crew.clients[lease.backend_id].send(attempts.request, attempts.seconds_left(lease))
                 outcome = answered(lease, answer, self._now())
@@ -128,7 +133,7 @@ class LoadBalancer:
         stream: AnswerStream | None = None
         try:
             while True:
-                lease, outcome = attempts.acquire(), None
+                lease, outcome = await self._acquired(attempts), None
                 items = crew.clients[lease.backend_id].stream(request, attempts.seconds_left(lease))
                 try:
                     first = await first_of(items)
@@ -269,6 +274,18 @@ class LoadBalancer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def _acquired(self, attempts: Attempts) -> Lease:
+        """The next lease, after a short wait where all that is missing is a slice of a budget. Raises Unanswered."""
+        pause, patience = 0.005, min(self._now() + BUDGET_PATIENCE, attempts.request.deadline)
+        while True:
+            try:
+                return attempts.acquire()
+            except Unanswered as refused:
+                if not refused.short or self._now() + pause > patience:
+                    raise
+            await self._replenish(pause)
+            pause *= 1.5
 
     def _begin(self, request: Request, earlier: Sequence[Attempted] = ()) -> Attempts:
         self.in_flight += 1

@@ -12,9 +12,10 @@ from equipoise.config import Config
 from equipoise.config.alerts import AlertsConfig
 from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
+from equipoise.stores.leasing import Leasing
 from equipoise.telemetry.alerts import AlertDesk
 
-LASTING = (ClosedWithTheBalancer, AlertDesk, Lasting)
+LASTING = (ClosedWithTheBalancer, AlertDesk, Lasting, Leasing)
 """What runs in the background of a balancer, whatever its configuration."""
 WITHOUT_SINKS: dict[str, Any] = {"enable_prometheus_metrics": False, "alerts": AlertsConfig(enabled=False)}
 PATIENCE = 0.02
@@ -112,11 +113,12 @@ def take_over(balancer: LoadBalancer, fresh: LoadBalancer, config: Config) -> Co
     lasting = [e for e in balancer.background if isinstance(e, LASTING) or getattr(e, "outlasts_a_swap", False)]
     ending = [each for each in balancer.background if each not in lasting]
     crew = balancer.become(fresh)
-    balancer.background[:] = [*lasting, *fresh.background]
+    beginning = [each for each in fresh.background if not isinstance(each, Leasing)]
+    balancer.background[:] = [*lasting, *beginning]
     for name, of in config.backend_instances.items():
         if of.drained != balancer.selection.backends[name].draining:
             (balancer.drain if of.drained else balancer.resume)(name)
-    return _clear_up(crew, ending, fresh.background)
+    return _clear_up(crew, ending, beginning)
 
 
 async def _clear_up(crew: Crew, ending: Sequence[Background], beginning: Sequence[Background]) -> None:

@@ -27,6 +27,8 @@ OTHERS = {
     "EQUIPOISE_ADMIN_URL": "the admin listener that commands speak to",
     "EQUIPOISE_API_KEY": "the gateway's key (`keys.environment`), and the one that commands show",
     "EQUIPOISE_ADMIN_KEY": "the key of the admin listener (`listen.admin_key`), and the one that commands show there",
+    "DAILY_COST_BUDGET": "dollars a day for everybody: the budget `daily`",
+    "HOURLY_COST_BUDGET": "dollars an hour for everybody: the budget `hourly`",
     "ENVIRONMENT": "development, staging, production or high_availability: the preset to begin with where there is no file",
     "OPENAI_API_KEY": "adds the backend `openai`; the key of openai_direct backends that have none",
     "OPENAI_BASE_URL": "the address of that backend; without a key it adds the backend `local`",

@@ -13,6 +13,7 @@ from equipoise.balancer import Background, LoadBalancer
 from equipoise.build.alerts import alerts_of
 from equipoise.build.backends import backend_of, client_of, model_of, pool_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of, under_way_of
+from equipoise.build.budgets import budgets_of, leasing_of
 from equipoise.build.clock import SystemClock
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
@@ -22,11 +23,14 @@ from equipoise.build.routes import retry_of, routes_of
 from equipoise.config import Config
 from equipoise.config.load import load
 from equipoise.config.save import config_hash
+from equipoise.core.budget import Budgets
+from equipoise.core.efficiency import CostEfficiency
 from equipoise.core.features import classify
 from equipoise.core.intake import Intake
 from equipoise.core.model import Chance, Clock
 from equipoise.core.routing import STRATEGY_NAMES, Router
 from equipoise.core.selection import Selection
+from equipoise.stores.leasing import Leasing
 from equipoise.stores.ledger import Ledger
 from equipoise.stores.quality import QualityRecords
 from equipoise.telemetry.alerts import AlertDesk
@@ -50,12 +54,23 @@ __all__ = [
 ]
 
 
-def selection_of(config: Config, clock: Clock, chance: Chance) -> tuple[Selection, tuple[str, ...]]:
-    """Who decides, by this clock, and the names of the user's own strategies. A simulation stands on the same."""
+def selection_of(
+    config: Config, clock: Clock, chance: Chance, budgets: Budgets | None = None
+) -> tuple[Selection, tuple[str, ...]]:
+    """Who decides, by this clock, and the names of the user's own strategies. A simulation stands on the same, without
+    budgets: nobody renews them there."""
     backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
     routes = routes_of(config)
     own = own_policies(config, routes)
-    selection = Selection(backends, routes, policies_of(chance, own), clock=clock, chance=chance, region=config.region)
+    selection = Selection(
+        backends,
+        routes,
+        policies_of(chance, own),
+        clock=clock,
+        chance=chance,
+        region=config.region,
+        budgets=budgets,
+    )
     return selection, tuple(own)
 
 
@@ -66,6 +81,8 @@ class Estate(msgspec.Struct):
     ledger: Ledger | None
     metrics: Metrics | None
     config_hash: str
+    leasing: Leasing
+    efficiency: CostEfficiency
     alerts: AlertDesk | None = None
     quality: QualityRecords | None = None
 
@@ -84,7 +101,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     clock, chance = SystemClock(), random.Random(config.seed)  # noqa: S311 - for balancing, not for secrets
     fingerprint = config_hash(config)
     clients = {name: client_of(of) for name, of in config.backend_instances.items()}
-    selection, own = selection_of(config, clock, chance)
+    selection, own = selection_of(config, clock, chance, budgets_of(config))
     router = Router(
         selection.routes,
         tuple(clients),
@@ -99,6 +116,8 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     background: list[Background] = [ClosedWithTheBalancer(each) for each in (ledger, under_way) if each is not None]
     if config.enable_real_time_monitoring:
         background.append(prober_of(config, selection, clients))
+    leasing = leasing_of(config, lambda: balancer.selection.budgets, clock, on_error)
+    background.append(leasing)
     balancer = LoadBalancer(
         selection,
         clients,
@@ -108,13 +127,23 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         background=background,
         config_hash=fingerprint,
         seed=config.seed,
+        replenish=leasing.more,
     )
     alerts = alerts_of(config, lambda: balancer.selection.status(), ledger)  # it can be replaced
     balancer.background += [alerts] if alerts else []
     balancer.observers += [sink.observe for sink in (ledger, under_way, metrics, alerts) if sink is not None]
+    efficiency = CostEfficiency(
+        config.cost_tracking_window_hours * 3600.0,
+        lambda route: balancer.selection.routes[route].min_quality if route in balancer.selection.routes else 0.0,
+        target=config.cost_optimization_target,
+    )
+    balancer.observers.append(efficiency.observe)
     if metrics is not None:
+        metrics.set_money(
+            lambda: balancer.selection.budgets.status(clock.wall()), lambda: efficiency.ratio(clock.wall())
+        )
         metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
         if ledger is not None:
             metrics.set_ledger(ledger.health)
     records = with_scorer(config, balancer, ledger, on_error)
-    return Estate(balancer, ledger, metrics, fingerprint, alerts, records)
+    return Estate(balancer, ledger, metrics, fingerprint, leasing, efficiency, alerts, records)

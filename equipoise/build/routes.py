@@ -27,11 +27,20 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         sticky=of.sticky,
         escalate=of.escalate,
         exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
-        options={
-            name: config.strategy_options.get(name, {}) | of.strategy_options.get(name, {})
-            for name in config.strategy_options | of.strategy_options
-        },
+        options=_options(of, config),
     )
+
+
+def _options(of: RouteConfig, config: Config) -> dict[str, dict[str, float]]:
+    """The options of each strategy; where cost is not to count, money has no price."""
+    options = {
+        name: config.strategy_options.get(name, {}) | of.strategy_options.get(name, {})
+        for name in config.strategy_options | of.strategy_options
+    }
+    if not config.enable_cost_optimization:
+        learning = Strategy.ADAPTIVE_LEARNING.value
+        options[learning] = options.get(learning, {}) | {"price": 0.0, "budget_per_request_usd": 0.0}
+    return options
 
 
 def _step(target: str, config: Config) -> tuple[str, ...]:

@@ -78,6 +78,14 @@ NOUNS = {
         "Look at how good the answers are.",
         {"report": ("equipoise.cli.quality:report", "Show quality, cost and quality per dollar, with intervals.")},
     ),
+    "budget": (
+        "Look at what may be spent, and steer it.",
+        {
+            "ls": ("equipoise.cli.budget:ls", "List the budgets of a running gateway and how they stand."),
+            "set": ("equipoise.cli.budget:set_limit", "Change a budget's limit for all gateways that share it."),
+            "reset": ("equipoise.cli.budget:reset", "Forget what was spent from a budget."),
+        },
+    ),
     "routes": (
         "Look at how questions are routed.",
         {"explain": ("equipoise.cli.routes:explain", "Say who would be asked, and why; asks nobody.")},

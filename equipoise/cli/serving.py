@@ -29,6 +29,7 @@ from equipoise.gateway import (
     Gateway,
     alerting,
     backends,
+    budgeting,
     canarying,
     configuring,
     costs,
@@ -168,6 +169,7 @@ def make_gateway(
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),
             **costs.operations(ledger, lambda: alternatives_of(now()), lambda: default_backend(now())),
+            **budgeting.operations(estate.balancer, estate.leasing, estate.efficiency, _read_only(config, running)),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,
@@ -187,6 +189,10 @@ def story_of(estate: Estate) -> Story:
     if estate.ledger is None:
         return _no_story
     return estate.ledger.story if estate.quality is None else with_quality(estate.ledger.story, estate.quality)
+
+
+def _read_only(config: Config, running: Running | None) -> Callable[[], bool]:
+    return lambda: (running.loaded.config if running else config).read_only
 
 
 async def _no_story(request_id: str) -> list[dict[str, Any]] | None:

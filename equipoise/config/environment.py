@@ -74,8 +74,11 @@ PERPLEXITY_KEYS = {
 }
 OTHERS = ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "PERPLEXITY_API_URL", "LIGHTRAG_API_KEY")
 SERVICE_KEY = "LIGHTRAG_SERVICE_KEY"
+BUDGETS = {"DAILY_COST_BUDGET": ("daily", "day"), "HOURLY_COST_BUDGET": ("hourly", "hour")}
+"""Variables that set a budget for everybody, in dollars: its name and window."""
 EVERY_NAME = (
     *NOT_FIELDS,
+    *BUDGETS,
     "EQUIPOISE_API_KEY",
     ADMIN_KEY,
     *VARIABLES,
@@ -176,6 +179,7 @@ def overlay(tree: Tree, environ: Environment, known: tuple[str, ...]) -> list[st
     for variable, field in EVERY_BACKEND.items():
         for name in _backends(tree) if environ.get(variable) else ():
             tree.set(("backend_instances", name, field), environ[variable], environ.place(variable))
+    _overlay_budgets(tree, environ)
     if environ.get("EQUIPOISE_API_KEY"):
         value = Interpolated(environ["EQUIPOISE_API_KEY"], "${EQUIPOISE_API_KEY}")
         tree.set(("keys", "environment"), {"key": value}, environ.place("EQUIPOISE_API_KEY"))
@@ -183,6 +187,12 @@ def overlay(tree: Tree, environ: Environment, known: tuple[str, ...]) -> list[st
         value = Interpolated(environ[ADMIN_KEY], f"${{{ADMIN_KEY}}}")
         tree.set(("listen", "admin_key"), value, environ.place(ADMIN_KEY))
     return [*_own_names(tree, environ, known), *_without_effect(environ)]
+
+
+def _overlay_budgets(tree: Tree, environ: Environment) -> None:
+    for variable, (name, window) in BUDGETS.items():
+        if environ.get(variable):
+            tree.set(("budgets", name), {"usd": environ[variable], "window": window}, environ.place(variable))
 
 
 def _own_names(tree: Tree, environ: Environment, known: tuple[str, ...]) -> Iterator[str]:

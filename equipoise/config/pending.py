@@ -11,9 +11,6 @@ from equipoise.config.errors import dotted
 from equipoise.config.tree import Tree
 
 PENDING_FIELDS = {
-    "enable_cost_optimization": "Money",
-    "cost_optimization_target": "Money",
-    "cost_tracking_window_hours": "Money",
     "learning_rate": "Learning",
     "performance_history_window_hours": "Learning",
     "weight_adjustment_frequency_minutes": "Learning",
@@ -26,8 +23,6 @@ PENDING_FIELDS = {
     "routes.*.cache": "Fleet",
 }
 PENDING_VARIABLES = {
-    "DAILY_COST_BUDGET": "Money",
-    "HOURLY_COST_BUDGET": "Money",
     "PROMETHEUS_PUSHGATEWAY_URL": "Seeing",
     "GRAFANA_API_URL": "Seeing",
 }

@@ -11,6 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from equipoise.config.alerts import AlertAddress, AlertsConfig
 from equipoise.config.backend import BackendConfig
+from equipoise.config.budgets import Budget
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.idempotency import IdempotencyConfig
@@ -108,6 +109,8 @@ class Config(Section):
     """Where the gateway listens."""
     keys: dict[Name, Key] = Field(default_factory=dict)
     """Keys that clients must show, by name; without any, only loopback is served."""
+    budgets: dict[BackendId, Budget] = Field(default_factory=dict)
+    """What may be spent, by name; a number alone is dollars a day. Without any, spending is not limited."""
     state_dir: FilePath | None = None
     """Where state is kept; $XDG_STATE_HOME/equipoise when absent."""
     ledger: LedgerConfig = LedgerConfig()

@@ -77,6 +77,7 @@ class Unanswered(Exception):
         self.attempts, self.reasons = attempts, dict(reasons or {})
         self.cost = sum(attempt.cost for attempt in attempts)
         self.client_error, self.request_id, self.decision = client_error, request_id, decision
+        self.short = False  # a budget may have room again in a moment
 
 
 class Interrupted(Unanswered):
@@ -258,12 +259,14 @@ class Attempts:
 
     def _nobody(self, nobody: NoBackendAvailable) -> Unanswered:
         reasons = "; ".join(f"{name}: {why}" for name, why in nobody.reasons.items())
-        return self._unanswered(
+        unanswered = self._unanswered(
             nobody.code,
             f"no backend may answer this now ({reasons})",
             retry_after=nobody.retry_after,
             reasons=nobody.reasons,
         )
+        unanswered.short = nobody.short
+        return unanswered
 
     def _unanswered(self, code: str, message: str, **details: Any) -> Unanswered:
         decision = self.lease.decision if self.lease else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.bound import Bound
 from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit
 from equipoise.core.health import Health
 from equipoise.core.inner import InnerCalls
@@ -24,13 +25,15 @@ from equipoise.core.model import (
     Verdict,
     dollars,
 )
-from equipoise.core.pricing import BYTES_PER_TOKEN, Price, TokenRatio, expected_cost
+from equipoise.core.pricing import BYTES_PER_TOKEN, MARGIN_PERCENT, Price, TokenRatio, expected_cost, worst_case
 from equipoise.core.quality import Quality
 
 REFUSED_SECONDS = 300.0
 THROTTLED_SECONDS = 5.0
 LONGEST_COOL_DOWN = 3600.0
 HIDDEN_TOKENS = {BackendType.LIGHTRAG: 5000}  # retrieved passages and prompts, until an answer has shown how many
+BOUNDED = (BackendType.OPENAI_DIRECT, BackendType.LOCAL_LLM, BackendType.PERPLEXITY)
+"""Kinds that obey `max_tokens`; what others may answer is learned."""
 UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not hoped for
 EMBEDDINGS = "embeddings"
 LLM_VIA = "llm_via"
@@ -83,6 +86,7 @@ class Backend:
         self.ratio, self.scale = TokenRatio(), 1.0
         self.inner = InnerCalls() if options.llm_via else None
         self._only_embeds = options.supports == {EMBEDDINGS}
+        self.bound = Bound()
         self.hidden_tokens = Average(HIDDEN_TOKENS.get(options.type, 0))
         self.draining = False
         self.cooling_until = 0.0
@@ -156,6 +160,22 @@ class Backend:
         if price is None or price.source == LLM_VIA:
             return UNKNOWN_PRICE
         return expected_cost(price, self.input_tokens(request), self.load.expected_tokens(request.output_tokens))
+
+    def worst_case(self, request: Request) -> tuple[NanoUSD | None, int]:
+        """The most this question should cost here, and take in tokens; the cost is None when nobody knows the price.
+
+        Estimated input with a margin, all the output allowed (or learned, where the backend has no bound), fees.
+        """
+        read, bound = self.input_tokens(request), self.bound
+        most = request.output_tokens
+        if not most or self.options.type not in BOUNDED:
+            most = max(most, bound.tokens)
+        tokens = -(-read * MARGIN_PERCENT // 100) + most
+        price = self.options.price
+        if price is None:
+            return None, tokens
+        cost = worst_case(price, read, most)
+        return (cost if bound.excess_percent == 100 else cost * bound.excess_percent // 100), tokens
 
     def input_tokens(self, request: Request) -> int:
         """What the backend will read for this question: its own tokens and what the engine adds behind the scenes."""
@@ -257,6 +277,7 @@ class Backend:
         self.ratio, self.scale, self.hidden_tokens = previous.ratio, previous.scale, previous.hidden_tokens
         if self.options.llm_via == previous.options.llm_via:
             self.inner = previous.inner
+        self.bound = previous.bound
         self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
         self.last_verdict = previous.last_verdict
         if self.options.weight == previous.options.weight:
@@ -311,6 +332,7 @@ class Backend:
         if was is BreakerState.HALF_OPEN and self.breaker.state is BreakerState.CLOSED:
             self.health.recovered(now)
         self.health.attempted(success=True)
+        self.bound.answered(tokens)
         self.load.completed(outcome.duration, outcome.first_token, tokens, now)
         if outcome.text_bytes and not outcome.usage.estimated:
             self.counted(outcome.text_bytes, tokens - outcome.usage.reasoning_tokens)

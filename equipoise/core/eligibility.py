@@ -9,11 +9,13 @@ import msgspec
 
 from equipoise.core.backend import UNSUPPORTED, Backend
 from equipoise.core.model import Chance, NoBackendAvailable, Request
+from equipoise.core.purse import Purse
 from equipoise.core.tier import Tier
 
 PANIC_SHARE = 0.5
 PANIC_POOL = 4
 RESERVE = 1.4
+TOO_DEAR = "budget_exceeded"
 
 
 class Look(msgspec.Struct):
@@ -34,7 +36,7 @@ class Look(msgspec.Struct):
 class Viewer(msgspec.Struct, gc=False):
     """Who looks: a request, whom it has tried, the corpus it is bound to, when, and how a few are drawn of many.
 
-    `session` is the hash of a session that stays with its backend.
+    `session` is the hash of a session that stays with its backend, `purse` knows whom its budgets allow.
     """
 
     request: Request
@@ -44,6 +46,7 @@ class Viewer(msgspec.Struct, gc=False):
     how: str
     chance: Chance
     session: int | None = None
+    purse: Purse | None = None
 
 
 class Opening(msgspec.Struct, gc=False):
@@ -143,25 +146,31 @@ def only_sick(backend: Backend, now: float) -> bool:
 
 
 def no_backend_available(
-    backends: Mapping[str, Backend], excluded: dict[str, str], request: Request, now: float
+    backends: Mapping[str, Backend], excluded: dict[str, str], viewer: Viewer
 ) -> NoBackendAvailable:
     """The refusal, with its code and with when it may be worth asking again."""
-    waits = [backends[name].seconds_until_free(now) for name in excluded]
+    request, now, purse = viewer.request, viewer.now, viewer.purse
+    broke = purse.refused if purse is not None else {}
+    waits = [backends[name].seconds_until_free(now) for name in excluded if name not in broke]
+    waits += [purse.seconds_until_renewed()] if purse is not None else []
     shortest = min((wait for wait in waits if wait > 0), default=math.inf)
-    codes = {backends[name].refusal_code(request, now) for name in excluded}
+    codes = {TOO_DEAR if name in broke else backends[name].refusal_code(request, now) for name in excluded}
     if len(codes) > 1:
         codes.discard(UNSUPPORTED)  # whoever could have answered decides whether asking again may help
     code = codes.pop() if len(codes) == 1 else "no_healthy_backend"
-    return NoBackendAvailable(excluded, None if math.isinf(shortest) else shortest, code)
+    short = purse is not None and purse.short
+    return NoBackendAvailable(excluded, None if math.isinf(shortest) else shortest, code, short=short)
 
 
 def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str]) -> tuple[list[Backend], list[Backend]]:
     """Those that may be asked and those that are merely unwell; whoever may not gets its reason in `excluded`."""
-    request, avoid, corpus, now = viewer.request, viewer.avoid, viewer.corpus, viewer.now
+    request, avoid, corpus, now, purse = viewer.request, viewer.avoid, viewer.corpus, viewer.now, viewer.purse
     eligible: list[Backend] = []
     unwell: list[Backend] = []
     for backend in backends:
         why = _ruled_out(backend, avoid, corpus) or backend.unfit(request)
+        if why is None and purse is not None:
+            why = purse.why_not(backend)
         if why is None:
             why = backend.unwell(now)
             (unwell if why else eligible).append(backend)
@@ -189,8 +198,9 @@ class _free:  # noqa: N801 - a closure with a name
 
     def __call__(self, backend: Backend) -> bool:
         viewer = self.viewer
-        ruled_out = _ruled_out(backend, viewer.avoid, viewer.corpus)
-        return ruled_out is None and backend.why_not(viewer.request, viewer.now) is None
+        if _ruled_out(backend, viewer.avoid, viewer.corpus) or backend.why_not(viewer.request, viewer.now):
+            return False
+        return viewer.purse is None or viewer.purse.why_not(backend) is None
 
 
 def _with_the_sick(opening: Opening, excluded: dict[str, str], step: int, now: float, *, enough: bool) -> Look:

@@ -355,10 +355,20 @@ class Policy(Protocol):
 
 
 class NoBackendAvailable(Exception):
-    """Nobody may answer: `reasons` says why for each backend, `retry_after` (seconds) when it is worth asking again."""
+    """Nobody may answer: `reasons` says why for each backend, `retry_after` (seconds) when it is worth asking again.
 
-    def __init__(self, reasons: Mapping[str, str], retry_after: float | None = None, code: str = "no_healthy_backend"):
-        self.reasons, self.retry_after, self.code = dict(reasons), retry_after, code
+    `short` says that a budget may have room again in a moment.
+    """
+
+    def __init__(
+        self,
+        reasons: Mapping[str, str],
+        retry_after: float | None = None,
+        code: str = "no_healthy_backend",
+        *,
+        short: bool = False,
+    ):
+        self.reasons, self.retry_after, self.code, self.short = dict(reasons), retry_after, code, short
         super().__init__(
             "; ".join(f"{name}: {why}" for name, why in self.reasons.items()) or "no backend is configured"
         )

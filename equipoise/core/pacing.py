@@ -78,14 +78,14 @@ class Pacer:
     def __init__(self, limit: NanoUSD, options: PacingOptions = DEFAULTS) -> None:
         self.limit, self.options = limit, options
         self.plan = Plan()
-        self._starts, self._ends = 0.0, math.inf
+        self.starts, self.ends = -math.inf, math.inf
         self._price = 0.0
         self._spent, self._requests, self._seen_at = 0, 0, 0.0
         self._rated, self._weight = 0.0, 0.0
 
     def begin(self, starts: float, ends: float, weights: Sequence[float] = ()) -> None:
         """A window opens; `weights` are the requests in equal slots of the one before. The price stays: it is known."""
-        self._starts, self._ends, self.plan = starts, ends, Plan(weights)
+        self.starts, self.ends, self.plan = starts, ends, Plan(weights)
         self._spent, self._requests, self._seen_at = 0, 0, starts
 
     def observed(self, spent: NanoUSD, requests: int, now: float) -> None:
@@ -102,7 +102,7 @@ class Pacer:
     @property
     def length(self) -> float:
         """Seconds the window has."""
-        return self._ends - self._starts
+        return self.ends - self.starts
 
     @property
     def rate(self) -> float:
@@ -111,14 +111,14 @@ class Pacer:
 
     def planned(self, now: float) -> NanoUSD:
         """What should be spent by now."""
-        return round(self.options.aim * self.limit * self.plan.share((now - self._starts) / self.length))
+        return round(self.options.aim * self.limit * self.plan.share((now - self.starts) / self.length))
 
     def target(self, now: float) -> tuple[float, float]:
         """What a request may cost now so that the plan is kept, and what it may on average; in nano-dollars.
 
         The first holds what has to be made good: it may be negative when far ahead.
         """
-        elapsed = (now - self._starts) / self.length
+        elapsed = (now - self.starts) / self.length
         average = self.options.aim * self.limit / self.length
         planned = average * self.plan.slope(elapsed)
         carry = (self.planned(now) - self._spent) / (self.options.repay * self.length)

@@ -170,7 +170,7 @@ class Criteria(msgspec.Struct, frozen=True, kw_only=True):
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over questions: asked, answered, seconds and nano-dollars of the answered, of how many the cost is known; the
-    qualities of those that were scored."""
+    qualities of those that were scored; `least` is what those would have cost at the cheapest that could be asked."""
 
     requests: int = 0
     answered: int = 0
@@ -179,6 +179,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     costed: int = 0
     quality: float = 0.0
     scored: int = 0
+    least: NanoUSD = 0
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
@@ -189,6 +190,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             costed=self.costed + other.costed,
             quality=self.quality + other.quality,
             scored=self.scored + other.scored,
+            least=self.least + other.least,
         )
 
 
@@ -250,15 +252,17 @@ def gates(
 
 
 def cost_efficiency(new: Evidence, old: Evidence) -> tuple[float | None, str]:
-    """What the old side pays for an answer, divided by what the new one pays; None where either price is unknown.
+    """What the old side pays for an answer, divided by what the new one pays; None where the new price is unknown.
 
     The specification's target of 0.8 so lets an answer cost at most a quarter more than before. An old side that
-    reports nothing has an unknown price, not a price of zero.
+    reports nothing has an unknown price, not a price of zero: then the new side is measured against the cheapest of its
+    own backends that could be asked.
     """
     if not new.costed or new.costed < new.answered:
         return None, "the price of some new answers is unknown"
     if not old.costed or not old.cost:
-        return None, "what the old side pays is unknown"
+        why = "what the old side pays is unknown; against the cheapest that could be asked"
+        return (new.least / new.cost if new.cost else 1.0), why
     return (old.cost / old.costed) / max(
         new.cost / new.costed, 1.0
     ), f"over {old.costed} old and {new.costed} new answers"

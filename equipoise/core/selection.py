@@ -13,8 +13,9 @@ import msgspec
 
 from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
+from equipoise.core.budget import GRACE, Budgets, Reservation
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available
-from equipoise.core.events import AnswerScored, BackendChanged, Observer
+from equipoise.core.events import AnswerScored, BackendChanged, Event, Observer
 from equipoise.core.model import (
     Candidate,
     Chance,
@@ -28,6 +29,7 @@ from equipoise.core.model import (
     Verdict,
 )
 from equipoise.core.policies.specified import reports
+from equipoise.core.purse import Purse
 from equipoise.core.routing import Route, version_of
 from equipoise.core.standards import Standards
 from equipoise.core.sticky import at_home, chance_of, session_hash
@@ -36,6 +38,7 @@ from equipoise.core.tier import Tier, tiers_of
 NOBODY: frozenset[str] = frozenset()
 PINNED = "pinned"
 HEAVIEST = 1e6
+LONGEST_STREAM = 3600.0
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 
 
@@ -54,6 +57,7 @@ class Lease(msgspec.Struct, kw_only=True):
     backend: Backend
     permit: Permit
     started: float
+    reservation: Reservation | None = None
     fallback: bool = False
     settled: bool = False
 
@@ -76,11 +80,13 @@ class Selection:
         chance: Chance,
         observers: Sequence[Observer] = (),
         region: str | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self.backends = {backend.id: backend for backend in backends}
         self.routes, self.clock, self.region = dict(routes), clock, region
         self.observers = list(observers)
-        self.money_price = 0.0  # quality points a nano-dollar is worth, while a budget is paced
+        self.budgets = budgets or Budgets()
+        self.budgets.tell = self._tell
         self._make_policy, self._chance = make_policy, chance
         self._policies: dict[tuple[str, str], Policy] = {}
         self._standards = Standards()
@@ -106,7 +112,13 @@ class Selection:
             backend.inner.began(request)
         self._tell_change(backend, was)
         return Lease(
-            request=request, decision=decision, backend=backend, permit=permit, started=now, fallback=seen.step > 0
+            request=request,
+            decision=decision,
+            backend=backend,
+            permit=permit,
+            started=now,
+            reservation=self._reserved(backend, request, now) if self.budgets.active else None,
+            fallback=seen.step > 0,
         )
 
     def settle(self, lease: Lease, outcome: Outcome) -> None:
@@ -117,6 +129,8 @@ class Selection:
         backend, was = lease.backend, lease.backend.breaker.state
         backend.ended(lease.permit, outcome, self.clock.monotonic(), lease.request.kind)
         self._join(lease, outcome)
+        if lease.reservation is not None:
+            self._settle_budgets(lease.reservation, backend, outcome)
         if outcome.verdict in TEACHING:
             self._teach(lease, outcome)
         if outcome.verdict is Verdict.SUCCESS:
@@ -210,7 +224,9 @@ class Selection:
                 for name in previous.backends.keys() - self.backends.keys():
                     getattr(policy, "forget", _nothing)(name)
         self.observers, self._standards = previous.observers, previous._standards
-        self.money_price = previous.money_price
+        previous.budgets.inherit(self.budgets)
+        self.budgets = previous.budgets
+        self.budgets.tell = self._tell
 
     def learned(self, route: str, strategy: str, observed: int) -> dict[str, dict[str, float]]:
         """What a learning policy believes of each backend that it has `observed` so often, by kind of question."""
@@ -253,30 +269,46 @@ class Selection:
         for tier in {id(tier): tier for chain in self._chains.values() for step in chain for tier in step}.values():
             tier.reweigh()
 
+    def _reserved(self, backend: Backend, request: Request, now: float) -> Reservation:
+        wall = self.clock.wall()
+        ends = wall + max(backend.options.timeout, min(request.deadline - now, LONGEST_STREAM)) + GRACE
+        return self.budgets.reserve(backend, request, wall, ends)
+
+    def _settle_budgets(self, reservation: Reservation, backend: Backend, outcome: Outcome) -> None:
+        usage = outcome.usage
+        tokens = usage.input_tokens + usage.output_tokens
+        self.budgets.settle(reservation, (outcome.cost, int(outcome.sent), tokens), self.clock.wall())
+        backend.bound.billed(reservation.needs[0], outcome.cost)
+
     def _look(self, request: Request, avoid: frozenset[str], corpus: str | None, now: float) -> Look:
+        purse = Purse(self.budgets, request, self.clock.wall()) if self.budgets.active else None
         if request.pinned is not None:
-            return self._look_at_pinned(request, avoid, now)
+            return self._look_at_pinned(Viewer(request, avoid, None, now, "pair", self._chance, None, purse))
         route = self.routes[request.route]
         sticky = route.sticky and request.session is not None
         policy = self._policy(request.route, request.strategy or route.strategy)
         chance, session = (chance_of(request), session_hash(request)) if sticky else (self._chance, None)
         how = getattr(policy, "sampling", "pair")
-        seen = look(self._chains[request.route], Viewer(request, avoid, corpus, now, how, chance, session))
+        viewer = Viewer(request, avoid, corpus, now, how, chance, session, purse)
+        seen = look(self._chains[request.route], viewer)
         if not seen.eligible:
-            raise no_backend_available(self.backends, seen.excluded, request, now)
+            raise no_backend_available(self.backends, seen.excluded, viewer)
         if sticky:
             seen.share = 1.0  # the session decides its tier, not chance
         return seen
 
-    def _look_at_pinned(self, request: Request, avoid: frozenset[str], now: float) -> Look:
+    def _look_at_pinned(self, viewer: Viewer) -> Look:
+        request = viewer.request
         backend = self.backends[request.pinned or ""]
-        why = "already tried" if backend.id in avoid else backend.why_not(request, now)
+        why = "already tried" if backend.id in viewer.avoid else backend.why_not(request, viewer.now)
+        if why is None and viewer.purse is not None:
+            why = viewer.purse.why_not(backend)
         if why is not None:
-            raise no_backend_available(self.backends, {backend.id: why}, request, now)
+            raise no_backend_available(self.backends, {backend.id: why}, viewer)
         return Look(eligible=[backend], excluded={})
 
     def _choose(self, seen: Look, request: Request, now: float) -> Decision:
-        candidates = [backend.candidate(request, now, self.money_price) for backend in seen.eligible]
+        candidates = [backend.candidate(request, now, self.budgets.money_price) for backend in seen.eligible]
         strategy, choice = self._chosen(candidates, request)
         if len(choice.scores) < len(candidates) and choice.scores:
             seen.excluded.update(_not_compared(candidates, choice, request))
@@ -334,9 +366,11 @@ class Selection:
     def _tell_change(self, backend: Backend, was: BreakerState) -> None:
         state = backend.breaker.state
         if state is not was:
-            event = BackendChanged(backend.id, state.value, backend.breaker.reason, self.clock.wall())
-            for observer in self.observers:
-                observer(event)
+            self._tell(BackendChanged(backend.id, state.value, backend.breaker.reason, self.clock.wall()))
+
+    def _tell(self, event: Event) -> None:
+        for observer in self.observers:
+            observer(event)
 
     def _chain_of(self, route: Route) -> list[list[Tier]]:
         """The route's own backends, then each step of its fallback chain; within each by `priority` and region."""

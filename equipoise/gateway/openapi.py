@@ -12,6 +12,7 @@ import equipoise
 from equipoise.gateway import (
     alerting,
     backends,
+    budgeting,
     canarying,
     configuring,
     costs,
@@ -121,6 +122,9 @@ ADMIN = (
     Operation(
         "post", configuring.SAVE, "Write the changes into the file.", configuring.DoBody, (JSON,), (400, 403, 409)
     ),
+    Operation("get", budgeting.LIST, "What may be spent, and what was."),
+    Operation("post", budgeting.SET, "Change a budget's limit.", budgeting.SetBody, (JSON,), (400, 403, 404, 503)),
+    Operation("post", budgeting.RESET, "Forget what was spent.", budgeting.ResetBody, (JSON,), (400, 403, 404, 503)),
     Operation("post", explaining.EXPLAIN, "Who would be asked, and why.", explaining.ExplainBody, (JSON,), (400, 404)),
     Operation("get", "/admin/ledger/summary", "The bill.", None, (JSON,), (404, 503)),
     Operation("get", quality.QUALITY, "Quality, cost and quality per dollar.", None, (JSON,), (400, 404, 503)),

@@ -12,6 +12,7 @@ from prometheus_client.core import Metric
 from equipoise import __version__
 from equipoise.core.events import AttemptEnded, BackendChanged, Event, RequestEnded
 from equipoise.core.model import Attempt, CostSource
+from equipoise.telemetry.budget_gauges import budget_families
 from equipoise.telemetry.families import families
 from equipoise.telemetry.totals import (
     DECISION_BOUNDS,
@@ -67,6 +68,8 @@ class Metrics:
         self._version, self._now, self._late = version, now, late_seconds
         self._rows: Rows | None = None
         self._ledger: Callable[[], LedgerHealth] | None = None
+        self._budgets: Rows | None = None
+        self._efficiency: Callable[[], float | None] = lambda: None
         self._absent: dict[str, float] = {}
 
     def set_backend_gauges(self, rows: Rows) -> None:
@@ -76,6 +79,10 @@ class Metrics:
     def set_ledger(self, health: Callable[[], LedgerHealth]) -> None:
         """Where to look for the ledger's own counts at a scrape."""
         self._ledger = health
+
+    def set_money(self, budgets: Rows, efficiency: Callable[[], float | None]) -> None:
+        """Where to look at a scrape for the rows of the budgets, and for the cost efficiency."""
+        self._budgets, self._efficiency = budgets, efficiency
 
     def observe(self, event: Event) -> None:
         """Count one event; others than the three known are nothing to count."""
@@ -105,7 +112,8 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """The metric families, for a registry."""
-        return families(self.snapshot(), self._version)
+        yield from families(self.snapshot(), self._version)
+        yield from budget_families(self._budgets() if self._budgets is not None else (), self._efficiency())
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""

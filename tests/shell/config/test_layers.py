@@ -9,6 +9,7 @@ import pytest
 from equipoise.config import ConfigurationError
 from equipoise.config import files as config_files
 from equipoise.config.load import NothingConfigured, load
+from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES
 from equipoise.core.model import BackendType, Strategy
 from tests.shell.config.conftest import Write, good, told
 
@@ -97,11 +98,23 @@ def test_a_misspelt_variable_of_ours_is_told_but_not_those_of_kubernetes(write: 
     assert good(FILE, write, environ).warnings == ("$EQUIPOISE_STRATEGIE: is not a field (did you mean strategy?)",)
 
 
-def test_a_field_that_does_nothing_yet_is_told_where_it_is_said(write: Write) -> None:
+def test_a_field_that_does_nothing_yet_is_told_where_it_is_said(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that nobody relies on it."""
-    warnings = good(FILE + "cost_tracking_window_hours: 2\n", write, {"DAILY_COST_BUDGET": "50"}).warnings
-    assert "equipoise.yaml:7:1: cost_tracking_window_hours: has no effect yet (Money)" in warnings
-    assert "$DAILY_COST_BUDGET: has no effect yet (Money)" in warnings
+    monkeypatch.setitem(PENDING_FIELDS, "strict_models", "Later")
+    monkeypatch.setitem(PENDING_VARIABLES, "SOME_VARIABLE", "Later")
+    warnings = good(FILE + "strict_models: true\n", write, {"SOME_VARIABLE": "50"}).warnings
+    assert "equipoise.yaml:7:1: strict_models: has no effect yet (Later)" in warnings
+    assert "$SOME_VARIABLE: has no effect yet (Later)" in warnings
+
+
+def test_the_specified_variables_set_the_budgets_for_everybody(write: Write) -> None:
+    """Whatever the file says of these two; without either there is no budget."""
+    assert good(FILE, write, {}).config.budgets == {}
+    found = good(FILE, write, {"DAILY_COST_BUDGET": "50", "HOURLY_COST_BUDGET": "2.5"}).config.budgets
+    assert {name: (of.usd, of.window) for name, of in found.items()} == {
+        "daily": (50.0, "day"),
+        "hourly": (2.5, "hour"),
+    }
 
 
 def test_a_cap_on_traffic_is_told(write: Write) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from equipoise.config import BackendConfig, Config, KeyConfig, ListenConfig, PriceConfig, RetryConfig, RouteConfig
 from equipoise.config.alerts import AlertsConfig, EmailConfig, LevelsConfig, ThresholdsConfig, WebhookConfig
+from equipoise.config.budgets import BudgetConfig
 from equipoise.config.canary import CanaryConfig, CopiesConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
@@ -39,6 +40,7 @@ SECTIONS: dict[str, type[Section]] = {
     "idempotency.": IdempotencyConfig,
     "ledger.": LedgerConfig,
     "keys.*.": KeyConfig,
+    "budgets.*.": BudgetConfig,
     "log.": LogConfig,
     "alerts.": AlertsConfig,
     "alerts.thresholds.": ThresholdsConfig,

@@ -1,0 +1,1 @@
+"""What budgets cost, and whether they hold."""

@@ -1,0 +1,109 @@
+"""The budgets: from what an operator said to what is counted, and who renews it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from equipoise.build.clock import SystemClock
+from equipoise.config import Config
+from equipoise.config.budgets import BudgetConfig
+from equipoise.core.account import BudgetOptions, Unit
+from equipoise.core.budget import Budgets
+from equipoise.core.pacing import Pacer
+from equipoise.core.pricing import nano_dollars
+from equipoise.core.window import Window
+from equipoise.stores.leasing import Leasing
+from equipoise.stores.sqlite_leases import SqliteLeases
+
+SECONDS = {"hour": 3600.0, "day": 86_400.0, "month": 30 * 86_400.0}
+ORDINARY = "ordinary"
+"""What is left of a budget for those who have no priority is a budget of its own: NAME:ordinary."""
+
+
+def budgets_of(config: Config) -> Budgets:
+    """All budgets, their windows and, where spending is paced, their pacers; the accounts of known scopes are open."""
+    said = list(options_of(config))
+    windows = {of.name: window_of(config.budgets[of.name.partition(":")[0]]) for of in said}
+    budgets = Budgets(said, windows)
+    if config.enable_cost_optimization:
+        budgets.pacers = {of.name: Pacer(of.limit) for of in said if _is_paced(config, of.name)}
+    keys = config.keys
+    budgets.known_scopes(
+        backends=config.backend_instances, tenants={"default", *(key.tenant for key in keys.values())}, keys=keys
+    )
+    return budgets
+
+
+def _is_paced(config: Config, name: str) -> bool:
+    return name in config.budgets and config.budgets[name].paced
+
+
+def options_of(config: Config) -> Iterator[BudgetOptions]:
+    """What each budget counts."""
+    for name, of in config.budgets.items():
+        unit, limit = _amount(of)
+        yield _options(name, of, unit, limit, frozenset())
+        if of.hold_back:
+            left = int(limit * (1.0 - of.hold_back))
+            yield _options(f"{name}:{ORDINARY}", of, unit, left, frozenset(of.priority_tenants))
+
+
+def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozenset[str]) -> BudgetOptions:
+    return BudgetOptions(
+        name=name,
+        limit=limit,
+        unit=unit,
+        backend=of.backend,
+        tenant=of.tenant,
+        key=of.key,
+        tag=of.tag,
+        exempt=exempt,
+        alerts=tuple(sorted(of.alerts)),
+    )
+
+
+def _amount(of: BudgetConfig) -> tuple[Unit, int]:
+    if of.usd is not None:
+        return Unit.USD, nano_dollars(of.usd)
+    return (Unit.REQUESTS, of.requests) if of.requests is not None else (Unit.TOKENS, of.tokens or 0)
+
+
+def window_of(of: BudgetConfig) -> Window:
+    """When a budget begins anew."""
+    if of.window == "total":
+        return Window()
+    if of.rolling:
+        return Window(length=SECONDS[of.window])
+    return Window(bounds=calendar(of.window, of.time_zone))
+
+
+def calendar(unit: str, time_zone: str) -> Callable[[float], tuple[float, float]]:
+    """The hour, day or month an instant lies in, where that clock hangs: a day may have 23 or 25 hours."""
+    zone = ZoneInfo(time_zone)
+
+    def bounds(wall: float) -> tuple[float, float]:
+        if unit == "hour":
+            began = wall // 3600 * 3600
+            return began, began + 3600
+        here = datetime.fromtimestamp(wall, zone)
+        first = here.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        if unit == "month":
+            first = first.replace(day=1)
+            following = (first + timedelta(days=32)).replace(day=1)
+        else:
+            following = first + timedelta(days=1)
+        return first.timestamp(), following.timestamp()
+
+    return bounds
+
+
+def leasing_of(
+    config: Config, budgets: Callable[[], Budgets], clock: SystemClock, on_error: Callable[[str], None]
+) -> Leasing:
+    """Who renews the slices of this process."""
+    path: Path = config.state_path / "budgets.sqlite3"
+    return Leasing(budgets, lambda: SqliteLeases(path), secrets.token_hex(6), wall=clock.wall, on_error=on_error)

@@ -1,0 +1,60 @@
+"""Cost efficiency: what the cheapest backends that were good enough would have cost, of what was paid.
+
+1.0 when every answer came from the cheapest; 0.8 when a quarter more was paid than that; attempts that gave no answer are
+paid and would not have been needed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from fractions import Fraction
+
+from equipoise.core.events import AttemptEnded, Event
+from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Verdict
+
+SLOTS = 48
+
+
+def frugal(decision: Decision, cost: NanoUSD, floor: float = 0.0) -> NanoUSD:
+    """What an answer that cost this much would have cost at the cheapest candidate with at least this quality.
+
+    By the expected costs of this very question: cost * cheapest / chosen, never more than the cost.
+    """
+    chosen = next((c.expected_cost for c in decision.candidates if c.backend_id == decision.backend_id), 0)
+    if chosen <= 0:
+        return cost
+    enough = [c.expected_cost for c in decision.candidates if c.quality_low >= floor]
+    return cost * min([chosen, *enough]) // chosen
+
+
+class CostEfficiency:
+    """Adds up what was paid and what would have been enough, over a rolling window.
+
+    `seconds` is its length, `floor` gives the quality a route asks for, `target` is the efficiency aimed at.
+    """
+
+    def __init__(self, seconds: float, floor: Callable[[str], float], *, target: float = 0.8) -> None:
+        self.seconds, self.target = seconds, target
+        self._width, self._floor = seconds / SLOTS, floor
+        self._slots: deque[list[int]] = deque(maxlen=SLOTS + 1)
+
+    def observe(self, event: Event) -> None:
+        """Take in an attempt whose price is known; other events say nothing."""
+        if type(event) is AttemptEnded and event.attempt.outcome.cost_source is not CostSource.UNPRICED:
+            self._add(event.attempt)
+
+    def ratio(self, wall: float) -> float | None:
+        """The efficiency over the window that ends now (Unix seconds); None when nothing was paid in it."""
+        first = int(wall / self._width) - SLOTS
+        paid = sum(cost for slot, cost, _ in self._slots if slot >= first)
+        return float(Fraction(sum(least for slot, _, least in self._slots if slot >= first), paid)) if paid else None
+
+    def _add(self, attempt: Attempt) -> None:
+        slot, cost = int(attempt.wall / self._width), attempt.outcome.cost
+        answered = attempt.outcome.verdict is Verdict.SUCCESS
+        least = frugal(attempt.decision, cost, self._floor(attempt.decision.route)) if answered else 0
+        if not self._slots or self._slots[-1][0] < slot:
+            self._slots.append([slot, 0, 0])
+        self._slots[-1][1] += cost
+        self._slots[-1][2] += least

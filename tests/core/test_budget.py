@@ -1,0 +1,192 @@
+"""What budgets promise to the questions: reserve, settle, refuse with a reason, forget nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from equipoise.core.account import BudgetOptions, Unit
+from equipoise.core.accounting import answered, failed
+from equipoise.core.budget import Budgets
+from equipoise.core.events import BudgetCrossed, Event
+from equipoise.core.model import BackendType, NoBackendAvailable, Verdict
+from equipoise.core.slices import Grant
+from equipoise.core.window import Window
+from tests.fakes import FakeClock, answer, backend, price, request, selection
+
+DAY = 86_400.0
+
+
+def budgets(*options: BudgetOptions, grant: int | None = None) -> Budgets:
+    """Budgets that hold all of their limit, as if they had been granted it."""
+    found = Budgets(options, {of.name: Window(length=DAY) for of in options})
+    found.known_scopes(backends="abc", tenants=["default"], keys=["k"])
+    give(found, grant)
+    return found
+
+
+def give(found: Budgets, grant: int | None = None, wall: float = 1_790_001_000.0) -> None:
+    asks = {ask.account: ask for ask in found.asks(wall, 1.0)}
+    grants = [
+        Grant(account=name, held=ask.limit if grant is None else grant, spent=0, count=0, others=0, unknown=0, limit=ask.limit)
+        for name, ask in asks.items()
+    ]  # fmt: skip
+    found.granted(grants, wall)
+
+
+def test_a_question_is_refused_when_its_worst_case_does_not_fit() -> None:
+    """Ten tokens in with a margin and a hundred out at a dollar a million: 112,000 nano-dollars are one too many."""
+    it = selection([backend("a")])
+    it.budgets = budgets(BudgetOptions(name="day", limit=111_999))
+    with pytest.raises(NoBackendAvailable) as refused:
+        it.acquire(request(output_tokens=100))
+    assert refused.value.code == "budget_exceeded"
+    assert "budget day" in refused.value.reasons["a"]
+    assert refused.value.retry_after is not None
+    it.budgets = budgets(BudgetOptions(name="day", limit=112_000))
+    assert it.acquire(request(output_tokens=100)).reservation is not None
+
+
+def test_what_is_cheaper_is_still_served() -> None:
+    """The dear one is left out with a reason, the cheap one answers; what is free is answered for ever."""
+    it = selection([backend("a", price=price(100.0)), backend("b"), backend("c", price=price(0.0))])
+    it.budgets = budgets(BudgetOptions(name="day", limit=200_000))
+    first = it.acquire(request(output_tokens=100))
+    assert "may take $0.011200000, more than is left of the budget day" in first.decision.excluded["a"]
+    assert first.backend_id == "b"
+    assert {it.acquire(request(output_tokens=100)).backend_id for _ in range(5)} == {"c"}
+
+
+def test_the_actual_replaces_the_reserved() -> None:
+    """Reserved 112,000; the answer cost less, and the rest is free again, to the nano-dollar."""
+    it = selection([backend("a")])
+    it.budgets = budgets(BudgetOptions(name="day", limit=1_000_000))
+    account = it.budgets.accounts["day"]
+    lease = it.acquire(request(output_tokens=100))
+    assert (account.reserved, account.free) == (112_000, 888_000)
+    outcome = answered(lease, answer(), lease.started + 1)
+    it.settle(lease, outcome)
+    assert (account.reserved, account.free, account.used) == (0, 1_000_000 - outcome.cost, outcome.cost)
+    assert not it.budgets.open
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_cancelled_and_unsent_attempts_leave_nothing_reserved(sent: bool) -> None:
+    """Whatever an attempt came to, its reservation ends with it; what never left costs nothing and counts as no request."""
+    it = selection([backend("a")])
+    it.budgets = budgets(
+        BudgetOptions(name="day", limit=10**9), BudgetOptions(name="calls", limit=10, unit=Unit.REQUESTS)
+    )
+    lease = it.acquire(request(output_tokens=100))
+    it.settle(lease, failed(lease, 1.0, verdict=Verdict.IGNORED, error="gone", code="cancelled", sent=sent))
+    assert all(account.reserved == 0 for account in it.budgets.accounts.values())
+    assert it.budgets.accounts["calls"].used == int(sent)
+    assert (it.budgets.accounts["day"].used > 0) is sent
+
+
+def test_an_excess_is_booked_told_once_and_blocks() -> None:
+    """An upstream that bills ten times what it may: the money is gone, the operator hears of it, nobody may follow."""
+    it = selection([backend("a")])
+    heard: list[Event] = []
+    it.observers.append(heard.append)
+    it.budgets = budgets(BudgetOptions(name="day", limit=300_000))
+    it.budgets.tell = it._tell
+    lease = it.acquire(request(output_tokens=100))
+    it.settle(lease, answered(lease, answer(metered_cost=1_120_000), lease.started + 1))
+    account = it.budgets.accounts["day"]
+    assert account.used == 1_120_000
+    assert account.free < 0
+    (event,) = [event for event in heard if isinstance(event, BudgetCrossed)]
+    assert event.overrun
+    assert event.spent == 1_120_000
+    assert it.backends["a"].bound.excess_percent == 1100
+    with pytest.raises(NoBackendAvailable):
+        it.acquire(request(output_tokens=100))
+
+
+def test_an_unknown_price_is_refused_to_who_has_a_budget_in_dollars() -> None:
+    """Never silently 0. A budget of requests needs no price."""
+    it = selection([backend("a", price=None)])
+    it.budgets = budgets(BudgetOptions(name="day", limit=10**12))
+    with pytest.raises(NoBackendAvailable) as refused:
+        it.acquire(request())
+    assert refused.value.reasons == {"a": "nobody knows its price, and this request has a budget"}
+    it.budgets = budgets(BudgetOptions(name="calls", limit=1, unit=Unit.REQUESTS))
+    assert it.acquire(request()).backend_id == "a"
+    with pytest.raises(NoBackendAvailable):
+        it.acquire(request())
+
+
+def test_a_budget_counts_only_who_matches() -> None:
+    """Backend, tenant, key and tag must all match; a star gives each its own account; the exempt do not count."""
+    found = budgets(
+        BudgetOptions(name="all", limit=1),
+        BudgetOptions(name="web", limit=1, backend="web"),
+        BudgetOptions(name="each", limit=1, tenant="*"),
+        BudgetOptions(name="team", limit=1, key="k", tag="team:a"),
+        BudgetOptions(name="others", limit=1, exempt=frozenset({"vip"})),
+    )
+
+    def names(backend_id: str, **of: object) -> list[str]:
+        return [account.id for account in found.stack(backend_id, request(**of))]
+
+    assert names("graph") == ["all", "each[tenant=default]", "others"]
+    assert names("web", tenant="vip") == ["all", "web", "each[tenant=vip]"]
+    assert names("web", key="k", tags=("x", "team:a")) == ["all", "web", "each[tenant=default]", "team", "others"]
+    assert names("graph", key="k", tags=("x",)) == ["all", "each[tenant=default]", "others"]
+
+
+def test_in_panic_and_by_name_a_budget_still_holds() -> None:
+    """Neither an emergency nor the wish for one backend opens a purse that is empty."""
+    sick = [backend(name) for name in "ab"]
+    it = selection(sick)
+    it.budgets = budgets(BudgetOptions(name="day", limit=5))
+    with pytest.raises(NoBackendAvailable, match="budget day"):
+        it.acquire(request(pinned="a"))
+    for name in "ab" * 3:
+        it.probed(name, healthy=False, error="refused", details={})
+    with pytest.raises(NoBackendAvailable, match="budget day"):
+        it.acquire(request())
+
+
+def test_a_reservation_nobody_settles_is_taken_for_spent() -> None:
+    """Rather too much than lost; when its settlement comes after all, the account is put right."""
+    it = selection([backend("a")], clock=FakeClock())
+    it.budgets = budgets(BudgetOptions(name="day", limit=10**9))
+    account = it.budgets.accounts["day"]
+    lease = it.acquire(request(output_tokens=100))
+    assert it.budgets.expire(it.clock.wall() + 1.0) == 0
+    assert it.budgets.expire(it.clock.wall() + 10_000.0) == 1
+    assert (account.reserved, account.used) == (0, 112_000)
+    it.settle(lease, answered(lease, answer(), lease.started + 1))
+    assert sum(amount for amount, _ in account.spent.values()) == 30_000
+    assert sum(count for _, count in account.spent.values()) == 1
+    assert account.reserved == 0
+
+
+def test_when_the_store_is_silent_nothing_is_promised() -> None:
+    """Slices that may have lapsed are not spent from."""
+    it = selection([backend("a")])
+    it.budgets = budgets(BudgetOptions(name="day", limit=10**9))
+    it.budgets.lapses = it.clock.wall() - 1.0
+    with pytest.raises(NoBackendAvailable, match="does not answer"):
+        it.acquire(request())
+
+
+def test_max_tokens_is_no_bound_where_the_engine_does_not_obey_it() -> None:
+    """LightRAG knows no max_tokens: what it may answer is learned."""
+    graph = backend("a", type=BackendType.LIGHTRAG)
+    plain = backend("b")
+    asked = request(output_tokens=10)
+    assert graph.worst_case(asked)[1] > 4096
+    assert plain.worst_case(asked)[1] == 12 + 10
+
+
+def test_another_configuration_keeps_what_is_held() -> None:
+    """A limit that changed is taken over; an account that went is told to the store and forgotten once it is settled."""
+    found = budgets(BudgetOptions(name="day", limit=100), BudgetOptions(name="old", limit=100))
+    reservation = found.hold(found.stack("a", request()), (30, 1, 1), 1e12)
+    found.inherit(Budgets([BudgetOptions(name="day", limit=200)], {"day": Window(length=DAY)}))
+    found.settle(reservation, (20, 1, 1), 1_790_001_000.0)
+    asks = {ask.account: ask for ask in found.asks(1_790_001_000.0, 1.0)}
+    assert asks["day"].limit == 200
+    assert (asks["old"].used, asks["old"].back) == (20, 80)

@@ -1,0 +1,271 @@
+"""Budgets over several gateways and their deaths: a state machine on the real store, and what the store promises alone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from equipoise.core.account import BudgetOptions, Unit
+from equipoise.core.budget import Budgets, Reservation
+from equipoise.core.slices import Ask, Grant
+from equipoise.core.window import Window
+from equipoise.stores.sqlite import StoreError
+from equipoise.stores.sqlite_leases import SqliteLeases
+from tests.fakes import request
+
+DAY, LEASE = 86_400.0, 10.0
+START = 1_790_000_000.0 // DAY * DAY + DAY / 2
+LIMIT, HOURLY, CALLS = 10_000, 4_000, 60
+NAMES = ("day", "hour", "calls")
+ASKED = request()
+NAMED = count()
+
+
+def calendar(wall: float) -> tuple[float, float]:
+    began = wall // DAY * DAY
+    return began, began + DAY
+
+
+def fresh() -> Budgets:
+    """What one process starts with: nothing held."""
+    options = [
+        BudgetOptions(name="day", limit=LIMIT),
+        BudgetOptions(name="hour", limit=HOURLY),
+        BudgetOptions(name="calls", limit=CALLS, unit=Unit.REQUESTS),
+    ]
+    windows = {"day": Window(bounds=calendar), "hour": Window(length=3600.0), "calls": Window()}
+    found = Budgets(options, windows)
+    found.known_scopes(backends=(), tenants=(), keys=())
+    found.holder = f"gateway-{next(NAMED)}"
+    return found
+
+
+class Gateways(RuleBasedStateMachine):
+    """Three gateways reserve, settle, cancel, renew, lose answers, die and return, while time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.store = SqliteLeases(Path(self.folder.name) / "budgets.sqlite3")
+        self.now = START
+        self.gateways = [fresh() for _ in range(3)]
+        self.open: list[list[Reservation]] = [[] for _ in self.gateways]
+        self.bills: list[tuple[float, int]] = []
+        self.dead: list[tuple[float, int]] = []
+        self.calls = 0
+
+    @initialize()
+    def first_turns(self) -> None:
+        for which in range(3):
+            self.renew(which, False)
+
+    @rule(which=st.integers(0, 2), costs=st.lists(st.integers(0, 3_000), min_size=1, max_size=4), lost=st.booleans())
+    def reserve(self, which: int, costs: list[int], lost: bool) -> None:
+        """Whoever finds too little asks for it and tries once more."""
+        for cost in costs:
+            if not self._reserved(which, cost):
+                self.renew(which, lost)
+                self._reserved(which, cost)
+
+    def _reserved(self, which: int, cost: int) -> bool:
+        found = self.gateways[which]
+        needs, accounts = (cost, 1, 0), found.stack("a", ASKED)
+        short = [account for account in accounts if account.free < needs[account.unit]]
+        for account in short:
+            account.refused(needs[account.unit])
+        if short or self.now > found.lapses:
+            return False
+        self.open[which].append(found.hold(accounts, needs, self.now + 500.0))
+        return True
+
+    @precondition(lambda self: any(self.open))
+    @rule(which=st.integers(0, 2), part=st.floats(0, 1), at=st.integers(0, 99))
+    def settle(self, which: int, part: float, at: int) -> None:
+        """A bill of no more than what was reserved; a part of nothing is a cancelled one."""
+        if not self.open[which]:
+            return
+        reservation = self.open[which].pop(at % len(self.open[which]))
+        cost = int(reservation.needs[0] * part)
+        self.calls += 1
+        self.gateways[which].settle(reservation, (cost, 1 if cost else 0, 0), self.now)
+        self.bills.append((self.now, cost))
+
+    @rule(which=st.integers(0, 2), lost=st.booleans())
+    def renew(self, which: int, lost: bool) -> None:
+        """A turn at the store; when its answer is lost, the same turn comes again next time."""
+        found = self.gateways[which]
+        self.calls += found.expire(self.now)
+        asks = found.asks(self.now, 1.0)
+        grants = self.store.renew(found.holder, found.turn + 1, asks, self.now, LEASE)
+        if not lost:
+            found.turn += 1
+            found.lapses = self.now + LEASE - 1.0
+            found.granted(grants, self.now)
+
+    @rule(which=st.integers(0, 2))
+    def die(self, which: int) -> None:
+        """kill -9: what was in memory is gone, what upstreams bill for it is not."""
+        for reservation in self.open[which]:
+            self.dead.append((self.now, reservation.needs[0]))
+        self.gateways[which], self.open[which] = fresh(), []
+
+    @rule(which=st.integers(0, 2))
+    def leave(self, which: int) -> None:
+        """A clean stop, its questions ended; a new gateway takes its place."""
+        found = self.gateways[which]
+        while self.open[which]:
+            found.settle(self.open[which].pop(), (0, 0, 0), self.now)
+        self.renew(which, False)
+        asks = [account.farewell(self.now) for account in found.asking]
+        self.store.leave(found.holder, found.turn + 1, asks, self.now)
+        held = self.store._run("SELECT COALESCE(SUM(amount), 0) FROM held WHERE holder = ?", found.holder).fetchone()
+        assert held == (0,)
+        self.gateways[which] = fresh()
+
+    @rule(seconds=st.sampled_from([0.1, 0.1, 0.1, 5.0, 20.0, 700.0, 4_000.0, 50_000.0]))
+    def wait(self, seconds: float) -> None:
+        """Time passes: leases lapse, reservations expire, windows end."""
+        self.now += seconds
+
+    @invariant()
+    def nobody_spends_more_than_there_is(self) -> None:
+        """Whatever the upstreams billed, even for questions of dead gateways, at their worst, and is promised: in every
+        window it fits the limit."""
+        billed = [*self.bills, *self.dead]
+        today = self.now // DAY * DAY
+        promised = sum(reservation.needs[0] for own in self.open for reservation in own if not reservation.expired)
+        assert sum(cost for at, cost in billed if at >= today) + promised <= LIMIT
+        assert sum(cost for at, cost in billed if at > self.now - 3600.0) + promised <= HOURLY
+
+    @invariant()
+    def the_store_never_gives_more_than_there_is(self) -> None:
+        """Spent, held by the living and lost with the dead."""
+        for name in NAMES:
+            standing = self._standing(name)
+            assert standing.spent + standing.others + standing.unknown <= standing.limit
+
+    @invariant()
+    def nothing_is_booked_twice(self) -> None:
+        """However often a turn is repeated: no more calls than there were."""
+        assert self._standing("calls").spent <= self.calls
+
+    @invariant()
+    def each_promises_only_what_it_holds(self) -> None:
+        """Free, reserved and used are what the store has down for it."""
+        for found in self.gateways:
+            for account in found.accounts.values():
+                promised = sum(r.needs[account.unit] for r in found.open.values() if not r.expired)
+                assert account.reserved == promised
+                if (
+                    self.now <= found.lapses and account.free >= 0
+                ):  # less than nothing: it was dead, and promises nothing
+                    assert account.free + promised + account.used <= self._held(found.holder, account.id)
+
+    def _held(self, holder: str, account: str) -> int:
+        sql = "SELECT COALESCE(SUM(amount), 0) FROM held WHERE holder = ? AND account = ?"
+        return int(self.store._run(sql, holder, account).fetchone()[0])
+
+    def _standing(self, name: str) -> Grant:
+        account = self.gateways[0].accounts[name]
+        window = account.window
+        ask = Ask(
+            account=name, budget=name, limit=account.options.limit, since=window.since(self.now),
+            began=window.began(self.now), keep=window.keep(self.now),
+        )  # fmt: skip
+        return self.store.renew("observer", 0, [ask], self.now, 1.0, beat=False)[0]
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.folder.cleanup()
+
+
+Gateways.TestCase.settings = settings(
+    max_examples=30,
+    stateful_step_count=30,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+TestGateways = Gateways.TestCase
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteLeases]:
+    found = SqliteLeases(tmp_path / "budgets.sqlite3")
+    yield found
+    found.close()
+
+
+def ask(**of: Any) -> Ask:
+    return Ask(**{"account": "day", "budget": "day", "limit": 1000, "since": 100, "began": 100.0, "keep": 0} | of)
+
+
+def test_a_turn_whose_answer_was_lost_books_nothing_twice(store: SqliteLeases) -> None:
+    """The same turn again is answered with what it came to the first time."""
+    store.renew("a", 1, [ask(want=500)], 200.0, 10.0)
+    spent = ask(spent=((150, 300, 2),), used=300, want=100)
+    first = store.renew("a", 2, [spent], 201.0, 10.0)
+    assert store.renew("a", 2, [spent], 202.0, 10.0) == first
+    assert first[0].spent == 300
+
+
+def test_slices_shrink_as_the_limit_comes_near(store: SqliteLeases) -> None:
+    """Each leaves as much for the others: nobody grabs the rest, and what cannot serve a need is left for who it can."""
+    assert store.renew("a", 1, [ask(want=10_000)], 200.0, 10.0)[0].held == 500
+    assert store.renew("b", 1, [ask(want=10_000)], 200.0, 10.0)[0].held == 166
+    assert store.renew("c", 1, [ask(need=335, want=400)], 200.0, 10.0)[0].held == 0
+    assert store.renew("c", 2, [ask(need=334, want=400)], 200.0, 10.0)[0].held == 334
+
+
+def test_what_the_dead_held_counts_until_its_window_is_over(store: SqliteLeases) -> None:
+    """Nobody knows what was spent of it; an operator may say otherwise."""
+    store.renew("a", 1, [ask(need=600)], 200.0, 10.0)
+    later = store.renew("b", 1, [ask(need=500)], 300.0, 10.0)[0]
+    assert (later.held, later.unknown, later.others) == (0, 600, 0)
+    assert store.reset("day", 300.0, lost_only=True) == 600
+    assert store.renew("b", 2, [ask(need=500)], 300.0, 10.0)[0].held == 500
+    store.renew("c", 1, [ask(need=400)], 300.0, 10.0)
+    following = store.renew("b", 3, [ask(since=400, began=400.0)], 401.0, 10.0)[0]
+    assert (following.unknown, following.spent) == (0, 0)
+
+
+def test_an_operators_limit_holds_until_the_configured_one_changes(store: SqliteLeases) -> None:
+    """The word is about what the file said then."""
+    store.set_limit("day", 2000, 1000, 1.0)
+    assert store.renew("a", 1, [ask(need=1500)], 200.0, 10.0)[0].limit == 2000
+    assert store.renew("a", 2, [ask(limit=1200)], 200.0, 10.0)[0].limit == 1200
+    store.set_limit("day", None, 1000, 2.0)
+    assert store.renew("a", 3, [ask()], 200.0, 10.0)[0].limit == 1000
+
+
+def test_an_alert_is_told_by_one_gateway_once_a_window(store: SqliteLeases) -> None:
+    """The first to ask; again when the window is over."""
+    assert store.first_to_tell("day", 0.7, 500.0, 200.0)
+    assert not store.first_to_tell("day", 0.7, 500.0, 201.0)
+    assert store.first_to_tell("day", 0.9, 500.0, 201.0)
+    assert store.first_to_tell("day", 0.7, 900.0, 501.0)
+
+
+def test_a_budget_that_is_reset_begins_anew(store: SqliteLeases) -> None:
+    """All its accounts, and no other budget that is called alike."""
+    for name in ("day", "day[tenant=a]", "daylight"):
+        store.renew("a", 1 if name == "day" else 2, [ask(account=name, spent=((150, 100, 1),))], 200.0, 10.0)
+        store.renew("a", 3, [], 200.0, 10.0)
+        store._run("DELETE FROM holders")
+    assert store.reset("day", 200.0) == 200
+    assert store.renew("b", 1, [ask(account="daylight")], 200.0, 10.0)[0].spent == 100
+
+
+def test_a_file_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    """A sentence with the path, not a traceback of SQLite's."""
+    (tmp_path / "budgets.sqlite3").write_text("no database")
+    with pytest.raises(StoreError, match="cannot open"):
+        SqliteLeases(tmp_path / "budgets.sqlite3")
