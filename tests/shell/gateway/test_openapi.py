@@ -8,7 +8,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from equipoise.gateway import alerting, backends, canarying, configuring, costs, explaining, migrating, openapi, quality
+from equipoise.gateway import (
+    alerting,
+    backends,
+    budgeting,
+    canarying,
+    configuring,
+    costs,
+    explaining,
+    migrating,
+    openapi,
+    quality,
+)
 from equipoise.gateway.records import TEMPLATES
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -44,6 +55,7 @@ def gateway() -> Any:
         **alerting.operations(None),
         **quality.operations(balancer, None),
         **costs.operations(None, dict, str),
+        **budgeting.operations(balancer, None, None, bool),
     }
     return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 
