@@ -16,6 +16,9 @@ FRESH = 1.0
 """Seconds a store's word that nothing is left is believed without asking again."""
 LEAD = 2.0
 """Seconds of demand that a holder likes to have free, so that the next slice is there before it is needed."""
+GRACE = 600.0
+"""Seconds after its deadline that a reservation nobody settled is taken for spent, and so long after a window that what a
+dead gateway held still counts: its last questions may have been billed then."""
 KEEP = 0.8
 """Weight of the past in the averages of demand, each turn."""
 
@@ -164,7 +167,7 @@ class Account:
             budget=self.options.name,
             limit=self.options.limit,
             since=self.window.since(wall),
-            began=self.window.began(wall),
+            began=self.window.began(wall) - GRACE,
             keep=self.window.keep(wall),
             spent=tuple((period, amount, count) for period, (amount, count) in self.spent.items()),
             used=self.used,

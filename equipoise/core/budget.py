@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from equipoise.core.backend import Backend
 
 MOST_STACKS = 4096
-GRACE = 600.0
-"""Seconds after its deadline that a reservation nobody settled is taken for spent."""
 Amounts = tuple[int, int, int]
 """Nano-dollars, requests, tokens."""
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.account import GRACE
 from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
-from equipoise.core.budget import GRACE, Budgets, Reservation
+from equipoise.core.budget import Budgets, Reservation
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available
 from equipoise.core.events import AnswerScored, BackendChanged, Event, Observer
 from equipoise.core.model import (

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
+from equipoise.core.budget import Budgets
+from equipoise.core.efficiency import CostEfficiency
 from equipoise.gateway import (
     alerting,
     backends,
@@ -21,6 +24,7 @@ from equipoise.gateway import (
     quality,
 )
 from equipoise.gateway.records import TEMPLATES
+from tests.fakes import FakeClock
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
 
@@ -36,6 +40,10 @@ class Still:
     async def save(self, *, dry_run: bool = False) -> dict[str, Any]:
         return {}
 
+    async def turn(self) -> None: ...
+
+    async def store(self) -> Any: ...
+
     async def add(self, backend_id: str, settings: Any, *, dry_run: bool) -> dict[str, Any]:
         return {}
 
@@ -47,6 +55,7 @@ class Still:
 
 def gateway() -> Any:
     balancer: Any = ScriptedBalancer()
+    balancer.selection = SimpleNamespace(budgets=Budgets(), clock=FakeClock())
     operations = {
         **migrating.operations(None),
         **canarying.operations(None),
@@ -55,7 +64,7 @@ def gateway() -> Any:
         **alerting.operations(None),
         **quality.operations(balancer, None),
         **costs.operations(None, dict, str),
-        **budgeting.operations(balancer, None, None, bool),
+        **budgeting.operations(balancer, Still(), CostEfficiency(3600.0, lambda route: 0.0), bool),
     }
     return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 
