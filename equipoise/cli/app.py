@@ -136,6 +136,13 @@ NOUNS = {
             "ls": ("equipoise.cli.canary:ls", "List the changes of the present canary and those before it."),
         },
     ),
+    "policy": (
+        "Judge another policy by recorded decisions before it is trusted.",
+        {
+            "replay": ("equipoise.cli.policy:replay", "Say what another configuration would have done."),
+            "compare": ("equipoise.cli.policy:compare", "Compare configurations and backends: quality against cost."),
+        },
+    ),
     "migrate": (
         "Move from an older system to this one, in five phases.",
         {

@@ -60,6 +60,19 @@ class _Grounds(msgspec.Struct, array_like=True, gc=False):
 _unpack = msgspec.msgpack.Decoder(_Grounds).decode
 
 
+def grounds_in(packed: bytes) -> tuple[dict[str, float], tuple[Candidate, ...] | None]:
+    """The probabilities and the candidates of a stored decision; no candidates where another version wrote other numbers."""
+    grounds = _unpack(packed)
+    fields = CANDIDATE_FIELDS.get(grounds.fields)
+    if fields is None:
+        return grounds.probabilities, None
+    rows = [dict(zip(fields, values, strict=True)) for values in grounds.candidates]
+    try:
+        return grounds.probabilities, tuple(msgspec.convert(rows, list[Candidate]))
+    except msgspec.ValidationError:
+        return grounds.probabilities, None
+
+
 def _grounds_of(decision: Decision) -> bytes:
     grounds = _Grounds(
         decision.reason, decision.probability, decision.scores, decision.probabilities, decision.excluded,

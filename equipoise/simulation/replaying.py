@@ -1,0 +1,216 @@
+"""What another configuration would have chosen on recorded decisions, and what that would have come to."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from equipoise.build import own_policies
+from equipoise.build.backends import price_of
+from equipoise.build.policies import policies_of
+from equipoise.build.routes import routes_of
+from equipoise.config import Config
+from equipoise.core import replay
+from equipoise.core.model import NANO_PER_USD, CostSource, Message, Policy, Question, Request
+from equipoise.core.pricing import Price, cost_of
+from equipoise.core.replay import Finding, Recorded
+from equipoise.core.routing import Route
+from equipoise.stores.decisions import StoredDecision
+
+SOMETHING = Question(messages=[Message("user", "")])
+NOT_WORSE = 0.01
+"""Quality that may be lost at most for a policy to count as no worse: a point."""
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """One policy against the record: each measure over everything and by kind of question.
+
+    `left_out` counts decisions that say nothing here, by reason; `doubt` is why the record itself cannot be believed.
+    """
+
+    name: str
+    decisions: int
+    measures: dict[str, Finding]
+    kinds: dict[str, dict[str, Finding]]
+    left_out: dict[str, int]
+    doubt: str | None
+    chosen: dict[str, float]
+
+    @property
+    def verdict(self) -> tuple[bool, str]:
+        """Is it no worse in quality by more than a point, as far as the record can tell? And why (not)."""
+        found = self.measures.get("quality") or self.measures.get("errors")
+        if self.doubt:
+            return False, f"the record cannot be believed: {self.doubt}"
+        if found is None:
+            return False, "there is no recorded decision to judge by"
+        if found.refusal:
+            floor = f"; an exploration_floor of {found.floor:g} would have given it" if found.floor else ""
+            return False, f"not enough support: {found.refusal}{floor}"
+        return _judged(found)
+
+
+def _judged(found: Finding) -> tuple[bool, str]:
+    better = found.change if found.measure == "quality" else replay.Interval(
+        -found.change.value, -found.change.high, -found.change.low
+    )
+    told = f"{found.measure} {found.doubly_robust.value:.3f} instead of {found.recorded.value:.3f}"
+    told += f" ({found.change.low:+.3f} to {found.change.high:+.3f}, worth {found.effective:.0f} decisions)"
+    if better.low >= 0.0:
+        return True, f"better: {told}"
+    if better.low >= -NOT_WORSE:
+        return True, f"no worse: {told}"
+    return False, f"{'worse' if better.high < 0.0 else 'not shown to be no worse'}: {told}"
+
+
+def replayed(name: str, config: Config, decisions: Sequence[StoredDecision], seed: int = 1) -> Replayed:
+    """Judge a configuration's routes, strategies, weights and prices by recorded decisions."""
+    left_out: Counter[str] = Counter()
+    known = [one for one in decisions if _can_be_judged(one, config, left_out)]
+    prices = _Prices(config, known)
+    target = _target(config, known, prices, seed)
+    log = [_recorded(one, prices) for one in known]
+    return Replayed(
+        name=name,
+        decisions=len(known),
+        measures=replay.findings(log, target),
+        kinds=replay.by_kind(log, target),
+        left_out=dict(left_out),
+        doubt=replay.misfit(log),
+        chosen=_shares(target),
+    )
+
+
+def each_alone(decisions: Sequence[StoredDecision]) -> dict[str, dict[str, Finding]]:
+    """What asking always the same backend would have come to, for each that was ever a candidate."""
+    log = [_recorded(one, None) for one in decisions]
+    names = sorted({name for one in log for name in one.probabilities})
+    return {name: replay.findings(log, replay.always(name, log)) for name in names}
+
+
+def _can_be_judged(one: StoredDecision, config: Config, left_out: Counter[str]) -> bool:
+    route = (config.routes or {"auto": None}).get(one.route, "none")
+    if route == "none":
+        left_out[f"its configuration has no route {one.route}"] += 1
+        return False
+    if one.session is not None and getattr(route, "sticky", False):
+        left_out["the session decided"] += 1
+        return False
+    if not any(c.backend_id in config.backend_instances for c in one.candidates):
+        left_out["none of the candidates is in its configuration"] += 1
+        return False
+    return True
+
+
+def _target(
+    config: Config, decisions: Sequence[StoredDecision], prices: _Prices, seed: int
+) -> list[Mapping[str, float]]:
+    """The probabilities that the other configuration's policies give, in the order of time; those that learn do learn."""
+    routes = routes_of(config)
+    chance = random.Random(seed)  # noqa: S311 - a policy's own chance
+    make = policies_of(chance, own_policies(config, routes))
+    policies = {name: make(route, route.strategy) for name, route in routes.items()}
+    return [_chances(one, routes[one.route], policies[one.route], config, prices) for one in decisions]
+
+
+def _chances(
+    one: StoredDecision, route: Route, policy: Policy, config: Config, prices: _Prices
+) -> Mapping[str, float]:
+    candidates = [
+        msgspec.structs.replace(
+            c,
+            weight=config.backend_instances[c.backend_id].weight,
+            expected_cost=round(c.expected_cost * prices.ratio(c.backend_id)),
+        )
+        for c in one.candidates
+        if c.backend_id in route.backends
+    ]
+    if not candidates:
+        return {one.backend_id: 1.0}
+    request = _request(one, route)
+    choice = policy.choose(candidates, request)
+    _teach(policy, one, request, prices)
+    return choice.probabilities or {choice.backend_id: 1.0}
+
+
+def _request(one: StoredDecision, route: Route) -> Request:
+    return Request(
+        id="replayed",
+        question=SOMETHING,
+        route=one.route,
+        kind=one.kind,
+        input_tokens=one.question_tokens,
+        min_quality=route.min_quality,
+    )
+
+
+def _teach(policy: Any, one: StoredDecision, request: Request, prices: _Prices) -> None:
+    """A policy that learns is told what was seen, after it has chosen; what nobody scored teaches nothing."""
+    reward = (one.quality if one.answered else 0.0) if hasattr(policy, "learn") else None
+    if reward is not None:
+        policy.learn(one.backend_id, request, reward, None, prices.cost(one))
+
+
+def _recorded(one: StoredDecision, prices: _Prices | None) -> Recorded:
+    return Recorded(
+        backend_id=one.backend_id,
+        probabilities=one.probabilities,
+        kind=one.kind,
+        features=tuple(one.features.values()),
+        answered=one.answered,
+        quality=one.quality,
+        cost=(one.cost if prices is None else prices.cost(one)) / NANO_PER_USD,
+        seconds=one.seconds,
+        first_token=one.first_token,
+    )
+
+
+class _Prices:
+    """What recorded answers would have cost under another configuration; what an upstream metered stays as it was."""
+
+    def __init__(self, config: Config, decisions: Sequence[StoredDecision]) -> None:
+        self._prices: dict[str, Price | None] = {
+            name: price_of(of) for name, of in config.backend_instances.items()
+        }
+        before, after = Counter[str](), Counter[str]()
+        for one in decisions:
+            before[one.backend_id] += one.cost
+            after[one.backend_id] += self.cost(one)
+        self._ratios = {name: after[name] / before[name] for name in before if before[name]}
+
+    def cost(self, one: StoredDecision) -> int:
+        """Of one answer, in nano-dollars."""
+        price = self._prices.get(one.backend_id)
+        if one.cost_source is CostSource.METERED or price is None or not one.answered:
+            return one.cost
+        return cost_of(price, one.usage)
+
+    def ratio(self, backend_id: str) -> float:
+        """By how much a backend's answers are dearer than they were."""
+        return self._ratios.get(backend_id, 1.0)
+
+
+def _shares(target: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    total: Counter[str] = Counter()
+    for row in target:
+        total.update(row)
+    return {name: total[name] / len(target) for name in sorted(total)} if target else {}
+
+
+def points(alone: Mapping[str, Mapping[str, Finding]]) -> dict[str, tuple[float, float]]:
+    """Quality and cost of each backend by itself, where the record says enough of both."""
+    found = {}
+    for name, measures in alone.items():
+        quality, cost = measures.get("quality"), measures.get("cost_usd")
+        if quality is not None and cost is not None and not (quality.refusal or cost.refusal):
+            value, dollars = quality.doubly_robust.value, cost.doubly_robust.value
+            if math.isfinite(value) and math.isfinite(dollars):
+                found[name] = (value, dollars)
+    return found
+
+
