@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-gateway bench-strategies bench-quality bench-engines chaos acceptance docs fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-quality bench-engines chaos acceptance docs fuzz soak lock clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -63,6 +63,10 @@ bench-quality: $(READY)
 # make bench-engines DATA=/path/to/data (it holds pubmedqa/ori_pqal.json)
 bench-engines: $(READY)
 	$(BIN)/python -m bench.engines --data "$(or $(DATA),.)"
+
+# Do the intervals of `policy replay` cover the truth?
+bench-replay: $(READY)
+	$(BIN)/python -m bench.replay.coverage
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

@@ -61,10 +61,9 @@ def replay(
         Print one JSON document.
     """
     found = _judged(policy, _record(config, ledger, since, until, route))
-    ok, why = found.verdict
     if not as_documents(_document(found), output, json):
         _print(found)
-    return OK if ok else PROBLEMS
+    return OK if found.verdict[0] else PROBLEMS
 
 
 def compare(
@@ -186,7 +185,7 @@ def _print(found: Replayed) -> None:
     ]
     table(("questions", "measure", "recorded", "would be", "SNIPS", "change", "worth", "verdict"), rows)
     ok, why = found.verdict
-    say(f"\n{painted('no worse' if ok else 'no verdict for it', GREEN if ok else RED)}: {why}")
+    say(f"\n{painted('✔' if ok else '✖', GREEN if ok else RED)} {why}")
 
 
 def _row(kind: str, name: str, found: Finding) -> tuple[Any, ...]:

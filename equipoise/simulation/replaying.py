@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from equipoise.build import own_policies
-from equipoise.build.backends import price_of
+from equipoise.build import own_policies, price_of
 from equipoise.build.policies import policies_of
 from equipoise.build.routes import routes_of
 from equipoise.config import Config
@@ -56,8 +55,10 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _judged(found: Finding) -> tuple[bool, str]:
-    better = found.change if found.measure == "quality" else replay.Interval(
-        -found.change.value, -found.change.high, -found.change.low
+    better = (
+        found.change
+        if found.measure == "quality"
+        else replay.Interval(-found.change.value, -found.change.high, -found.change.low)
     )
     told = f"{found.measure} {found.doubly_robust.value:.3f} instead of {found.recorded.value:.3f}"
     told += f" ({found.change.low:+.3f} to {found.change.high:+.3f}, worth {found.effective:.0f} decisions)"
@@ -71,9 +72,10 @@ def _judged(found: Finding) -> tuple[bool, str]:
 def replayed(name: str, config: Config, decisions: Sequence[StoredDecision], seed: int = 1) -> Replayed:
     """Judge a configuration's routes, strategies, weights and prices by recorded decisions."""
     left_out: Counter[str] = Counter()
-    known = [one for one in decisions if _can_be_judged(one, config, left_out)]
+    routes = routes_of(config)
+    known = [one for one in decisions if _can_be_judged(one, routes, left_out)]
     prices = _Prices(config, known)
-    target = _target(config, known, prices, seed)
+    target = _target(config, routes, known, prices, seed)
     log = [_recorded(one, prices) for one in known]
     return Replayed(
         name=name,
@@ -93,34 +95,31 @@ def each_alone(decisions: Sequence[StoredDecision]) -> dict[str, dict[str, Findi
     return {name: replay.findings(log, replay.always(name, log)) for name in names}
 
 
-def _can_be_judged(one: StoredDecision, config: Config, left_out: Counter[str]) -> bool:
-    route = (config.routes or {"auto": None}).get(one.route, "none")
-    if route == "none":
+def _can_be_judged(one: StoredDecision, routes: Mapping[str, Route], left_out: Counter[str]) -> bool:
+    route = routes.get(one.route)
+    if route is None:
         left_out[f"its configuration has no route {one.route}"] += 1
         return False
-    if one.session is not None and getattr(route, "sticky", False):
+    if one.session is not None and route.sticky:
         left_out["the session decided"] += 1
         return False
-    if not any(c.backend_id in config.backend_instances for c in one.candidates):
-        left_out["none of the candidates is in its configuration"] += 1
+    if not any(c.backend_id in route.backends for c in one.candidates):
+        left_out["none of the candidates is on its route"] += 1
         return False
     return True
 
 
 def _target(
-    config: Config, decisions: Sequence[StoredDecision], prices: _Prices, seed: int
+    config: Config, routes: Mapping[str, Route], decisions: Sequence[StoredDecision], prices: _Prices, seed: int
 ) -> list[Mapping[str, float]]:
     """The probabilities that the other configuration's policies give, in the order of time; those that learn do learn."""
-    routes = routes_of(config)
     chance = random.Random(seed)  # noqa: S311 - a policy's own chance
     make = policies_of(chance, own_policies(config, routes))
     policies = {name: make(route, route.strategy) for name, route in routes.items()}
     return [_chances(one, routes[one.route], policies[one.route], config, prices) for one in decisions]
 
 
-def _chances(
-    one: StoredDecision, route: Route, policy: Policy, config: Config, prices: _Prices
-) -> Mapping[str, float]:
+def _chances(one: StoredDecision, route: Route, policy: Policy, config: Config, prices: _Prices) -> Mapping[str, float]:
     candidates = [
         msgspec.structs.replace(
             c,
@@ -174,9 +173,7 @@ class _Prices:
     """What recorded answers would have cost under another configuration; what an upstream metered stays as it was."""
 
     def __init__(self, config: Config, decisions: Sequence[StoredDecision]) -> None:
-        self._prices: dict[str, Price | None] = {
-            name: price_of(of) for name, of in config.backend_instances.items()
-        }
+        self._prices: dict[str, Price | None] = {name: price_of(of) for name, of in config.backend_instances.items()}
         before, after = Counter[str](), Counter[str]()
         for one in decisions:
             before[one.backend_id] += one.cost
@@ -212,5 +209,3 @@ def points(alone: Mapping[str, Mapping[str, Finding]]) -> dict[str, tuple[float,
             if math.isfinite(value) and math.isfinite(dollars):
                 found[name] = (value, dollars)
     return found
-
-
