@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from equipoise.core.model import Candidate, CostSource, NanoUSD, Usage, Verdict
+from equipoise.stores.reports import QUALITY
 from equipoise.stores.rows import grounds_in
-from equipoise.stores.scores import BEST
 from equipoise.stores.sqlite import StoreError, open_for_reading
 
 PINNED = "pinned"
@@ -20,7 +20,7 @@ TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 _ROWS = f"""
 SELECT route, strategy, kind, session, backend_id, verdict, cost, cost_source, latency, first_token, features, decision,
        question_tokens, input_tokens, output_tokens, cached_tokens, reasoning_tokens, citation_tokens, searches, fees,
-       ({BEST}) AS quality
+       ({QUALITY}) AS quality
 FROM attempts
 WHERE number = 1 AND role = 'answer' AND wall >= ? AND wall < ? AND strategy != '{PINNED}'
   AND verdict IN ('success', 'failure', 'no_answer') AND (? = '' OR route = ?)

@@ -34,10 +34,11 @@ GROUPS = {
 """What records can be grouped by. Days are UTC. A record counts once for each of its tags, and none for having none."""
 
 FILTERS = ("tenant", "key", "backend", "route", "strategy", "model", "kind", "verdict", "role", "source", "price")
-_QUALITY = f"""
+QUALITY = f"""
 SELECT quality FROM quality WHERE quality.request_id = attempts.request_id AND quality.number = attempts.number
 ORDER BY {WEIGHTIEST} LIMIT 1
 """  # noqa: S608 - a constant
+"""The quality of an attempt by the weightiest voice there is, as part of a statement over attempts."""
 FLAT = tuple(name for name in COLUMNS if name != "decision")
 """The columns of a record as a table has them: the grounds of a decision are told by /v1/requests."""
 
@@ -58,7 +59,7 @@ def records(connection: sqlite3.Connection, wanted: Wanted, limit: int | None = 
     """Records in the order of time, the last `limit` of them, each with its quality where that is known."""
     condition, values = condition_of(wanted)
     columns = ", ".join(f"attempts.{name}" for name in FLAT)
-    newest = f"SELECT {columns}, ({_QUALITY}) AS quality FROM attempts WHERE {condition}"  # noqa: S608 - our own words
+    newest = f"SELECT {columns}, ({QUALITY}) AS quality FROM attempts WHERE {condition}"  # noqa: S608 - our own words
     sql = f"{newest} ORDER BY wall, request_id, number"
     if limit is not None:
         sql = f"SELECT * FROM ({newest} ORDER BY wall DESC, request_id DESC, number DESC LIMIT ?) ORDER BY wall, request_id, number"  # noqa: S608

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 import time
@@ -17,6 +18,7 @@ from equipoise.core.model import Verdict
 from equipoise.simulation.assembly import run_of
 from equipoise.stores.decisions import stored_decisions
 from equipoise.stores.ledger import Ledger
+from equipoise.stores.quality import QualityRecords
 
 QUALITY = {"a": 0.9, "b": 0.6, "c": 0.4}
 CONFIG = """
@@ -41,8 +43,8 @@ def config(a: float = 1.0, b: float = 1.0, c: float = 1.0, strategy: str = "weig
 class Scoring:
     """Scores every answer by its backend's true quality, as a judge would some time later."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger, self._chance = ledger, random.Random(5)
+    def __init__(self, ledger: Ledger, records: QualityRecords) -> None:
+        self._ledger, self._records, self._chance = ledger, records, random.Random(5)
 
     def observe(self, event: Event) -> None:
         self._ledger.observe(event)
@@ -50,7 +52,7 @@ class Scoring:
             return
         one = event.attempt
         quality = float(self._chance.random() < QUALITY[one.backend_id])
-        self._ledger.observe(
+        self._records.observe(
             AnswerScored(
                 request_id=one.request_id,
                 attempt=one.number,
@@ -74,9 +76,11 @@ def recorded(folder: Path, strategy: str) -> Path:
     scenario = read_scenario(folder / "scenario.yaml")
     run, crowd = run_of(scenario, load(Path(scenario.config), environ={}).config, None, lambda name: None)
     ledger = Ledger(folder / "ledger.sqlite3", max_age=1e10)
-    run.selection.observers.append(Scoring(ledger).observe)
+    records = QualityRecords(folder / "ledger.sqlite3", max_age=1e10)
+    run.selection.observers.append(Scoring(ledger, records).observe)
     run.play(crowd)
     ledger.close()
+    asyncio.run(records.close())
     return folder / "ledger.sqlite3"
 
 
