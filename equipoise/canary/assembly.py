@@ -8,6 +8,7 @@ from equipoise.build import Estate
 from equipoise.build.canary import plan_of, rules_of
 from equipoise.canary.canary import Canary
 from equipoise.canary.candidates import Candidates
+from equipoise.canary.replaying import over
 from equipoise.canary.settings import Settings
 from equipoise.canary.sides import CanaryBalancer
 from equipoise.config import Config
@@ -36,7 +37,8 @@ def from_config(
         require_replay=of.require_replay,
     )
     candidates = Candidates(config.state_path / FOLDER, control)
-    canary = Canary(balancer, store, candidates, settings, on_trouble=on_trouble)
+    replay = over(config.ledger_path)
+    canary = Canary(balancer, store, candidates, settings, replay=replay, on_trouble=on_trouble)
     estate.balancer = balancer
     if estate.metrics is not None:
         estate.metrics.set_backend_gauges(balancer.selection_status)

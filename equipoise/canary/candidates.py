@@ -65,8 +65,8 @@ Replay: TypeAlias = Callable[[Config], Awaitable[ReplayVerdict]]
 
 
 async def not_available(candidate: Config) -> ReplayVerdict:
-    """The verdict where nothing can replay."""
-    return ReplayVerdict(False, "replay of recorded decisions is not available in this version")
+    """The verdict where nothing is recorded."""
+    return ReplayVerdict(False, "no ledger is kept, so there are no recorded decisions to replay")
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

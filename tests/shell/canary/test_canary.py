@@ -183,11 +183,11 @@ async def test_one_canary_at_a_time(tmp_path: Path) -> None:
 
 
 async def test_a_strategy_needs_its_replay_where_that_is_required(tmp_path: Path) -> None:
-    """As long as nothing can replay, it is refused and says so; other candidates are not concerned."""
+    """Where nothing is recorded, it is refused and says so; other candidates are not concerned."""
     async with Lab(tmp_path, require_replay=True) as lab:
         told = await lab.begin("strategy: round_robin\n")
         assert told["outcome"] == "refused"
-        assert "not available" in told["reason"]
+        assert "no ledger is kept" in told["reason"]
         assert (await lab.begin(GOOD))["outcome"] == "started"
 
 

@@ -69,14 +69,17 @@ class Scoring:
         )
 
 
-def recorded(folder: Path, strategy: str) -> Path:
-    """A ledger of 1,200 questions answered under this strategy."""
+def recorded(folder: Path, strategy: str, began_ago: float = 0.0) -> Path:
+    """A ledger of 1,200 questions answered under this strategy, the first so many seconds ago (0: at a date long fixed)."""
     (folder / "equipoise.yaml").write_text(config(strategy=strategy))
     (folder / "scenario.yaml").write_text(SCENARIO)
     scenario = read_scenario(folder / "scenario.yaml")
     run, crowd = run_of(scenario, load(Path(scenario.config), environ={}).config, None, lambda name: None)
     ledger = Ledger(folder / "ledger.sqlite3", max_age=1e10)
     records = QualityRecords(folder / "ledger.sqlite3", max_age=1e10)
+    if began_ago:
+        beginning = time.time() - began_ago
+        run.clock.wall = lambda: beginning + run.clock.now  # type: ignore[method-assign]
     run.selection.observers.append(Scoring(ledger, records).observe)
     run.play(crowd)
     ledger.close()
