@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from equipoise.backends.base import BackendClient, BackendError
+from equipoise.backends.base import BackendClient, BackendError, StreamItem
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
-from equipoise.core.events import AnswerScored, Event, Observer
+from equipoise.core.events import AnswerScored, AttemptEnded, Event, Observer
+from equipoise.core.hedge import Hedges
 from equipoise.core.intake import NO_HINTS, Hints, Intake
 from equipoise.core.model import Answer, Chance, Decision, Message, Outcome, Question, Request, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
@@ -20,9 +21,11 @@ from equipoise.core.rollout import VALIDATION
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
 from equipoise.escalation import Given, held_to_the_floor
+from equipoise.racing import Race
 from equipoise.reply import Reply, reply_of
 from equipoise.scoring.judge import ROLE as JUDGE
-from equipoise.stream import AnswerStream, first_of
+from equipoise.stream import AnswerStream, close_items, first_of
+from equipoise.waiting import WaitingOptions, WaitingRoom
 
 if TYPE_CHECKING:
     from equipoise.config import Config
@@ -68,6 +71,7 @@ class LoadBalancer:
         *,
         chance: Chance,
         retry: RetryOptions = RetryOptions(),
+        waiting: WaitingOptions = WaitingOptions(),
         background: Sequence[Background] = (),
         config_hash: str = "",
         seed: int | None = None,
@@ -81,6 +85,8 @@ class LoadBalancer:
         self._now = selection.clock.monotonic
         self._retry_budget = RetryBudget(retry, self._now())
         self.scorer: Scorer | None = None
+        self.room = WaitingRoom(waiting, self._now)
+        self._hedges: dict[str, Hedges] = {}
 
     async def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Reply:
         """Ask until somebody answers; `earlier` are another side's attempts at it. Raises Unanswered, with a reason, when
@@ -116,13 +122,16 @@ class LoadBalancer:
     async def _answered_by(self, attempts: Attempts, crew: Crew) -> tuple[Lease, Answer]:
         while True:
             lease, outcome = await self._acquired(attempts), None
+            race = self._race(attempts, lease, partial(_send, attempts, crew), streamed=False)
             try:
-                answer = await crew.clients[lease.backend_id].send(attempts.request, attempts.seconds_left(lease))
+                answer = await (_send(attempts, crew, lease) if race is None else race.run())
+                lease = lease if race is None else race.lease
                 outcome = answered(lease, answer, self._now())
             except BackendError as error:
+                lease = lease if race is None else race.lease
                 outcome = self._failed(lease, error)
             finally:
-                attempts.settle(lease, outcome or self._cancelled(lease))
+                self._settle(attempts, lease, race, outcome)
             if outcome.verdict is Verdict.SUCCESS:
                 return lease, answer
             await asyncio.sleep(attempts.pause_after(lease, outcome))
@@ -134,18 +143,20 @@ class LoadBalancer:
         try:
             while True:
                 lease, outcome = await self._acquired(attempts), None
-                items = crew.clients[lease.backend_id].stream(request, attempts.seconds_left(lease))
+                race = self._race(attempts, lease, partial(_begin_stream, attempts, crew), streamed=True)
                 try:
-                    first = await first_of(items)
+                    items, first = await (_begin_stream(attempts, crew, lease) if race is None else race.run())
+                    lease = lease if race is None else race.lease
                     stream = AnswerStream(attempts, lease, items, first, began, self._now(), partial(self._done, crew))
                     if self.scorer is not None:
                         self._listen(self.scorer, request, stream)
                     return stream
                 except BackendError as error:
+                    lease = lease if race is None else race.lease
                     outcome = self._failed(lease, error)
                 finally:
                     if stream is None:
-                        attempts.settle(lease, outcome or self._cancelled(lease))
+                        self._settle(attempts, lease, race, outcome)
                 await asyncio.sleep(attempts.pause_after(lease, outcome))
         finally:
             if stream is None:
@@ -198,8 +209,8 @@ class LoadBalancer:
         return self.intake.router.names()
 
     def status(self) -> dict[str, Any]:
-        """The backends as rows, and how many questions are being answered."""
-        return {"in_flight": self.in_flight, "backends": self.selection.status()}
+        """The backends as rows, how many questions are being answered, how many wait and were turned away."""
+        return {"in_flight": self.in_flight, **self._room_status(), "backends": self.selection.status()}
 
     def scored(self, event: AnswerScored) -> None:
         """An answer's quality became known: believe it of its backend, and tell everybody."""
@@ -247,6 +258,7 @@ class LoadBalancer:
         self.seed = fresh.seed
         if fresh.retry != self.retry:
             self.retry, self._retry_budget = fresh.retry, fresh._retry_budget
+        self.room.options = fresh.room.options
         self.observers = fresh.observers = self.selection.observers
         if fresh.scorer is not None:
             if self.scorer is not None:
@@ -280,7 +292,7 @@ class LoadBalancer:
         pause, patience = 0.005, min(self._now() + BUDGET_PATIENCE, attempts.request.deadline)
         while True:
             try:
-                return attempts.acquire()
+                return await self.room.lease(attempts)
             except Unanswered as refused:
                 if not refused.short or self._now() + pause > patience:
                     raise
@@ -291,9 +303,18 @@ class LoadBalancer:
         self.in_flight += 1
         self._crew.in_flight += 1
         selection, budget, retry = self._side_of(request)
-        attempts = Attempts(request, selection, budget, retry, self._chance, self.tell, self.config_hash)
+        attempts = Attempts(request, selection, budget, retry, self._chance, self._settled, self.config_hash)
         attempts.follow(earlier)
         return attempts
+
+    def _settled(self, event: Event) -> None:
+        """All are told of it; where an attempt has ended, whoever waits for its place gets it."""
+        self.tell(event)
+        if type(event) is AttemptEnded:
+            self.room.wake()
+
+    def _room_status(self) -> dict[str, int]:
+        return {"waiting": self.room.waiting, "turned_away": self.room.turned_away}
 
     def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
         """Among whom a request is decided, and at whose expense it is repeated; a migration has two sides."""
@@ -302,6 +323,36 @@ class LoadBalancer:
     def _selection_of(self, role: str) -> Selection:
         """Whose backends answer in this role."""
         return self.selection
+
+    def _settle(self, attempts: Attempts, lease: Lease, race: Race[Any] | None, outcome: Outcome | None) -> None:
+        """Book what the attempt came to; without an outcome its caller went away, and so may one that raced with it have."""
+        lease = lease if race is None or outcome is not None else race.lease
+        if not lease.settled:
+            attempts.settle(lease, outcome or self._cancelled(lease))
+
+    def _race(
+        self, attempts: Attempts, lease: Lease, ask: Callable[[Lease], Coroutine[Any, Any, Any]], *, streamed: bool
+    ) -> Race[Any] | None:
+        """A race for this attempt where the route wants slow ones hedged."""
+        route = attempts.route
+        if route is None or route.hedge is None:
+            return None
+        hedges = self._hedges.get(route.name)
+        if hedges is None or hedges.options != route.hedge:
+            hedges = self._hedges[route.name] = Hedges(route.hedge, self._now())
+        hedges.asked()
+        return Race(attempts, lease, hedges, streamed=streamed, ask=ask, failed=self._failed, lost=self._lost)
+
+    async def _lost(self, lease: Lease, answer: Any, gone: bool) -> Outcome:
+        """What an attempt costs that another one beat: an answer that was whole all the same its price, else a guess."""
+        if isinstance(answer, Answer):
+            return answered(lease, answer, self._now())
+        if answer is not None:
+            await close_items(answer[0])
+        if gone:
+            return self._cancelled(lease)
+        why = "another backend was sooner"
+        return failed(lease, self._now(), verdict=Verdict.IGNORED, error=why, code="hedge_lost")
 
     def _done(self, crew: Crew) -> None:
         self.in_flight -= 1
@@ -324,6 +375,15 @@ class LoadBalancer:
 
     def _cancelled(self, lease: Lease) -> Outcome:
         return failed(lease, self._now(), verdict=Verdict.IGNORED, error="the caller went away", code="cancelled")
+
+
+async def _send(attempts: Attempts, crew: Crew, lease: Lease) -> Answer:
+    return await crew.clients[lease.backend_id].send(attempts.request, attempts.seconds_left(lease))
+
+
+async def _begin_stream(attempts: Attempts, crew: Crew, lease: Lease) -> tuple[AsyncIterator[StreamItem], StreamItem]:
+    items = crew.clients[lease.backend_id].stream(attempts.request, attempts.seconds_left(lease))
+    return items, await first_of(items)
 
 
 def _question(question: str | list[Message], *, stream: bool = False) -> Question:

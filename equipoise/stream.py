@@ -97,8 +97,11 @@ class AnswerStream(Decided):
     async def aclose(self) -> None:
         """Stop early: closes the upstream and books what it may have billed. Does nothing after the end."""
         if self._open:
-            self._fail(BackendError(Verdict.IGNORED, "the caller went away", code="cancelled"), interrupted=False)
-            await _close(self._items)
+            self._open = False  # the upstream is left before its place is given to another
+            try:
+                await close_items(self._items)
+            finally:
+                self._fail(BackendError(Verdict.IGNORED, "the caller went away", code="cancelled"), interrupted=False)
 
     async def next_item(self) -> StreamItem:
         """The next item; StopAsyncIteration after the last one."""
@@ -205,11 +208,12 @@ async def first_of(items: AsyncIterator[StreamItem]) -> StreamItem:
     except StopAsyncIteration:
         raise BackendError(Verdict.FAILURE, "the stream ended before it began") from None
     except BaseException:
-        await _close(items)
+        await close_items(items)
         raise
 
 
-async def _close(items: AsyncIterator[StreamItem]) -> None:
+async def close_items(items: AsyncIterator[StreamItem]) -> None:
+    """Close a stream's iterator, whereupon its connection is closed."""
     aclose = getattr(items, "aclose", None)
     if aclose is not None:
         await aclose()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from equipoise.core.breaker import BreakerOptions, CircuitBreaker
+from equipoise.core.breaker import BreakerOptions, Cause, CircuitBreaker
 from equipoise.core.model import Decision
 from equipoise.core.policies import specified
 from equipoise.telemetry.prometheus import Metrics
@@ -19,15 +19,16 @@ from equipoise.telemetry.routing_statistics import confidence_of
 
 from ._values import BackendInstanceConfig, CircuitBreakerState, HealthStatus
 
-THREE_TIMEOUTS = ["timeout", "timeout", "timeout"]
+CAUSES = {"timeout": Cause.TIMEOUT, "server_error": Cause.SERVER_ERROR}
 
 
 class ProductionCircuitBreaker:
     """Decides whether one backend may be asked, by what its last requests came to.
 
-    Opens at `failure_threshold` failures in a row, when half of the last 100 requests within a minute failed, when half
-    of them took three times the expected time, or at three timeouts in a row. Half-open, it admits
-    `half_open_max_requests` and closes when these succeed. Each True of `should_allow_request` is to be followed by one
+    Opens at `failure_threshold` failures in a row (two fewer after two timeouts, one fewer after two server errors), when
+    half of the last 100 requests within a minute or more than ten of the last twenty failed, and when half of them or the
+    mean of the last ten took three times the expected time. Half-open, it admits `half_open_max_requests` and closes when
+    these succeed. Each True of `should_allow_request` is to be followed by one
     `record_success` or `record_failure`. Right where the earlier one was wrong: one success ends a run of failures,
     and half-open slots are counted when they are given.
     """
@@ -36,7 +37,6 @@ class ProductionCircuitBreaker:
         self.config = config
         self.failure_rate_window: deque[bool] = deque(maxlen=100)
         self.response_time_window: deque[float] = deque(maxlen=50)
-        self._kinds: deque[str | None] = deque(maxlen=3)
         self._permits: deque[int] = deque(maxlen=10_000)
         options = BreakerOptions(
             enabled=config.circuit_breaker_enabled,
@@ -44,7 +44,7 @@ class ProductionCircuitBreaker:
             recovery_seconds=config.recovery_timeout_seconds,
             half_open_probes=config.half_open_max_requests,
             slow_rate=0.5,
-            slow_seconds=specified.slow_seconds(config.expected_response_time_ms),
+            slow_alone=True,
         )
         self._breaker = CircuitBreaker(options, random.Random())  # noqa: S311 - jitter
 
@@ -68,23 +68,20 @@ class ProductionCircuitBreaker:
 
     def record_success(self, response_time_ms: float) -> None:
         """A request was answered."""
-        self._kinds.append(None)
         self.failure_rate_window.append(False)
         self.response_time_window.append(response_time_ms)
-        self._breaker.succeeded(self._permit(), specified.seconds(response_time_ms), time.monotonic())
+        pace = specified.pace(response_time_ms, self.config.expected_response_time_ms)
+        self._breaker.succeeded(self._permit(), pace, time.monotonic())
 
     def record_failure(
         self, error: object, response_time_ms: float | None = None, error_type: str | None = None
     ) -> None:
         """A request failed through the backend's fault."""
-        self._kinds.append(error_type or _kind_of(error))
+        cause = CAUSES.get(error_type or _kind_of(error), Cause.OTHER)
         self.failure_rate_window.append(True)
         if response_time_ms is not None:
             self.response_time_window.append(response_time_ms)
-        self._breaker.failed(self._permit(), time.monotonic(), str(error))
-        if self.config.circuit_breaker_enabled and list(self._kinds) == THREE_TIMEOUTS:
-            self._kinds.clear()
-            self._breaker.open(time.monotonic(), "3 timeouts in a row", self.config.recovery_timeout_seconds)
+        self._breaker.failed(self._permit(), time.monotonic(), str(error), cause)
 
     def get_metrics(self) -> dict[str, Any]:
         """State, counts and times."""
@@ -102,7 +99,7 @@ class ProductionCircuitBreaker:
     def reset(self) -> None:
         """Close, with a clean record."""
         self._breaker.close(time.monotonic())
-        for window in (self.failure_rate_window, self.response_time_window, self._kinds, self._permits):
+        for window in (self.failure_rate_window, self.response_time_window, self._permits):
             window.clear()
 
     def _permit(self) -> int:

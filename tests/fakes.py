@@ -56,6 +56,7 @@ def selection(
     own: tuple[str, ...] | None = None,
     seed: int = 7,
     region: str | None = None,
+    panic: bool = True,
     **of_route: Any,
 ) -> Selection:
     names = own or tuple(b.id for b in backends if not any(b.id in step for step in fallback))
@@ -68,6 +69,7 @@ def selection(
         clock=clock or FakeClock(),
         chance=chance,
         region=region,
+        panic=panic,
     )
 
 

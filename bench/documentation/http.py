@@ -25,6 +25,8 @@ HINTS = {
     hints.DEADLINE: "milliseconds for the whole answer",
     hints.TAGS: "up to 16 words, with commas, for the ledger",
     hints.SESSION: "what belongs together",
+    hints.PRIORITY: "`interactive` (default) or `batch`: who goes first when there is not room for all",
+    hints.REPEATABLE: "`true` lets a question with tools be asked again though it may have been acted on",
 }
 
 

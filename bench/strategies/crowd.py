@@ -91,6 +91,7 @@ class Crowd:
         chance = Random(seed)
         self.now, self.servers, self.story = 0.0, servers, Story()
         self._request = Request(id="r", question=NOTHING, input_tokens=500, min_quality=min_quality)
+        self._held_back = deque[Arrival]()
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         backends = [_backend(name, server, breaker, chance) for name, server in servers.items()]
@@ -128,8 +129,8 @@ class Crowd:
     def _come(self, arrival: Arrival) -> None:
         try:
             lease = self._selection.acquire(self._request)
-        except NoBackendAvailable:
-            self.story.failures += 1
+        except NoBackendAvailable as nobody:
+            self._turn_away(arrival, nobody)
             return
         self._note(lease)
         server = self.servers[lease.backend_id]
@@ -139,6 +140,17 @@ class Crowd:
             self._start(server, lease, arrival)
         else:
             server.queue.append((lease, arrival))
+
+    def _turn_away(self, arrival: Arrival, nobody: NoBackendAvailable) -> None:
+        """Who only finds all places taken waits for one, as before the balancer."""
+        if nobody.full:
+            self._held_back.append(arrival)
+        else:
+            self.story.failures += 1
+
+    def _let_in(self) -> None:
+        if self._held_back:
+            self._come(self._held_back.popleft())
 
     def _note(self, lease: Lease) -> None:
         story, name = self.story, lease.backend_id
@@ -162,6 +174,7 @@ class Crowd:
         )
         if server.queue:
             self._start(server, *server.queue.popleft())
+        self._let_in()
 
     def _fail(self, lease: Lease) -> None:
         self.story.failures += 1
@@ -170,6 +183,7 @@ class Crowd:
             lease,
             Outcome(verdict=Verdict.FAILURE, duration=duration, status=500, error="broken", error_code="http_500"),
         )
+        self._let_in()
 
 
 def _backend(name: str, server: Server, breaker: bool, chance: Random) -> Backend:

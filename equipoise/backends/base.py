@@ -76,12 +76,17 @@ StreamItem: TypeAlias = TextDelta | ReasoningDelta | ToolCallDelta | Relayed | F
 
 
 class ProbeResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a free health probe found; `details` holds only what the upstream said."""
+    """What a health probe found; `details` holds only what the upstream said.
+
+    `completed` is False where no answer came at all; `usage` is what a probe that is not free has used.
+    """
 
     healthy: bool
     seconds: float
     details: dict[str, Any] = {}
     error: str | None = None
+    completed: bool = True
+    usage: Usage | None = None
 
 
 class BackendClient(Protocol):

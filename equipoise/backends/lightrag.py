@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, closing
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,12 @@ from equipoise.http import ClientResponse, Pool
 
 KEY_CHECKED_FOR: Final = 300.0
 """Seconds for which a key that was found valid is not asked about again."""
+
+SEARCHED_FOR: Final = "health check"
+SEARCHED_EVERY: Final = 300.0
+"""Seconds between two deep probes that went well."""
+
+SEARCH_USAGE: Final = Usage(input_tokens=3, estimated=True)
 
 SHOWN: Final = (
     "status",
@@ -71,6 +78,8 @@ class LightRAGClient:
         patience: Patience | None = None,
         context_tokens: int | None = None,
         probe_timeout: float = 5.0,
+        probe_path: str | None = None,
+        deep_probe: bool = False,
     ) -> None:
         self._options = {"mode": mode, **(options or {})}
         if unknown := self._options.keys() - QUERY_FIELDS:
@@ -81,7 +90,8 @@ class LightRAGClient:
         self._blame = Blame(who="LightRAG", secret=api_key or "", own_fields=frozenset(self._options))
         self._upstream = Upstream(origin, pool, header_list(keyed, headers), self._blame, patience or Patience())
         self._context_tokens, self._probe_timeout = context_tokens, probe_timeout
-        self._key_good_until = 0.0
+        self._probe_path, self._deep_probe = probe_path, deep_probe
+        self._key_good_until = self._deep_good_until = 0.0
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Ask and wait for the whole answer; a 200 that answers nothing is BackendError(NO_ANSWER)."""
@@ -109,8 +119,16 @@ class LightRAGClient:
         yield Finished(answer)
 
     async def probe(self) -> ProbeResult:
-        """Ask `/health`, and now and then `/auth/verify` whether the key is good; neither calls an LLM."""
-        return await probed(self._probe)
+        """Ask `/health`, and now and then `/auth/verify` whether the key is good; neither calls an LLM.
+
+        With `deep_probe` the graph is searched now and then: one embedding, which is told as usage.
+        """
+        path = self._probe_path
+        found = await probed(partial(self._upstream.answers_at, path, self._probe_timeout) if path else self._probe)
+        if not (self._deep_probe and found.healthy and time.monotonic() >= self._deep_good_until):
+            return found
+        deep = await probed(self._search)
+        return msgspec.structs.replace(deep, details={**found.details, **deep.details}, usage=SEARCH_USAGE)
 
     async def details(self) -> dict[str, Any]:
         """How many documents are in which state, as `/documents/status_counts` tells; raises BackendError."""
@@ -179,6 +197,16 @@ class LightRAGClient:
             raise malformed(f"/health answered {status}, status {health.get('status')!r}", self._blame)
         return {**_summary(health), "key": await self._key_state()}
 
+    async def _search(self) -> dict[str, Any]:
+        """`/query/data` in naive mode embeds the query and asks no LLM; with the embeddings down it answers 500."""
+        body = msgspec.json.encode({"query": SEARCHED_FOR, "mode": "naive", "chunk_top_k": 1})
+        response = await self._upstream.post(f"{self._base}/query/data", body, self._probe_timeout, streamed=False)
+        told = self._decoded(await self._upstream.read(response))
+        if told.get("status") != "success" and not _found_nothing(told):
+            raise malformed(f"/query/data answered status {told.get('status')!r}", self._blame)
+        self._deep_good_until = time.monotonic() + SEARCHED_EVERY
+        return {"search": "ok"}
+
     async def _key_state(self) -> str:
         """`/auth/verify` came with 1.5.7; a server that has none tells nothing about its key."""
         if time.monotonic() < self._key_good_until:
@@ -189,6 +217,11 @@ class LightRAGClient:
         if status == 200:
             self._key_good_until = time.monotonic() + KEY_CHECKED_FOR
         return "ok" if status == 200 else "unknown"
+
+
+def _found_nothing(told: Mapping[str, Any]) -> bool:
+    """An empty graph has nothing to find, and is well all the same."""
+    return "no" in str(told.get("message", "")).lower().split()
 
 
 def _summary(health: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,7 +31,7 @@ class OpenAIClient:
     """One OpenAI-compatible server.
 
     `model` replaces the client's; None passes his on if the server lists it, otherwise asks for the first it lists. `options` are fields added to bodies that lack them;
-    `stream_usage` False is for servers that refuse `stream_options`. `local` servers are probed without a key.
+    `stream_usage` False is for servers that refuse `stream_options`. `local` servers are probed without a key; `probe_path` is probed instead.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class OpenAIClient:
         stream_usage: bool = True,
         max_tokens_field: str | None = None,
         probe_timeout: float = 5.0,
+        probe_path: str | None = None,
     ) -> None:
         origin, base = endpoint(endpoint_url, version=True)
         who = BackendType.LOCAL_LLM if local else BackendType.OPENAI_DIRECT
@@ -70,6 +72,7 @@ class OpenAIClient:
         self._embedding = f"{base}/embeddings"
         self._health = base.removesuffix("/v1") + "/health"
         self._model, self._local, self._probe_timeout = model, local, probe_timeout
+        self._probe_path = probe_path
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Ask and wait for the whole answer; `raw` holds the upstream's bytes."""
@@ -85,7 +88,8 @@ class OpenAIClient:
 
     async def probe(self) -> ProbeResult:
         """List the models, which validates the key and costs nothing; a local server without a list may have `/health`."""
-        return await probed(self._probe)
+        path = self._probe_path
+        return await probed(partial(self._upstream.answers_at, path, self._probe_timeout) if path else self._probe)
 
     async def close(self) -> None:
         """Close the connections."""

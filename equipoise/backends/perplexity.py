@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -56,6 +57,7 @@ class PerplexityClient:
         pool: Pool | None = None,
         patience: Patience | None = None,
         probe_timeout: float = 5.0,
+        probe_path: str | None = None,
     ) -> None:
         self._options = dict(options or {})
         if unknown := self._options.keys() - OPERATOR_FIELDS - SEARCH_OPTIONS:
@@ -67,6 +69,7 @@ class PerplexityClient:
         self._blame = Blame(who="Perplexity", secret=api_key or "", own_body=True)
         self._upstream = upstream(origin, api_key, headers, pool, patience, self._blame)
         self._target, self._models, self._probe_timeout = f"{base}/agent", f"{base}/models", probe_timeout
+        self._probe_path = probe_path
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Ask and wait for the whole answer; `status: failed` in a 200 is a failure."""
@@ -90,7 +93,7 @@ class PerplexityClient:
 
     async def probe(self) -> ProbeResult:
         """List the models: free, but open to anyone, so it proves that the API is there and nothing about the key."""
-        return await probe_models(self._upstream, self._models, self._probe_timeout, self._blame)
+        return await probe_models(self._upstream, self._models, self._probe_timeout, self._blame, self._probe_path)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -140,8 +143,12 @@ def upstream(
     return Upstream(origin, pool, header_list(keyed, headers), blame, patience or Patience())
 
 
-async def probe_models(door: Upstream, target: str, timeout: float, blame: Blame) -> ProbeResult:
-    """Ask for the list of models."""
+async def probe_models(
+    door: Upstream, target: str, timeout: float, blame: Blame, path: str | None = None
+) -> ProbeResult:
+    """Ask for the list of models, or at the operator's own path."""
+    if path:
+        return await probed(partial(door.answers_at, path, timeout))
 
     async def look() -> dict[str, Any]:
         status, headers, body = await door.look(target, timeout)

@@ -79,6 +79,7 @@ class PerplexityChatClient:
         pool: Pool | None = None,
         patience: Patience | None = None,
         probe_timeout: float = 5.0,
+        probe_path: str | None = None,
     ) -> None:
         self._options = dict(options or {})
         if unknown := self._options.keys() - SEARCH_FIELDS - SAMPLING_FIELDS - NESTED:
@@ -88,7 +89,7 @@ class PerplexityChatClient:
         self._blame = Blame(who="Perplexity", secret=api_key or "", own_fields=frozenset(self._options))
         self._upstream = upstream(origin, api_key, headers, pool, patience, self._blame)
         self._target, self._models = f"{base}/chat/completions", f"{base}/v1/models"
-        self._model, self._probe_timeout = model or MODEL, probe_timeout
+        self._model, self._probe_timeout, self._probe_path = model or MODEL, probe_timeout, probe_path
 
     async def send(self, request: Request, timeout: float) -> Answer:
         """Ask and wait for the whole answer."""
@@ -116,7 +117,7 @@ class PerplexityChatClient:
 
     async def probe(self) -> ProbeResult:
         """List the models: free, but open to anyone, so it proves that the API is there and nothing about the key."""
-        return await probe_models(self._upstream, self._models, self._probe_timeout, self._blame)
+        return await probe_models(self._upstream, self._models, self._probe_timeout, self._blame, self._probe_path)
 
     async def close(self) -> None:
         """Close the connections."""

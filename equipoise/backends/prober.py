@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 import msgspec
@@ -82,15 +83,29 @@ class Prober:
                 self._due[name] = loop.time() + self._pause(name)
                 task = loop.create_task(self._probe(name, self._clients[name]), name=f"probe {name}")
                 self._under_way[name] = task
-                task.add_done_callback(lambda _, name=name: self._under_way.pop(name, None))  # type: ignore[misc]
+                task.add_done_callback(partial(self._over, name, self._clients[name]))
             now = loop.time()
             await asyncio.sleep(
                 max(0.05, min((self._due.get(name, now) for name in self._clients), default=now + 1.0) - now)
             )
 
+    def _over(self, name: str, client: BackendClient, task: asyncio.Task[ProbeResult]) -> None:
+        """A client that breaks down over its probe has failed it: no check ends without a result."""
+        self._under_way.pop(name, None)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and self._clients.get(name) is client:
+            told = f"the probe broke down: {type(error).__name__}"
+            self._report(name, ProbeResult(healthy=False, seconds=0.0, error=told, completed=False))
+
     def _next(self, now: float) -> list[str]:
-        due = [name for name in self._clients if name not in self._under_way and self._due.get(name, now) <= now]
-        return due[: self._batch]
+        """Those to probe now; one whose last probe still waits or runs has missed this one, and failed it."""
+        due = [name for name in self._clients if self._due.get(name, now) <= now]
+        for name in due:
+            if name in self._under_way:
+                self._due[name] = now + self._pause(name)
+                missed = "the check before it is not over"
+                self._report(name, ProbeResult(healthy=False, seconds=0.0, error=missed, completed=False))
+        return [name for name in due if name not in self._under_way][: self._batch]
 
     async def _probe(self, name: str, client: BackendClient) -> ProbeResult:
         began, limit = asyncio.get_running_loop().time(), self._schedule(name).timeout
@@ -100,7 +115,8 @@ class Prober:
                     result = await client.probe()
             except TimeoutError:
                 seconds = asyncio.get_running_loop().time() - began
-                result = ProbeResult(healthy=False, seconds=seconds, error=f"no answer to the probe in {limit:g} s")
+                told = f"no answer to the probe in {limit:g} s"
+                result = ProbeResult(healthy=False, seconds=seconds, error=told, completed=False)
         if self._clients.get(name) is client:
             self._report(name, result)
         return result

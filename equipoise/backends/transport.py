@@ -163,6 +163,13 @@ class Upstream:
         status, _, body = await self.look(target, timeout)
         return status, body
 
+    async def answers_at(self, path: str, timeout: float) -> dict[str, str | int]:
+        """Ask at a path of the operator's for any success; raises BackendError for all else."""
+        status, _ = await self.get(path, timeout)
+        if not 200 <= status < 300:
+            raise malformed(f"{path} answered {status}", self.blame)
+        return {"path": path, "status": status}
+
     async def look(self, target: str, timeout: float) -> tuple[int, Mapping[bytes, bytes], bytes]:
         """The same with the headers, whose names are in small letters."""
         try:

@@ -19,7 +19,7 @@ from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
 from equipoise.build.prices import price_of
 from equipoise.build.quality import Lasting, with_scorer
-from equipoise.build.routes import retry_of, routes_of
+from equipoise.build.routes import retry_of, routes_of, waiting_of
 from equipoise.config import Config
 from equipoise.config.load import load
 from equipoise.config.save import config_hash
@@ -70,6 +70,7 @@ def selection_of(
         chance=chance,
         region=config.region,
         budgets=budgets,
+        panic=config.cascade_failure_prevention,
     )
     return selection, tuple(own)
 
@@ -124,6 +125,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         Intake(router, classify, clock=clock, chance=random.SystemRandom()),
         chance=chance,
         retry=retry_of(config),
+        waiting=waiting_of(config),
         background=background,
         config_hash=fingerprint,
         seed=config.seed,

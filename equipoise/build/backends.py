@@ -17,6 +17,14 @@ from equipoise.core.model import BackendType, Chance, Clock
 from equipoise.http import Pool, PoolLimits, client_context
 
 MOST_CONNECTIONS = 1024
+MODELS = ("/models", "/v1/models", "/health")
+OWN_PROBES = {
+    BackendType.LIGHTRAG: ("/health",),
+    BackendType.PERPLEXITY: MODELS,
+    BackendType.OPENAI_DIRECT: MODELS,
+    BackendType.LOCAL_LLM: MODELS,
+}
+"""Paths by which an operator means the probe that this kind has anyway; the specification's among them."""
 LEAST_CONNECTIONS = 100  # the specification's floor
 
 
@@ -31,6 +39,8 @@ def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clo
     breaker = BreakerOptions(
         enabled=of.circuit_breaker_enabled and config.global_circuit_breaker_enabled,
         failure_threshold=of.failure_threshold,
+        failure_rate=of.failure_rate_threshold,
+        slow_pace=of.slow_call_factor,
         recovery_seconds=of.recovery_timeout_seconds,
         half_open_probes=of.half_open_max_requests,
     )
@@ -52,6 +62,7 @@ def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clo
         context_tokens=of.context_length,
         max_concurrent=of.max_concurrent_requests,
         per_minute=of.max_requests_per_minute,
+        tokens_per_minute=of.max_tokens_per_minute,
         probe_threshold=of.consecutive_failures_threshold,
         breaker=breaker,
     )
@@ -74,6 +85,7 @@ def client_of(of: BackendConfig) -> BackendClient:
         pool=pool_of(of),
         patience=Patience(first_byte=of.first_byte_timeout_seconds, idle=of.idle_timeout_seconds),
         probe_timeout=of.health_check_timeout_seconds,
+        probe_path=None if of.health_check_path in OWN_PROBES[of.backend_type] else of.health_check_path,
         **_own_options(of),
     )
 
@@ -89,7 +101,7 @@ def _own_options(of: BackendConfig) -> dict[str, Any]:
     """What only one kind of client takes."""
     match of.backend_type:
         case BackendType.LIGHTRAG:
-            return {"mode": of.mode}
+            return {"mode": of.mode, "deep_probe": of.deep_probe}
         case BackendType.PERPLEXITY if of.api == "agent":
             return {"model": of.model, "preset": of.preset, "api": of.api}
         case BackendType.PERPLEXITY:

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 from equipoise.backends.base import BackendClient, ProbeResult
 from equipoise.backends.prober import Prober, Schedule
 from equipoise.config import Config
+from equipoise.core.accounting import bill_of
+from equipoise.core.backend import Backend
+from equipoise.core.events import AttemptEnded
+from equipoise.core.model import Attempt, Clock, Decision, Outcome, Usage, Verdict
 from equipoise.core.selection import Selection
 from equipoise.stores.ledger import Ledger
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from equipoise.stores.under_way import UnderWay
 
 DAY = 86_400.0
+PROBE = "probe"
+"""Strategy, route, role and tag of what a health probe has used."""
 
 
 class Closable(Protocol):
@@ -64,9 +70,52 @@ def under_way_of(config: Config, ledger: Ledger | None) -> UnderWay | None:
     return UnderWay(folder)
 
 
+def probe_record(backend: Backend, result: ProbeResult, clock: Clock) -> Attempt:
+    """What a probe that is not free has used, as the record of an attempt of ours."""
+    bill = bill_of(backend.options.price, result.usage or Usage(requests=0), None)
+    return Attempt(
+        request_id=f"probe-{backend.id}-{backend.health.checks}",
+        number=1,
+        wall=clock.wall(),
+        tenant="default",
+        tags=(PROBE,),
+        backend_id=backend.id,
+        backend_type=backend.options.type.value,
+        model=backend.options.model,
+        stream=False,
+        decision=Decision(
+            backend_id=backend.id,
+            strategy=PROBE,
+            route=PROBE,
+            reason="a deep health probe",
+            probability=1.0,
+            scores={},
+            probabilities={},
+            excluded={},
+            candidates=(),
+        ),
+        outcome=Outcome(
+            verdict=Verdict.IGNORED,
+            duration=result.seconds,
+            usage=result.usage or Usage(requests=0),
+            cost=bill.cost,
+            cost_source=bill.source,
+            price_source=bill.price,
+            error=result.error,
+        ),
+        role=PROBE,
+    )
+
+
 def prober_of(config: Config, selection: Selection, clients: Mapping[str, BackendClient]) -> Prober:
     def probed(name: str, result: ProbeResult) -> None:
-        selection.probed(name, healthy=result.healthy, error=result.error, details=result.details)
+        selection.probed(
+            name, healthy=result.healthy, error=result.error, details=result.details, completed=result.completed
+        )
+        if result.usage is not None:
+            told = AttemptEnded(probe_record(selection.backends[name], result, selection.clock))
+            for observer in selection.observers:
+                observer(told)
 
     schedules = {
         name: Schedule(of.health_check_interval_seconds, of.health_check_timeout_seconds)

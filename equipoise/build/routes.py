@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from equipoise.config import Config, RouteConfig
 from equipoise.config.strategies import OwnStrategy
-from equipoise.core.model import Strategy
+from equipoise.core.model import NANO_PER_USD, Strategy
 from equipoise.core.retry import RetryOptions
-from equipoise.core.routing import Route
+from equipoise.core.routing import HedgeOptions, Route
+from equipoise.waiting import WaitingOptions
 
 
 def routes_of(config: Config) -> dict[str, Route]:
@@ -25,6 +26,7 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         min_quality=floor if of.min_quality is None else of.min_quality,
         explore=of.explore,
         sticky=of.sticky,
+        hedge=_hedge(of),
         escalate=of.escalate,
         exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
         options=_options(of, config),
@@ -41,6 +43,12 @@ def _options(of: RouteConfig, config: Config) -> dict[str, dict[str, float]]:
         learning = Strategy.ADAPTIVE_LEARNING.value
         options[learning] = options.get(learning, {}) | {"price": 0.0, "budget_per_request_usd": 0.0}
     return options
+
+
+def _hedge(of: RouteConfig) -> HedgeOptions | None:
+    hedge = of.hedge
+    per_hour = int(hedge.max_usd_per_hour * NANO_PER_USD)
+    return HedgeOptions(share=hedge.share, per_hour=per_hour) if hedge.enabled else None
 
 
 def _step(target: str, config: Config) -> tuple[str, ...]:
@@ -65,3 +73,7 @@ def retry_of(config: Config) -> RetryOptions:
         backoff_base=of.backoff_base_seconds,
         backoff_cap=of.backoff_cap_seconds,
     )
+
+
+def waiting_of(config: Config) -> WaitingOptions:
+    return WaitingOptions(places=config.queue.places, seconds=config.queue.max_wait_seconds)

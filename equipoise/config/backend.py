@@ -61,10 +61,15 @@ class BackendConfig(Section):
     """USD per 1,000 tokens, input and output alike; a fallback where neither metered costs nor `price` say more."""
     max_requests_per_minute: Count | None = None
     """Never more requests in any 60 seconds; without it there is no limit."""
+    max_tokens_per_minute: Count | None = None
+    """Never more tokens in any 60 seconds, read and written; what is not capped by `max_tokens` counts as usual."""
     timeout_seconds: Positive = 120.0
     """Seconds for one whole attempt."""
-    health_check_path: Text | None = None
-    """Path of its free health probe; without it, the one this kind is known to have."""
+    health_check_path: Annotated[str, Field(pattern=r"^/[\x21-\x7e]*$")] | None = None
+    """Path of its free health probe, where any success will do; without it (or with the kind's own, such as /health of
+    LightRAG) the probe of this kind, which reads the answer."""
+    deep_probe: bool = False
+    """LightRAG: search the graph every five minutes, too; it costs an embedding, which is booked."""
     priority: WholeNumber = 1
     """Its tier: lower ones are asked first."""
     expected_response_time_ms: Positive = 1000.0
@@ -77,6 +82,10 @@ class BackendConfig(Section):
     """Whether failures stop it being asked for a while."""
     failure_threshold: Count = 5
     """Failures in a row that open its circuit breaker."""
+    failure_rate_threshold: Share = 0.5
+    """Share of the last 100 results within a minute that, failed, opens it as well; from ten on."""
+    slow_call_factor: Positive = 3.0
+    """Its last ten answers slower than usual by this factor, while others keep their pace, open it as well."""
     recovery_timeout_seconds: Positive = 60.0
     """Seconds until an open breaker lets a probe through; grows with repeated trips."""
     half_open_max_requests: Count = 3

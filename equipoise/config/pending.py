@@ -17,9 +17,7 @@ PENDING_FIELDS = {
     "keys.*.budgets": "Money",
     "keys.*.requests_per_minute": "Money",
     "keys.*.tokens_per_minute": "Money",
-    "cascade_failure_prevention": "Failure",
     "enable_grafana_dashboards": "Seeing",
-    "backend_instances.*.health_check_path": "Failure",
     "routes.*.cache": "Fleet",
 }
 PENDING_VARIABLES = {

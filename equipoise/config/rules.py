@@ -18,6 +18,7 @@ KINDS = {
     "preset": ("perplexity",),
     "api": ("perplexity",),
     "mode": ("lightrag",),
+    "deep_probe": ("lightrag",),
     "llm_via": ("lightrag",),
     "function": ("function",),
 }

@@ -17,6 +17,7 @@ from equipoise.config.fields import Count, FilePath, Positive, Section, Share, T
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.migration import MigrationConfig
 from equipoise.config.quality import QualityConfig
+from equipoise.config.queue import QueueConfig
 from equipoise.config.rules import broken_rules
 from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
 from equipoise.config.strategies import StrategyName, StrategyOptions
@@ -65,7 +66,8 @@ class Config(Section):
     global_circuit_breaker_enabled: bool = True
     """False switches every backend's circuit breaker off."""
     cascade_failure_prevention: bool = True
-    """Whether the failure of many backends at once is kept from spreading to the rest."""
+    """Whether, when under half of four or more backends look well and these are at their limits, the others are asked too,
+    so that the failure of many does not run over the rest."""
     enable_prometheus_metrics: bool = True
     """Whether /metrics is served."""
     enable_grafana_dashboards: bool = True
@@ -101,6 +103,8 @@ class Config(Section):
     """Seconds for a whole question, all attempts together, where a route does not say so."""
     retry: RetryConfig = RetryConfig()
     """When another backend is asked."""
+    queue: QueueConfig = QueueConfig()
+    """Where questions wait that find all backends at their limits."""
     idempotency: IdempotencyConfig = IdempotencyConfig()
     """What is kept for questions that are asked again under an Idempotency-Key."""
     server: Literal["own", "uvicorn"] = "own"

@@ -18,6 +18,7 @@ from equipoise.config.fields import (
     Text,
     Texts,
 )
+from equipoise.config.queue import HedgeConfig
 from equipoise.config.secret import Secret
 from equipoise.config.strategies import StrategyName, StrategyOptions
 
@@ -47,6 +48,8 @@ class RouteConfig(Section):
     """Whether a whole answer below `min_quality` is not given where a better backend can be asked; streams never are."""
     explore: Literal["live", "shadow", "off"] = "live"
     """Whether a learning strategy may try other backends on live questions, on copies, or not at all."""
+    hedge: HedgeConfig = HedgeConfig()
+    """Whether slow questions are asked of a second backend."""
     cache: bool = False
     """Whether answers may be kept and given again."""
 

@@ -10,6 +10,7 @@ import msgspec
 
 from equipoise.core.events import AttemptBegan, AttemptEnded, Event
 from equipoise.core.features import FEATURES_VERSION, hand_features
+from equipoise.core.hedge import Hedges
 from equipoise.core.model import (
     Attempt,
     Chance,
@@ -22,6 +23,7 @@ from equipoise.core.model import (
     Verdict,
 )
 from equipoise.core.retry import RetryBudget, RetryOptions, backoff
+from equipoise.core.routing import Route
 from equipoise.core.selection import NOBODY, Lease, Selection
 
 ROUNDS = 2
@@ -33,10 +35,13 @@ STATUS = {
     "invalid_request_error": 400,
     "model_not_found": 404,
     "upstream_timeout": 504,
+    "deadline_too_short": 504,
+    "overloaded": 503,
     "upstream_error": 502,
     "no_answer": 502,
     "stream_interrupted": 502,
 }
+NOT_SENT = Outcome(verdict=Verdict.IGNORED, duration=0.0, sent=False, error="not sent", error_code="cancelled")
 PASSING = (Verdict.FAILURE, Verdict.THROTTLED)
 FINAL = frozenset(
     {"budget_exceeded", "context_length_exceeded", "invalid_request_error", "model_not_found", "no_answer"}
@@ -78,6 +83,10 @@ class Unanswered(Exception):
         self.cost = sum(attempt.cost for attempt in attempts)
         self.client_error, self.request_id, self.decision = client_error, request_id, decision
         self.short = False  # a budget may have room again in a moment
+
+
+class Full(Unanswered):
+    """Everybody who may answer has all the attempts at once that they take: waiting a little may help."""
 
 
 class Interrupted(Unanswered):
@@ -124,6 +133,32 @@ class Attempts:
             raise self._nobody(nobody) from None
         self._decision_seconds = self.now() - lease.started
         self.lease = lease
+        self._tell(self._begun(lease))
+        return lease
+
+    @property
+    def route(self) -> Route | None:
+        """The route of the request."""
+        return self._selection.routes.get(self.request.route)
+
+    def hedge(self, first: Lease, hedges: Hedges) -> Lease | None:
+        """A second attempt beside `first`, which is overdue; None when there may be none, or nobody is quick enough."""
+        now = self.now()
+        if not self.request.repeatable or self._sent + 2 > self._options.max_attempts or now >= self.request.deadline:
+            return None
+        everybody = self._selection.backends
+        if hedges.all_slow(everybody.values()):
+            return None
+        slow = {name for name, backend in everybody.items() if hedges.slow(backend)}
+        corpus = self._corpus or first.backend.options.corpus
+        try:
+            lease = self._selection.acquire(self.request, self._avoid | slow | {first.backend_id}, corpus)
+        except NoBackendAvailable:
+            return None
+        cost = lease.backend.expected_cost(self.request)
+        if lease.decision.panic or not (hedges.take(cost, now) and self._budget.withdraw(now)):
+            self._selection.settle(lease, NOT_SENT)
+            return None
         self._tell(self._begun(lease))
         return lease
 
@@ -257,8 +292,16 @@ class Attempts:
         self._avoid = self._said_all
         return pause
 
+    def full(self, why: str) -> Full:
+        """The error that turns this request away for want of room."""
+        return Full("overloaded", f"there is no room for this question now ({why})", request_id=self.request.id)
+
     def _nobody(self, nobody: NoBackendAvailable) -> Unanswered:
         reasons = "; ".join(f"{name}: {why}" for name, why in nobody.reasons.items())
+        if nobody.full:
+            full = self.full(reasons)
+            full.reasons, full.attempts, full.cost = dict(nobody.reasons), tuple(self.made), self.cost
+            return full
         unanswered = self._unanswered(
             nobody.code,
             f"no backend may answer this now ({reasons})",

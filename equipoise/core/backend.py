@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from equipoise.core.bound import Bound
-from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit
-from equipoise.core.health import Health
+from equipoise.core.breaker import BreakerOptions, BreakerState, Cause, CircuitBreaker, Permit
+from equipoise.core.health import SLOW_START_SECONDS, Health
 from equipoise.core.inner import InnerCalls
-from equipoise.core.limit import ConcurrencyLimit, RateLimit
+from equipoise.core.limit import ConcurrencyLimit, RateLimit, Taken, TokenLimit
 from equipoise.core.load import Average, Load
 from equipoise.core.model import (
     NANO_PER_USD,
@@ -25,8 +25,11 @@ from equipoise.core.model import (
     Verdict,
     dollars,
 )
+from equipoise.core.pace import Pace
 from equipoise.core.pricing import BYTES_PER_TOKEN, MARGIN_PERCENT, Price, TokenRatio, expected_cost, worst_case
 from equipoise.core.quality import Quality
+from equipoise.core.row import row_of
+from equipoise.core.silence import Silence
 
 REFUSED_SECONDS = 300.0
 THROTTLED_SECONDS = 5.0
@@ -67,6 +70,7 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: int | None = None
     max_concurrent: int | None = None
     per_minute: int | None = None
+    tokens_per_minute: int | None = None
     probe_threshold: int = 3
     breaker: BreakerOptions = BreakerOptions()
 
@@ -82,6 +86,8 @@ class Backend:
         self.health = Health(options.reliability, probe_threshold=options.probe_threshold, started=now)
         self.limit = ConcurrencyLimit(options.max_concurrent)
         self.rate = RateLimit(options.per_minute) if options.per_minute else None
+        self.tokens = TokenLimit(options.tokens_per_minute) if options.tokens_per_minute else None
+        self.pace, self.silence = Pace(options.expected_seconds), Silence()
         self.quality = Quality(options.quality)
         self.ratio, self.scale = TokenRatio(), 1.0
         self.inner = InnerCalls() if options.llm_via else None
@@ -95,7 +101,7 @@ class Backend:
 
     def why_not(self, request: Request, now: float) -> str | None:
         """Why this backend may not be asked now, in words for people; None when it may."""
-        return self.unwell(now) or self.unfit(request)
+        return self.unwell(now) or self.unfit(request, now)
 
     def unwell(self, now: float) -> str | None:
         """Reasons that pass with time and do not depend on the question."""
@@ -110,17 +116,33 @@ class Backend:
 
     def room(self, now: float) -> str | None:
         """Why it takes no more at this instant, however healthy: throttled, or at a limit."""
-        maximum = self.limit.maximum
         if now < self.cooling_until:
             return f"throttled for {self.cooling_until - now:.1f} s more"
-        if maximum is not None and self.load.in_flight >= maximum:
-            return f"at its limit of {maximum} attempts at once"
+        if self.load.in_flight >= self.limit.cap(now):
+            return f"at its limit of {self.limit.cap(now):.0f} attempts at once"
         if self.rate is not None and self.rate.seconds_until_free(now) > 0:
             return f"at its limit of {self.rate.per_minute} requests a minute"
         return None
 
-    def unfit(self, request: Request) -> str | None:
-        """Reasons in the question itself: what it needs, how long it is, what it may cost."""
+    def cold(self, now: float) -> str | None:
+        """Does it have enough to do for one that has just come back? Its places grow from one within half a minute."""
+        since = now - self.health.since
+        if since >= SLOW_START_SECONDS:
+            return None
+        places = max(1.0, self.limit.value * since / SLOW_START_SECONDS)
+        return f"slow start: {places:.0f} attempts at once" if self.load.in_flight >= places else None
+
+    def full(self, request: Request, now: float) -> bool:
+        """Is there no more against it than that it has all the attempts at once that it takes?"""
+        held_back = self.load.in_flight >= self.limit.cap(now) and now >= self.cooling_until
+        return held_back and self.well(now) and self.unfit(request, now) is None and not self._waits(request, now)
+
+    def well(self, now: float) -> bool:
+        """Neither ill nor taken out by an operator."""
+        return self.breaker.allows(now) and not self.health.down and not self.draining
+
+    def unfit(self, request: Request, now: float) -> str | None:
+        """Reasons in the question itself: what it needs, how long it is, what it may cost, how soon it is wanted."""
         options = self.options
         if self._only_embeds and EMBEDDINGS not in request.needs:
             return "makes embeddings only"
@@ -132,6 +154,10 @@ class Backend:
             return "nobody knows its price, and this request has a limit"
         if self._too_dear(request):
             return f"would cost ${dollars(self.expected_cost(request))}, above the limit of this request"
+        if self.tokens is not None and self.tokens.seconds_until_free(self.tokens_needed(request), now) > 0:
+            return f"at its limit of {self.tokens.per_minute} tokens a minute"
+        if request.deadline < math.inf and self._too_late(request, now):
+            return f"usually takes {self.load.durations.median(now):.1f} s, and {request.deadline - now:.1f} s are left"
         return None
 
     def refusal_code(self, request: Request, now: float) -> str:
@@ -142,8 +168,24 @@ class Backend:
             return "context_length_exceeded"
         if self._too_dear(request):
             return "budget_exceeded"
-        well = self.breaker.allows(now) and not self.health.down and not self.draining
-        return "rate_limit_exceeded" if well and self.room(now) else "no_healthy_backend"
+        if not self.well(now):
+            return "no_healthy_backend"
+        if self._too_late(request, now):
+            return "deadline_too_short"
+        return "rate_limit_exceeded" if self.room(now) or self._waits(request, now) else "no_healthy_backend"
+
+    def _waits(self, request: Request, now: float) -> float:
+        """Seconds until its tokens a minute allow this question."""
+        return self.tokens.seconds_until_free(self.tokens_needed(request), now) if self.tokens else 0.0
+
+    def _too_late(self, request: Request, now: float) -> bool:
+        """Would most of its answers come after the deadline? Not asked of one that is to be cut short."""
+        median = self.load.durations.median(now)
+        return median is not None and request.deadline - now < median and not request.output_tokens
+
+    def tokens_needed(self, request: Request) -> int:
+        """What a question may use of the tokens a minute: what is read, and the most (else the usual) that is written."""
+        return self.input_tokens(request) + (request.output_tokens or self.load.usual_tokens)
 
     def _overflows(self, request: Request) -> bool:
         context = self.options.context_tokens
@@ -232,6 +274,15 @@ class Backend:
             self.rate.take(now)
         return permit
 
+    def take_tokens(self, request: Request, now: float) -> Taken | None:
+        """Count what a question may use of the tokens a minute; corrected when it is known."""
+        return self.tokens.take(self.tokens_needed(request), now) if self.tokens is not None else None
+
+    def used_tokens(self, taken: Taken | None, usage: Usage) -> None:
+        """Correct what was counted by what was used."""
+        if taken is not None and self.tokens is not None:
+            self.tokens.correct(taken, usage.input_tokens + usage.output_tokens)
+
     def ended(self, permit: Permit, outcome: Outcome, now: float, kind: str | None = None) -> None:
         """Learn from one attempt at a kind of question; called exactly once for each `began`."""
         in_flight = self.load.in_flight
@@ -254,8 +305,8 @@ class Backend:
                 self.breaker.forgotten(permit)
                 self.breaker.refuse(now, outcome.error or "key or quota refused", REFUSED_SECONDS)
             case Verdict.NO_ANSWER:
-                self.breaker.forgotten(permit)
                 self.quality.replied(answered=False, kind=kind)
+                self.breaker.said_nothing(permit, now, gone_silent=self.silence.replied(answered=False))
             case Verdict.IGNORED:
                 self.breaker.forgotten(permit)
 
@@ -278,6 +329,7 @@ class Backend:
         if self.options.llm_via == previous.options.llm_via:
             self.inner = previous.inner
         self.bound = previous.bound
+        self.pace, self.silence = previous.pace, previous.silence
         self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
         self.last_verdict = previous.last_verdict
         if self.options.weight == previous.options.weight:
@@ -286,58 +338,42 @@ class Backend:
             self.breaker = previous.breaker
         if self.options.per_minute == previous.options.per_minute:
             self.rate = previous.rate
+        if self.options.tokens_per_minute == previous.options.tokens_per_minute:
+            self.tokens = previous.tokens
         if self.options.max_concurrent == previous.options.max_concurrent:
             self.limit = previous.limit
 
-    def seconds_until_free(self, now: float) -> float:
+    def seconds_until_free(self, request: Request, now: float) -> float:
         """When it may be worth asking again: the longest of its pauses, infinite when only an operator can tell."""
         if self.draining or self.breaker.held_open:
             return math.inf
         rate = self.rate.seconds_until_free(now) if self.rate else 0.0
-        return max(self.cooling_until - now, self.breaker.seconds_until_probe(now), rate, 0.0)
+        tokens = self._waits(request, now)
+        return max(self.cooling_until - now, self.breaker.seconds_until_probe(now), rate, tokens, 0.0)
 
     def status(self, now: float) -> dict[str, Any]:
         """One row of the table that people look at; times in seconds, money in dollars."""
-        load, totals = self.load, self.totals
-        return {
-            "id": self.id,
-            "type": self.options.type.value,
-            "model": self.options.model,
-            "status": self.health.status.value,
-            "why_not": self.unwell(now),
-            "breaker": {"state": self.breaker.state.value, "reason": self.breaker.reason, **self.breaker.counts},
-            "in_flight": load.in_flight,
-            "limit": round(self.limit.value, 1),
-            "weight": self.weight,
-            "priority": self.options.priority,
-            "health": round(self.health.value(now), 4),
-            "success_rate": round(self.health.success.value, 4),
-            "response_time": round(load.response_time.value, 4),
-            "first_token": round(load.first_token.value, 4),
-            "seconds_per_token": round(load.seconds_per_token.value, 6),
-            "quality": round(self.quality.mean, 4),
-            "quality_by_kind": {kind: round(own.mean, 4) for kind, own in self.quality.kinds.items()},
-            "requests": totals["requests"],
-            "errors": totals[Verdict.FAILURE] + totals[Verdict.REFUSED],
-            "no_answers": totals[Verdict.NO_ANSWER],
-            "cost_usd": dollars(totals["cost"]),
-            "last_probe": self.health.probed_at,
-            "draining": self.draining,
-        }
+        return row_of(self, now)
 
     def _answered(self, permit: Permit, outcome: Outcome, in_flight: int, now: float) -> None:
-        was = self.breaker.state
-        tokens = outcome.usage.output_tokens
-        self.breaker.succeeded(permit, outcome.duration, now)
-        if was is BreakerState.HALF_OPEN and self.breaker.state is BreakerState.CLOSED:
-            self.health.recovered(now)
+        breaker, tokens, duration = self.breaker, outcome.usage.output_tokens, outcome.duration
+        was, slow = breaker.state, breaker.slow
+        breaker.succeeded(permit, self.pace.answered(duration, outcome.first_token, tokens), now)
+        if was is BreakerState.HALF_OPEN and breaker.state is BreakerState.CLOSED:
+            self._recovered(now, slow=slow)
         self.health.attempted(success=True)
         self.bound.answered(tokens)
-        self.load.completed(outcome.duration, outcome.first_token, tokens, now)
+        self.silence.replied(answered=True)
+        self.load.completed(duration, outcome.first_token, tokens, now)
         if outcome.text_bytes and not outcome.usage.estimated:
             self.counted(outcome.text_bytes, tokens - outcome.usage.reasoning_tokens)
-        if tokens:
-            self.limit.answered(outcome.duration / tokens, in_flight)
+        self.limit.answered(duration, tokens, in_flight)
+
+    def _recovered(self, now: float, *, slow: bool) -> None:
+        """Back with a slow start; one that was out for being slow is believed to be as fast as it is now."""
+        self.health.recovered(now)
+        if slow:
+            self.pace.accept()
 
     def read(self, request: Request, tokens: int) -> None:
         """Learn from a reported (or well estimated) number of input tokens how many the engine adds."""
@@ -345,12 +381,18 @@ class Backend:
             self.hidden_tokens.add(max(0.0, tokens - request.input_tokens * self.scale))
 
     def _failed(self, permit: Permit, outcome: Outcome, now: float) -> None:
-        self.breaker.failed(permit, now, outcome.error or "failures")
+        self.breaker.failed(permit, now, outcome.error or "failures", _cause(outcome))
         self.health.attempted(success=False)
-        if outcome.sent and outcome.status is None:
-            self.limit.overloaded()
+        if outcome.sent and outcome.error_code == "upstream_timeout":
+            self.limit.overloaded(now - outcome.duration, now)
 
     def _throttled(self, outcome: Outcome, now: float) -> None:
         pause = THROTTLED_SECONDS if outcome.retry_after is None else min(outcome.retry_after, LONGEST_COOL_DOWN)
         self.cooling_until = max(self.cooling_until, now + pause)
-        self.limit.overloaded()
+        self.limit.overloaded(now - outcome.duration, now)
+
+
+def _cause(outcome: Outcome) -> Cause:
+    if outcome.error_code == "upstream_timeout":
+        return Cause.TIMEOUT
+    return Cause.SERVER_ERROR if (outcome.status or 0) >= 500 else Cause.OTHER

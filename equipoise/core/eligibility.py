@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from equipoise.core.backend import UNSUPPORTED, Backend
-from equipoise.core.model import Chance, NoBackendAvailable, Request
+from equipoise.core.model import Candidate, Chance, Choice, NoBackendAvailable, Request
 from equipoise.core.purse import Purse
 from equipoise.core.tier import Tier
 
 PANIC_SHARE = 0.5
 PANIC_POOL = 4
 RESERVE = 1.4
+"""A tier takes all requests until fewer than 1 / 1.4 of it are healthy (Envoy's overprovisioning factor)."""
 TOO_DEAR = "budget_exceeded"
 
 
@@ -37,6 +38,7 @@ class Viewer(msgspec.Struct, gc=False):
     """Who looks: a request, whom it has tried, the corpus it is bound to, when, and how a few are drawn of many.
 
     `session` is the hash of a session that stays with its backend, `purse` knows whom its budgets allow.
+    `panic` says whether the sick may be let in while somebody is healthy.
     """
 
     request: Request
@@ -47,6 +49,7 @@ class Viewer(msgspec.Struct, gc=False):
     chance: Chance
     session: int | None = None
     purse: Purse | None = None
+    panic: bool = True
 
 
 class Opening(msgspec.Struct, gc=False):
@@ -73,8 +76,14 @@ def look(chain: Sequence[Sequence[Tier]], viewer: Viewer) -> Look:
         openings = _openings(first, tiers, viewer, excluded, sick)
         if openings:
             return _entered(openings, excluded, step, viewer)
+        if any(backend.full(viewer.request, viewer.now) for tier in tiers for backend in _may_be(tier, viewer)):
+            return Look([], excluded)  # a healthy one will have room before a sick one is well
         viewer.corpus = None
-    return _rescued(sick, excluded)
+    return _rescued(sick, excluded, viewer.now)
+
+
+def _may_be(tier: Tier, viewer: Viewer) -> list[Backend]:
+    return [b for b in tier.backends if _ruled_out(b, viewer.avoid, viewer.corpus) is None]
 
 
 def _openings(
@@ -115,7 +124,7 @@ def _entered(openings: list[Opening], excluded: dict[str, str], step: int, viewe
     """Draw the tier of this request: lower ones are filled first, and what nobody has room for is shared by health."""
     room = sum(opening.room for opening in openings)
     if len(openings) == 1:
-        return _with_the_sick(openings[0], excluded, step, viewer.now, enough=room >= 1.0)
+        return _with_the_sick(openings[0], excluded, step, viewer, enough=room >= 1.0)
     drawn, left = viewer.chance.random(), 1.0
     for opening in openings:
         share = min(left, opening.room / min(1.0, room))
@@ -126,7 +135,7 @@ def _entered(openings: list[Opening], excluded: dict[str, str], step: int, viewe
     for other in openings:
         if other is not opening:
             excluded.update(_elsewhere(other, opening))
-    seen = _with_the_sick(opening, excluded, step, viewer.now, enough=room >= 1.0)
+    seen = _with_the_sick(opening, excluded, step, viewer, enough=room >= 1.0)
     seen.share = share
     return seen
 
@@ -142,7 +151,8 @@ def only_sick(backend: Backend, now: float) -> bool:
     """Left out for its results alone? An operator's word, a refused key, a throttle and a full house stand in panic."""
     breaker = backend.breaker
     tripped = not breaker.allows(now) and not breaker.refused and not breaker.held_open
-    return (tripped or backend.health.down) and not backend.draining and backend.room(now) is None
+    ill = tripped or backend.health.down or (breaker.allows(now) and backend.cold(now) is not None)
+    return ill and not backend.draining and backend.room(now) is None
 
 
 def no_backend_available(
@@ -151,15 +161,18 @@ def no_backend_available(
     """The refusal, with its code and with when it may be worth asking again."""
     request, now, purse = viewer.request, viewer.now, viewer.purse
     broke = purse.refused if purse is not None else {}
-    waits = [backends[name].seconds_until_free(now) for name in excluded if name not in broke]
+    waits = [backends[name].seconds_until_free(request, now) for name in excluded if name not in broke]
     waits += [purse.seconds_until_renewed()] if purse is not None else []
     shortest = min((wait for wait in waits if wait > 0), default=math.inf)
-    codes = {TOO_DEAR if name in broke else backends[name].refusal_code(request, now) for name in excluded}
+    asked = [backends[name] for name in excluded]
+    open_to_it = [backend for backend in asked if _ruled_out(backend, viewer.avoid, viewer.corpus) is None]
+    codes = {TOO_DEAR if b.id in broke else b.refusal_code(request, now) for b in open_to_it or asked}
     if len(codes) > 1:
         codes.discard(UNSUPPORTED)  # whoever could have answered decides whether asking again may help
     code = codes.pop() if len(codes) == 1 else "no_healthy_backend"
     short = purse is not None and purse.short
-    return NoBackendAvailable(excluded, None if math.isinf(shortest) else shortest, code, short=short)
+    full = any(backend.full(request, now) for backend in open_to_it if backend.id not in broke)
+    return NoBackendAvailable(excluded, None if math.isinf(shortest) else shortest, code, short=short, full=full)
 
 
 def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str]) -> tuple[list[Backend], list[Backend]]:
@@ -168,11 +181,11 @@ def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str])
     eligible: list[Backend] = []
     unwell: list[Backend] = []
     for backend in backends:
-        why = _ruled_out(backend, avoid, corpus) or backend.unfit(request)
+        why = _ruled_out(backend, avoid, corpus) or backend.unfit(request, now)
         if why is None and purse is not None:
             why = purse.why_not(backend)
         if why is None:
-            why = backend.unwell(now)
+            why = backend.unwell(now) or backend.cold(now)
             (unwell if why else eligible).append(backend)
         if why is not None:
             excluded[backend.id] = why
@@ -200,28 +213,53 @@ class _free:  # noqa: N801 - a closure with a name
         viewer = self.viewer
         if _ruled_out(backend, viewer.avoid, viewer.corpus) or backend.why_not(viewer.request, viewer.now):
             return False
+        if backend.cold(viewer.now):
+            return False
         return viewer.purse is None or viewer.purse.why_not(backend) is None
 
 
-def _with_the_sick(opening: Opening, excluded: dict[str, str], step: int, now: float, *, enough: bool) -> Look:
-    """Envoy's panic: when under half of four or more look healthy, illness is likelier in the eye of the beholder.
+def _with_the_sick(opening: Opening, excluded: dict[str, str], step: int, viewer: Viewer, *, enough: bool) -> Look:
+    """Envoy's panic: when under half of four or more look healthy, illness is likelier in the eye of the beholder, and
+    the few that are left must not be run over.
 
-    Not while other tiers have `enough` room for what this one cannot take.
+    So the sick are let in once the healthy are at their limits: until then, asking one known to fail serves nobody. Not
+    while other tiers have `enough` room for what this one cannot take.
     """
     eligible, unwell = opening.eligible, opening.unwell
     pool = len(eligible) + len(unwell)
     if opening.drawn:
         return Look(eligible=eligible, excluded=excluded, step=step, sampled_from=len(opening.tier.backends))
-    if enough or pool < PANIC_POOL or len(eligible) >= PANIC_SHARE * pool:
+    if enough or not viewer.panic or any(backend.load.in_flight < backend.limit.value for backend in eligible):
         return Look(eligible=eligible, excluded=excluded, step=step)
-    rescued = [backend for backend in unwell if only_sick(backend, now)]
+    ill = [backend for backend in unwell if only_sick(backend, viewer.now)]
+    if pool < PANIC_POOL or pool - len(ill) >= PANIC_SHARE * pool:
+        return Look(eligible=eligible, excluded=excluded, step=step)
+    rescued = _alive_first(ill, viewer.now)
     for backend in rescued:
         del excluded[backend.id]
     return Look(eligible=eligible + rescued, excluded=excluded, step=step, panic=bool(rescued))
 
 
-def _rescued(sick: list[Backend], excluded: dict[str, str]) -> Look:
+def _rescued(sick: list[Backend], excluded: dict[str, str], now: float) -> Look:
     """Nobody is healthy anywhere: rather the sick than nobody."""
+    sick = _alive_first(sick, now)
     for backend in sick:
         del excluded[backend.id]
     return Look(eligible=sick, excluded=excluded, panic=bool(sick))
+
+
+def _alive_first(sick: list[Backend], now: float) -> list[Backend]:
+    """Those that answer, though slowly or just back, where there are any: who fails at once would draw everything."""
+    return [b for b in sick if b.breaker.slow or b.breaker.allows(now)] or sick
+
+
+def not_compared(candidates: Sequence[Candidate], choice: Choice, request: Request) -> dict[str, str]:
+    """Why a policy did not even score some: below the floor of quality, or at their limit."""
+    left = [c for c in candidates if c.backend_id not in choice.scores]
+    floor = request.min_quality
+    return {
+        c.backend_id: f"its quality is surely no more than {c.quality_low:.2f}, the floor is {floor:.2f}"
+        if c.quality_low < floor
+        else f"at its limit: {c.in_flight} in flight"
+        for c in left
+    }

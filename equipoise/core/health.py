@@ -12,6 +12,8 @@ from equipoise.core.load import Average
 SLOW_START_SECONDS = 30.0
 LOWEST_HEALTH = 0.1
 EVIDENCE = 50.0
+HEALTHY, STAYS_HEALTHY = 0.92, 0.88
+UNHEALTHY, STAYS_UNHEALTHY = 0.5, 0.6
 
 
 class HealthStatus(enum.StrEnum):
@@ -36,7 +38,8 @@ def wilson_lower(share: float, samples: float, z: float = 1.0) -> float:
 class Health:
     """Success of real attempts and of probes; probes judge with hysteresis, so one lost probe is no illness.
 
-    `down` says that the probes found nobody there.
+    `down` says that the probes found nobody there. `checks` counts the probes that were due, `checks_failed` those among
+    them that came to no answer.
     """
 
     def __init__(self, reliability: float, *, probe_threshold: int = 3, started: float = 0.0) -> None:
@@ -47,8 +50,10 @@ class Health:
         self.probe_details: Mapping[str, Any] = {}
         self.probe_error: str | None = None
         self.down = False
+        self.checks = self.checks_failed = 0
+        self.status = HealthStatus.UNKNOWN
         self._threshold = probe_threshold
-        self._since = started - SLOW_START_SECONDS
+        self.since = started - SLOW_START_SECONDS
         self._bound = max(LOWEST_HEALTH, reliability)
 
     def attempted(self, *, success: bool) -> None:
@@ -58,9 +63,25 @@ class Health:
         self._bound = max(LOWEST_HEALTH, wilson_lower(self.success.value, self.success.samples))
         if success:
             self.down, self.probe_failures = False, 0
+        self._judge()
 
-    def probed(self, *, healthy: bool, error: str | None, details: Mapping[str, Any], now: float, wall: float) -> None:
+    def probed(
+        self,
+        *,
+        healthy: bool,
+        error: str | None,
+        details: Mapping[str, Any],
+        now: float,
+        wall: float,
+        completed: bool = True,
+    ) -> None:
         """Take in a probe: so many failures in a row say down, one success says up again (with a slow start)."""
+        self.checks += 1
+        self.checks_failed += not completed
+        self._take(healthy=healthy, error=error, details=details, now=now, wall=wall)
+        self._judge()
+
+    def _take(self, *, healthy: bool, error: str | None, details: Mapping[str, Any], now: float, wall: float) -> None:
         self.probed_at, self.probe_error, self.probe_details = wall, error, details
         if not healthy:
             self.probe_failures += 1
@@ -73,26 +94,41 @@ class Health:
     def unwatched(self) -> None:
         """Nobody probes any more: what probes found last does not count for ever."""
         self.down, self.probe_failures = False, 0
+        self._judge()
 
     def recovered(self, now: float) -> None:
         """Begin a slow start: the backend came back and is not to be flooded."""
-        self._since = now
+        self.since = now
 
     def value(self, now: float) -> float:
-        """Health in [0.1, 1]: the lower bound of the success share, ramped up after a recovery.
+        """Health in [0.1, 1]: the lower bound of the success share, less for probes that fail, ramped up after a recovery.
 
-        The ramp is Envoy's slow start with aggression 1: from 0.1 to 1 within the window.
+        Each failed probe in a row takes its part of a half. The ramp is Envoy's slow start with aggression 1: from 0.1 to
+        1 within the window.
         """
-        since = now - self._since
+        bound, since = self._bound, now - self.since
+        if self.probe_failures:
+            bound = max(LOWEST_HEALTH, bound * self._probed_well)
         if since >= SLOW_START_SECONDS:
-            return self._bound
-        return max(LOWEST_HEALTH, self._bound * since / SLOW_START_SECONDS)
+            return bound
+        return max(LOWEST_HEALTH, bound * since / SLOW_START_SECONDS)
 
     @property
-    def status(self) -> HealthStatus:
-        """Healthy above 90 % success, unhealthy below half or when probes say so, unknown before any evidence."""
-        if self.down or (self.attempts and self.success.value < 0.5):
+    def _probed_well(self) -> float:
+        return 1.0 - 0.5 * min(1.0, self.probe_failures / self._threshold)
+
+    def _judge(self) -> None:
+        """Healthy from 92 % on, unhealthy below half or when probes say so; what was said holds a little beyond its bound."""
+        if self.down:
+            self.status = HealthStatus.UNHEALTHY
+        elif not self.attempts:
+            self.status = HealthStatus.UNKNOWN if self.probed_at is None else HealthStatus.HEALTHY
+        else:
+            self.status = self._of(self.success.value * self._probed_well)
+
+    def _of(self, score: float) -> HealthStatus:
+        was = self.status
+        if score < (STAYS_UNHEALTHY if was is HealthStatus.UNHEALTHY else UNHEALTHY):
             return HealthStatus.UNHEALTHY
-        if not self.attempts and self.probed_at is None:
-            return HealthStatus.UNKNOWN
-        return HealthStatus.HEALTHY if self.success.value >= 0.9 or not self.attempts else HealthStatus.DEGRADED
+        stays = was in (HealthStatus.HEALTHY, HealthStatus.UNKNOWN)
+        return HealthStatus.HEALTHY if score >= (STAYS_HEALTHY if stays else HEALTHY) else HealthStatus.DEGRADED

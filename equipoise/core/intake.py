@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request
+from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request, Urgency
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.routing import Router
 
@@ -18,7 +18,8 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     """What a caller may say about how his question is to be answered.
 
     `max_cost` bounds each attempt's expected cost in nano-dollars, `deadline_seconds` the whole answer, `key` names
-    the key it came with, `trace` holds trace headers to pass on.
+    the key it came with, `trace` holds trace headers to pass on; `urgency`
+    says who goes first when there is not room for all.
     """
 
     model: str = "auto"
@@ -32,6 +33,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None = None
     trace: tuple[tuple[bytes, bytes], ...] = ()
     repeatable: bool | None = None
+    urgency: Urgency = Urgency.INTERACTIVE
 
 
 NO_HINTS = Hints()
@@ -74,6 +76,7 @@ class Intake:
             kind=self._classify(question.text),
             repeatable=question.tools is None if hints.repeatable is None else hints.repeatable,
             trace=hints.trace,
+            urgency=hints.urgency,
         )
         return request, resolved.warning
 

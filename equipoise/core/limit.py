@@ -1,40 +1,99 @@
-"""Limits of one backend: how many attempts at once, how many in a minute."""
+"""Limits of one backend: how many attempts at once, how many and how many tokens in a minute."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from typing import TypeAlias
 
 MINUTE = 60.0
-SLOWER = 2.0
+HEAD_TOKENS = 20
+"""What an answer's beginning counts for, in tokens: else every short answer would look slow."""
+MEAN_OF = 4
+SLOWER, CROWDED, SHRINK, DRIFT = 2.0, 2.5, 0.9, 1.001
+BINDING_SECONDS = 60.0
+START = 16.0
+MOST = 10_000.0
+
+
+class AdaptiveCap:
+    """How many attempts at once are let through to a backend that has shown that it can have too much.
+
+    AIMD: one more per full round of answers while it keeps its best pace, a tenth less with each answer while the mean of
+    the last four is at less than two fifths of it. Means are compared with the best mean: beside the best single answer,
+    mere chance would look like overload. (bench/limits compares it with Gradient2, Vegas and others.) It binds for a minute
+    after a throttle or a timeout. Slowness alone keeps nobody waiting: where it has another cause than the crowd, turning
+    questions away would make it an outage.
+    """
+
+    __slots__ = ("_answers", "_best", "_binding_until", "_pace", "_shrunk_at", "value")
+
+    def __init__(self, start: float = START) -> None:
+        self.value = start
+        self._pace, self._best, self._answers = 0.0, math.inf, 0
+        self._shrunk_at = self._binding_until = -math.inf
+
+    def at(self, now: float) -> float:
+        """Attempts at once that are let through now; infinite while it does not bind."""
+        return math.ceil(self.value) if now < self._binding_until else math.inf
+
+    def answered(self, duration: float, tokens: int, in_flight: int) -> None:
+        """Adapt to an answer of so many tokens, given while so many were in flight."""
+        self._answers += 1
+        self._pace += (duration / (tokens + HEAD_TOKENS) - self._pace) / min(self._answers, MEAN_OF)
+        self._best = min(self._best * DRIFT, self._pace)
+        if 2 * in_flight < self.value:
+            return
+        if self._pace > CROWDED * self._best:
+            self.value = max(1.0, self.value * SHRINK)
+        else:
+            self.value = min(self.value + 1.0 / self.value, MOST)
+
+    def overloaded(self, began: float, now: float) -> None:
+        """An attempt begun then was throttled or timed out: a tenth less, once for all that were under way together."""
+        self._binding_until = now + BINDING_SECONDS
+        if began >= self._shrunk_at:
+            self.value, self._shrunk_at = max(1.0, self.value * SHRINK), now
 
 
 class ConcurrencyLimit:
-    """How many attempts at once a backend takes before it slows down, learned by probing (AIMD on seconds per token).
+    """How many attempts at once a backend takes: `value` marks it as hot, `cap` holds back what is beyond.
 
-    It grows by one per full round of answers while the backend keeps its pace and shrinks by a tenth when it slows
-    down or throttles. `maximum` is a hard cap when the operator set one; the learned value only marks a backend as hot.
+    The mark is AIMD too, but on single answers beside the best single one: it is early where the cap is sure, for it only
+    turns a strategy's eyes to others. `maximum` is a hard cap when the operator set one.
     """
 
-    __slots__ = ("_best", "maximum", "value")
+    __slots__ = ("_best", "adaptive", "maximum", "value")
 
-    def __init__(self, maximum: int | None, start: float = 16.0) -> None:
+    def __init__(self, maximum: int | None, start: float = START) -> None:
         self.maximum = maximum
         self.value = float(min(start, maximum or start))
+        self.adaptive = AdaptiveCap(START)
         self._best = 0.0
 
-    def answered(self, seconds_per_token: float, in_flight: int) -> None:
-        """Adapt to the pace of an answer given while so many were in flight."""
-        if seconds_per_token <= 0:
-            return
-        self._best = min(self._best * 1.001, seconds_per_token) if self._best else seconds_per_token
-        if seconds_per_token > SLOWER * self._best and in_flight >= self.value / 2:
-            self.overloaded()
-        elif 2 * in_flight >= self.value:
-            self.value = min(self.value + 1.0 / self.value, float(self.maximum or 10_000))
+    def cap(self, now: float) -> float:
+        """Attempts at once that are let through now."""
+        learned = self.adaptive.at(now)
+        return learned if self.maximum is None else min(learned, self.maximum)
 
-    def overloaded(self) -> None:
-        """The backend throttled, timed out or slowed down: a tenth less, never below one."""
-        self.value = max(1.0, self.value * 0.9)
+    def answered(self, duration: float, tokens: int, in_flight: int) -> None:
+        """Adapt to an answer of so many tokens, given while so many were in flight; without tokens it tells nothing."""
+        if tokens <= 0 or duration <= 0.0:
+            return
+        self.adaptive.answered(duration, tokens, in_flight)
+        pace = duration / tokens
+        self._best = min(self._best * DRIFT, pace) if self._best else pace
+        if 2 * in_flight < self.value:
+            return
+        if pace > SLOWER * self._best:
+            self.value = max(1.0, self.value * SHRINK)
+        else:
+            self.value = min(self.value + 1.0 / self.value, float(self.maximum or MOST))
+
+    def overloaded(self, began: float, now: float) -> None:
+        """An attempt begun then was throttled or timed out."""
+        self.value = max(1.0, self.value * SHRINK)
+        self.adaptive.overloaded(began, now)
 
 
 class RateLimit:
@@ -55,3 +114,50 @@ class RateLimit:
     def take(self, now: float) -> None:
         """Count one admission; ask `seconds_until_free` first."""
         self._times.append(now)
+
+
+Taken: TypeAlias = list[float]
+"""When tokens were taken, and how many: corrected once it is known."""
+
+
+class TokenLimit:
+    """At most `per_minute` tokens in any 60 seconds: what an attempt may use is taken before, and corrected after.
+
+    Exact as long as no attempt uses more than was taken for it; one that does makes the next ones wait for it.
+    """
+
+    __slots__ = ("_sum", "_taken", "per_minute")
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._taken: deque[Taken] = deque()
+        self._sum = 0.0
+
+    def seconds_until_free(self, tokens: float, now: float) -> float:
+        """0 when so many more are allowed now, otherwise how long to wait; infinite for more than a whole minute's."""
+        self._let_go(now)
+        too_many = self._sum + tokens - self.per_minute
+        if too_many <= 0:
+            return 0.0
+        for at, taken in self._taken:
+            too_many -= taken
+            if too_many <= 0:
+                return at + MINUTE - now
+        return math.inf
+
+    def take(self, tokens: float, now: float) -> Taken:
+        """Count so many tokens; give what is returned back to `correct`."""
+        taken = [now, float(tokens)]
+        self._taken.append(taken)
+        self._sum += tokens
+        return taken
+
+    def correct(self, taken: Taken, tokens: float) -> None:
+        """So many it were in truth."""
+        if self._taken and taken[0] >= self._taken[0][0]:
+            self._sum += tokens - taken[1]
+            taken[1] = float(tokens)
+
+    def _let_go(self, now: float) -> None:
+        while self._taken and self._taken[0][0] <= now - MINUTE:
+            self._sum -= self._taken.popleft()[1]

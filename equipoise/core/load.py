@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+from equipoise.core.recent import Recent
+
 DECAY_SECONDS = 30.0
 PRIOR_TOKENS = 250
 PRIOR_FIRST_TOKEN_SHARE = 0.3
@@ -32,12 +34,15 @@ class Average:
 class Load:
     """Attempts in flight and expected times of one backend, in seconds.
 
-    `peak` times (in flight + 1) is the load of Finagle's balancer; `usual_tokens` the usual length of an answer.
+    `peak` times (in flight + 1) is the load of Finagle's balancer; `usual_tokens` the usual length of an answer;
+    `durations` and `first_tokens` know their quantiles.
     """
 
     __slots__ = (
         "_peak_at",
+        "durations",
         "first_token",
+        "first_tokens",
         "in_flight",
         "output_tokens",
         "peak",
@@ -55,13 +60,16 @@ class Load:
         self.response_time = Average(expected_seconds)
         self.peak = expected_seconds
         self._peak_at = 0.0
+        self.durations, self.first_tokens = Recent(), Recent()
 
     def completed(self, duration: float, first_token: float | None, tokens: int, now: float) -> None:
         """Learn from an answer of `tokens` output tokens; `first_token` is None where it could not be seen."""
         self.response_time.add(duration)
         self._add_peak(duration, now)
+        self.durations.add(duration, now)
         if first_token is not None:
             self.first_token.add(first_token)
+            self.first_tokens.add(first_token, now)
         if tokens > 0:
             head = first_token if first_token is not None else min(self.first_token.value, duration)
             self.seconds_per_token.add((duration - head) / tokens)

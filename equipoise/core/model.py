@@ -71,6 +71,14 @@ class Verdict(enum.StrEnum):
     IGNORED = "ignored"
 
 
+class Urgency(enum.StrEnum):
+    """Whose question comes first when there is not room for all, most urgent first."""
+
+    INTERACTIVE = "interactive"
+    BATCH = "batch"
+    SHADOW = "shadow"
+
+
 class CostSource(enum.StrEnum):
     """Where a cost comes from, most trustworthy first; `unpriced` says that nobody knows the price."""
 
@@ -148,7 +156,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
     images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
     migration answers, or "answer" where there is none; `key` names the key it came with, `parent` the request whose
-    graph asks it, `joined` how that is known.
+    graph asks it, `joined` how that is known; `urgency` decides who waits and who is turned away
+    in overload.
     """
 
     id: str
@@ -172,6 +181,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     parent: str | None = None
     joined: str = ""
+    urgency: Urgency = Urgency.INTERACTIVE
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):
@@ -357,7 +367,8 @@ class Policy(Protocol):
 class NoBackendAvailable(Exception):
     """Nobody may answer: `reasons` says why for each backend, `retry_after` (seconds) when it is worth asking again.
 
-    `short` says that a budget may have room again in a moment.
+    `short` says that a budget may have room again in a moment, `full` that somebody could answer as soon as one of the
+    attempts there ends.
     """
 
     def __init__(
@@ -367,8 +378,10 @@ class NoBackendAvailable(Exception):
         code: str = "no_healthy_backend",
         *,
         short: bool = False,
-    ):
-        self.reasons, self.retry_after, self.code, self.short = dict(reasons), retry_after, code, short
+        full: bool = False,
+    ) -> None:
+        self.reasons, self.retry_after, self.code = dict(reasons), retry_after, code
+        self.short, self.full = short, full
         super().__init__(
             "; ".join(f"{name}: {why}" for name, why in self.reasons.items()) or "no backend is configured"
         )

@@ -6,6 +6,9 @@ import msgspec
 
 from equipoise.core.model import Chance
 
+MEMORY_SECONDS = 10.0
+"""For so long deposits beyond the floor make up for seconds without any."""
+
 
 class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`max_attempts` counts only attempts that may have reached an upstream; `share` of requests may be repeated."""
@@ -19,24 +22,27 @@ class RetryOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetryBudget:
-    """A token bucket (Finagle's RetryBudget): requests deposit a share of a token, time a floor, a retry takes one.
+    """A token bucket (Finagle's RetryBudget): requests deposit a share of a token, a retry takes one.
 
-    It bounds amplification: in a brown-out of everything at most 1 + `share` attempts are sent per request, beyond a
-    constant.
+    Time makes up what the deposits lack of the floor and no more, so that in a brown-out of everything at most 1 + `share`
+    attempts are sent per request, beyond the burst, from floor / share requests a second on.
     """
 
     def __init__(self, options: RetryOptions, now: float) -> None:
         self.options = options
         self._tokens = options.burst
-        self._at = now
+        self._at, self._deposited = now, 0.0
 
     def deposit(self) -> None:
         """A new request came in."""
+        self._deposited += self.options.share
         self._tokens = min(self.options.burst, self._tokens + self.options.share)
 
     def withdraw(self, now: float) -> bool:
         """May one more attempt be sent? Takes the token if so."""
-        self._tokens = min(self.options.burst, self._tokens + (now - self._at) * self.options.floor_per_second)
+        floor = (now - self._at) * self.options.floor_per_second
+        self._tokens = min(self.options.burst, self._tokens + max(0.0, floor - self._deposited))
+        self._deposited = min(max(0.0, self._deposited - floor), MEMORY_SECONDS * self.options.floor_per_second)
         self._at = now
         if self._tokens < 1.0:
             return False

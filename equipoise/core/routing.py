@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from equipoise.core.model import Strategy
+from equipoise.core.model import NanoUSD, Strategy
 
 PREFERENCES = {
     "cheap": Strategy.COST_OPTIMIZED.value,
@@ -19,11 +19,19 @@ POLICIES_VERSION = 1
 STRATEGY_NAMES = tuple(strategy.value for strategy in Strategy)
 
 
+class HedgeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Second copies of slow questions: a share of all questions, and what they may cost in an hour (nano-dollars)."""
+
+    share: float = 0.05
+    per_hour: NanoUSD = 1_000_000_000
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Who may answer and how one is chosen; `fallback` is asked in order when nobody of `backends` can be.
 
     `timeout` is the seconds for the whole question, `explore` one of live, shadow, off. `sticky` keeps a session with its
-    backend. `escalate` asks a better backend when a whole answer is below `min_quality`. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is None.
+    backend. `escalate` asks a better backend when a whole answer is below `min_quality`. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is
+    None. With `hedge` slow questions are asked of a second backend.
     """
 
     name: str
@@ -37,6 +45,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     escalate: bool = False
     exploration_floor: float | None = None
     options: Mapping[str, Mapping[str, float]] = {}
+    hedge: HedgeOptions | None = None
 
     def options_of(self, strategy: str) -> dict[str, float]:
         """What a strategy is made with here; where live questions are not for exploring there is no floor."""

@@ -15,8 +15,9 @@ from equipoise.core.account import GRACE
 from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.budget import Budgets, Reservation
-from equipoise.core.eligibility import Look, Viewer, look, no_backend_available
+from equipoise.core.eligibility import Look, Viewer, look, no_backend_available, not_compared
 from equipoise.core.events import AnswerScored, BackendChanged, Event, Observer
+from equipoise.core.limit import Taken
 from equipoise.core.model import (
     Candidate,
     Chance,
@@ -29,6 +30,7 @@ from equipoise.core.model import (
     Request,
     Verdict,
 )
+from equipoise.core.outliers import find_outlier
 from equipoise.core.policies.specified import reports
 from equipoise.core.purse import Purse
 from equipoise.core.routing import Route, version_of
@@ -40,6 +42,7 @@ NOBODY: frozenset[str] = frozenset()
 PINNED = "pinned"
 HEAVIEST = 1e6
 LONGEST_STREAM = 3600.0
+SWEEP_SECONDS = 1.0
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 
 
@@ -59,6 +62,7 @@ class Lease(msgspec.Struct, kw_only=True):
     permit: Permit
     started: float
     reservation: Reservation | None = None
+    tokens: Taken | None = None
     fallback: bool = False
     settled: bool = False
 
@@ -82,7 +86,9 @@ class Selection:
         observers: Sequence[Observer] = (),
         region: str | None = None,
         budgets: Budgets | None = None,
+        panic: bool = True,
     ) -> None:
+        self._panic, self._swept_at = panic, float("-inf")
         self.backends = {backend.id: backend for backend in backends}
         self.routes, self.clock, self.region = dict(routes), clock, region
         self.observers = list(observers)
@@ -119,6 +125,7 @@ class Selection:
             permit=permit,
             started=now,
             reservation=self._reserved(backend, request, now) if self.budgets.active else None,
+            tokens=backend.take_tokens(request, now),
             fallback=seen.step > 0,
         )
 
@@ -127,11 +134,14 @@ class Selection:
         if lease.settled:
             raise RuntimeError(f"the attempt at {lease.backend_id} of request {lease.request.id} was settled twice")
         lease.settled = True
-        backend, was = lease.backend, lease.backend.breaker.state
-        backend.ended(lease.permit, outcome, self.clock.monotonic(), lease.request.kind)
+        backend, was, now = lease.backend, lease.backend.breaker.state, self.clock.monotonic()
+        backend.ended(lease.permit, outcome, now, lease.request.kind)
         self._join(lease, outcome)
         if lease.reservation is not None:
             self._settle_budgets(lease.reservation, backend, outcome)
+        backend.used_tokens(lease.tokens, outcome.usage)
+        if outcome.verdict is Verdict.FAILURE or backend.breaker.sluggish:
+            self._eject_outlier(now)
         if outcome.verdict in TEACHING:
             self._teach(lease, outcome)
         if outcome.verdict is Verdict.SUCCESS:
@@ -162,17 +172,19 @@ class Selection:
         return there.explain(request, avoid)
 
     def anybody(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> bool:
-        """Might anybody (else) be asked now? Commits to nothing."""
+        """Might anybody (else) be asked now, or as soon as there is room? Commits to nothing."""
         try:
             self._look(request, avoid, corpus, self.clock.monotonic())
-        except NoBackendAvailable:
-            return False
+        except NoBackendAvailable as nobody:
+            return nobody.full
         return True
 
-    def probed(self, backend_id: str, *, healthy: bool, error: str | None, details: Mapping[str, Any]) -> None:
-        """Take in what a free health probe of a backend found."""
-        health = self.backends[backend_id].health
-        health.probed(healthy=healthy, error=error, details=details, now=self.clock.monotonic(), wall=self.clock.wall())
+    def probed(
+        self, backend_id: str, *, healthy: bool, error: str | None, details: Mapping[str, Any], completed: bool = True
+    ) -> None:
+        """Take in what a health probe of a backend found; `completed` is False where it came to no answer."""
+        now, wall, health = self.clock.monotonic(), self.clock.wall(), self.backends[backend_id].health
+        health.probed(healthy=healthy, error=error, details=details, now=now, wall=wall, completed=completed)
 
     def scored(self, event: AnswerScored) -> None:
         """Take in how good an answer was; nothing is known of backends that are gone."""
@@ -266,6 +278,14 @@ class Selection:
         now = self.clock.monotonic()
         return [backend.status(now) for backend in self.backends.values()]
 
+    def _eject_outlier(self, now: float) -> None:
+        if now - self._swept_at < SWEEP_SECONDS:
+            return
+        self._swept_at = now
+        if (found := find_outlier(self.backends.values())) is not None:
+            found.backend.breaker.eject(now, found.reason, slow=found.slow)
+            self._tell_change(found.backend, BreakerState.CLOSED)
+
     def _reweigh(self) -> None:
         for tier in {id(tier): tier for chain in self._chains.values() for step in chain for tier in step}.values():
             tier.reweigh()
@@ -290,7 +310,7 @@ class Selection:
         policy = self._policy(request.route, request.strategy or route.strategy)
         chance, session = (chance_of(request), session_hash(request)) if sticky else (self._chance, None)
         how = getattr(policy, "sampling", "pair")
-        viewer = Viewer(request, avoid, corpus, now, how, chance, session, purse)
+        viewer = Viewer(request, avoid, corpus, now, how, chance, session, purse, self._panic)
         seen = look(self._chains[request.route], viewer)
         if not seen.eligible:
             raise no_backend_available(self.backends, seen.excluded, viewer)
@@ -312,7 +332,7 @@ class Selection:
         candidates = [backend.candidate(request, now, self.budgets.money_price) for backend in seen.eligible]
         strategy, choice = self._chosen(candidates, request)
         if len(choice.scores) < len(candidates) and choice.scores:
-            seen.excluded.update(_not_compared(candidates, choice, request))
+            seen.excluded.update(not_compared(candidates, choice, request))
         probability, probabilities = choice.probability, choice.probabilities
         if seen.share < 1.0:
             probability *= seen.share
@@ -377,15 +397,3 @@ class Selection:
         """The route's own backends, then each step of its fallback chain; within each by `priority` and region."""
         steps = (route.backends, *route.fallback)
         return [tiers_of([self.backends[name] for name in step], self.region) for step in steps]
-
-
-def _not_compared(candidates: Sequence[Candidate], choice: Choice, request: Request) -> dict[str, str]:
-    """Why a policy did not even score some: below the floor of quality, or at their limit."""
-    left = [c for c in candidates if c.backend_id not in choice.scores]
-    floor = request.min_quality
-    return {
-        c.backend_id: f"its quality is surely no more than {c.quality_low:.2f}, the floor is {floor:.2f}"
-        if c.quality_low < floor
-        else f"at its limit: {c.in_flight} in flight"
-        for c in left
-    }

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.core.intake import Hints
-from equipoise.core.model import NANO_PER_USD, NanoUSD
+from equipoise.core.model import NANO_PER_USD, NanoUSD, Urgency
 from equipoise.gateway.dialects.base import Asked, Malformed
 from equipoise.http import Headers
 
 STRATEGY, MAX_COST, DEADLINE = "x-equipoise-strategy", "x-equipoise-max-cost-usd", "x-equipoise-deadline-ms"
 TAGS, SESSION = "x-equipoise-tags", "x-equipoise-session"
-NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION)
+PRIORITY, REPEATABLE = "x-equipoise-priority", "x-equipoise-repeatable"
+NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION, PRIORITY, REPEATABLE)
 FIELDS = tuple((name, name.encode()) for name in NAMES)
 
+OPEN_URGENCIES = (Urgency.INTERACTIVE, Urgency.BATCH)
+"""What a client may say; copies for a shadow are ours alone."""
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_USD = 1_000_000
 MAX_TAGS, MAX_TAG, MAX_SESSION = 16, 64, 256
@@ -39,7 +42,24 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str, key
         key=key,
         request_id=request_id,
         trace=trace(headers),
+        urgency=_urgency(words.get(PRIORITY)),
+        repeatable=_repeatable(words.get(REPEATABLE)),
     )
+
+
+def _urgency(said: str | None) -> Urgency:
+    if said is None:
+        return Urgency.INTERACTIVE
+    if said not in OPEN_URGENCIES:
+        raise _bad(PRIORITY, f"must be one of {', '.join(OPEN_URGENCIES)}")
+    return Urgency(said)
+
+
+def _repeatable(said: str | None) -> bool | None:
+    """Whether the question may be asked again though it may have been acted on already; a caller with tools knows."""
+    if said is not None and said not in ("true", "false"):
+        raise _bad(REPEATABLE, "must be true or false")
+    return None if said is None else said == "true"
 
 
 def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:

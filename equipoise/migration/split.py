@@ -17,7 +17,7 @@ from equipoise.canary.watch import Watch
 from equipoise.core.attempts import Attempted, Unanswered
 from equipoise.core.events import AnswerScored
 from equipoise.core.intake import NO_HINTS, Hints, needs_of
-from equipoise.core.model import Message, NanoUSD, Question, Request, Verdict
+from equipoise.core.model import Message, NanoUSD, Question, Request, Urgency, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.rollout import CANDIDATE, CONTROL, RESCUE, SHADOW, VALIDATION, State, candidate_takes
 from equipoise.core.selection import Selection
@@ -55,6 +55,7 @@ class SplitBalancer(LoadBalancer):
             candidate.intake,
             chance=candidate._chance,
             retry=candidate.retry,
+            waiting=candidate.room.options,
             background=candidate.background,
             config_hash=candidate.config_hash,
         )
@@ -102,6 +103,7 @@ class SplitBalancer(LoadBalancer):
             max_cost=max_cost,
             deadline=self._now() + SECONDS_FOR_A_COPY,
             role=SHADOW,
+            urgency=Urgency.SHADOW,
         )
 
     def for_validation(self, text: str, max_cost: NanoUSD) -> Request:
@@ -157,7 +159,7 @@ class SplitBalancer(LoadBalancer):
         percentage = self.state.percentage
         new = [{**row, "side": CANDIDATE, "has_traffic": percentage > 0} for row in self.selection.status()]
         old = [{**row, "side": CONTROL, "has_traffic": percentage < 100} for row in self.control.status()]
-        return {"in_flight": self.in_flight, "backends": [*new, *old]}
+        return {"in_flight": self.in_flight, **self._room_status(), "backends": [*new, *old]}
 
     def drain(self, backend_id: str) -> None:
         """Give a backend of the new side no new questions. Raises KeyError for any other: the old side is not drained."""

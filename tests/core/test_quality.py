@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equipoise.core.breaker import BreakerOptions
 from equipoise.core.model import Outcome, Verdict
 from equipoise.core.quality import Quality
 from tests.fakes import FakeClock, backend, request, selection
@@ -53,7 +54,9 @@ def test_an_answer_nobody_judged_is_no_evidence_of_quality() -> None:
 
 def test_quality_based_leaves_who_answers_nothing() -> None:
     """A measured signal, not the configured constant: the better word loses to the better replies."""
-    it = selection([backend("boasts", quality=0.9), backend("keeps", quality=0.8)], "quality_based", clock=FakeClock())
+    unwatched = BreakerOptions(enabled=False)
+    boasts = backend("boasts", quality=0.9, breaker=unwatched)
+    it = selection([boasts, backend("keeps", quality=0.8)], "quality_based", clock=FakeClock())
     for _ in range(10):
         lease = it.acquire(request(pinned="boasts"))
         it.settle(lease, NOTHING)

@@ -162,13 +162,25 @@ def test_when_nobody_looks_healthy_the_sick_are_asked() -> None:
 
 
 def test_panic_sets_in_below_half_of_four_or_more() -> None:
-    """Three of five out: all are asked again, for the illness is likelier common to them all."""
-    it = selection([backend(name) for name in "abcde"])
+    """Three of five out: once the two that are left have all they take, all are asked again."""
+    it = selection([backend(name, max_concurrent=4) for name in "abcde"])
     for name in "ab":
         open_breaker(it, name)
     assert not it.acquire(request()).decision.panic
     open_breaker(it, "c")
-    assert len({it.acquire(request()).backend_id for _ in range(10)}) == 5
+    for name in "de":
+        it.backends[name].limit.value = 2.0
+    assert {it.acquire(request()).backend_id for _ in range(3)} == {"d", "e"}
+    assert {it.acquire(request()).backend_id for _ in range(5)} == set("abcde")
+
+
+def test_panic_below_half_can_be_switched_off() -> None:
+    """Without it the sick are asked only when there is nobody else."""
+    it = selection([backend(name) for name in "abcde"], panic=False)
+    for name in "abcd":
+        open_breaker(it, name)
+    it.backends["e"].limit.value = 1.0
+    assert {it.acquire(request()).backend_id for _ in range(5)} == {"e"}
 
 
 def test_a_refused_key_a_drain_and_a_throttle_stand_even_in_panic() -> None:

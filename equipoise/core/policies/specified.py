@@ -142,9 +142,9 @@ def share(percentage: float) -> float:
     return percentage / 100.0
 
 
-def slow_seconds(expected_response_time_ms: float) -> float:
-    """Return when an answer counts as slow: beyond three times the expected response time."""
-    return 3.0 * expected_response_time_ms / 1000.0
+def pace(response_time_ms: float, expected_response_time_ms: float) -> float:
+    """Return how many times the expected response time an answer took."""
+    return response_time_ms / expected_response_time_ms
 
 
 def mean(values: Iterable[float]) -> float | None:

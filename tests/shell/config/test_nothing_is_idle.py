@@ -17,6 +17,7 @@ from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
 from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
+from equipoise.config.queue import HedgeConfig, QueueConfig
 from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
 from tests.shell.cli.conftest import ROOT
 
@@ -38,6 +39,8 @@ SECTIONS: dict[str, type[Section]] = {
     "listen.tls.": TLSConfig,
     "retry.": RetryConfig,
     "idempotency.": IdempotencyConfig,
+    "queue.": QueueConfig,
+    "routes.*.hedge.": HedgeConfig,
     "ledger.": LedgerConfig,
     "keys.*.": KeyConfig,
     "budgets.*.": BudgetConfig,

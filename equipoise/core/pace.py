@@ -1,0 +1,81 @@
+"""How long an answer took beside what is usual here for its length; 1.0 is as usual, 3.0 three times as long.
+
+An answer's duration is mostly its length, so what is usual is a line: seconds = head + tokens * per_token, fitted by
+least squares with fading memory. It needs no first token, which an answer that is not streamed does not show.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+FADING = 0.995
+WARM = 10
+"""Answers before anything is called unusual."""
+MOST_BELIEVED = 2.0
+"""A long wait moves what is usual no more than one of twice the usual: a bad hour must not become the norm at once."""
+
+
+class Line:
+    """A straight line through the points seen, the latest some two hundred of them."""
+
+    __slots__ = ("_n", "_x", "_xx", "_xy", "_y", "samples")
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self._n = self._x = self._y = self._xx = self._xy = 0.0
+
+    def add(self, x: float, y: float) -> None:
+        """Take in a point."""
+        self.samples += 1
+        self._n = self._n * FADING + 1.0
+        self._x = self._x * FADING + x
+        self._y = self._y * FADING + y
+        self._xx = self._xx * FADING + x * x
+        self._xy = self._xy * FADING + x * y
+
+    def at(self, x: float) -> float:
+        """The height of the line there; neither its slope nor its beginning is ever negative."""
+        n, mean_x, mean_y = self._n, self._x / self._n, self._y / self._n
+        spread = self._xx / n - mean_x * mean_x
+        slope = (self._xy / n - mean_x * mean_y) / spread if spread > 1.0 else 0.0
+        slope = max(0.0, min(slope, mean_y / mean_x if mean_x else 0.0))
+        return mean_y + slope * (x - mean_x)
+
+
+class Pace:
+    """The pace of one backend's answers; `floor` seconds are never slow, whatever is usual."""
+
+    __slots__ = ("_floor", "_recent", "_wait", "_whole")
+
+    def __init__(self, floor: float) -> None:
+        self._floor = floor
+        self._whole, self._wait = Line(), Line()
+        self._recent: deque[tuple[float, float | None, int]] = deque(maxlen=WARM)
+
+    def answered(self, duration: float, first_token: float | None, tokens: int) -> float:
+        """Take in an answer; returns how many times the usual it took, never above 1 within `floor`.
+
+        That is of the wait for the first token where it was seen (a client that reads slowly cannot lengthen it), else of
+        the whole answer.
+        """
+        self._recent.append((duration, first_token, tokens))
+        if first_token is not None:
+            return self._seen(self._wait, 0.0, first_token)
+        return self._seen(self._whole, tokens, duration)
+
+    def accept(self) -> None:
+        """Its last answers show what is usual from now on."""
+        self._whole, self._wait = Line(), Line()
+        for duration, first_token, tokens in self._recent:
+            if first_token is None:
+                self._whole.add(tokens, duration)
+            else:
+                self._wait.add(0.0, first_token)
+
+    def _seen(self, line: Line, x: float, seconds: float) -> float:
+        if line.samples < WARM:
+            line.add(x, seconds)
+            return 1.0
+        usual = line.at(x)
+        line.add(x, min(seconds, MOST_BELIEVED * usual))
+        return seconds / max(usual, self._floor, 1e-6)

@@ -1,0 +1,39 @@
+"""Finds a backend that goes on answering "200, nothing found" when it has lost its model or its embeddings.
+
+One reply without an answer is no strike: questions may be off its topic. What counts is more of them than its own
+usual share. Page's CUSUM weighs each reply by the likelihood ratio of "it has gone silent" to "as usual".
+"""
+
+from __future__ import annotations
+
+import math
+
+SILENT = 0.8
+USUAL = 0.05
+MOST_USUAL = 0.6
+PRIOR_REPLIES = 20.0
+MEMORY = 200.0
+CERTAIN = 8.0
+"""Three empty replies in a row at a usual share of 5 % (3 * ln 16 = 8.3), five at 16 %; e^8 replies between two false
+alarms, at least (Lorden's bound)."""
+
+
+class Silence:
+    """The usual share of replies that answer nothing, and the evidence that this has changed."""
+
+    __slots__ = ("_replies", "evidence", "usual")
+
+    def __init__(self) -> None:
+        self.usual, self._replies, self.evidence = USUAL, PRIOR_REPLIES, 0.0
+
+    def replied(self, *, answered: bool) -> bool:
+        """Take in a reply; True when the backend has gone silent, whereupon the evidence begins anew."""
+        usual = min(max(self.usual, 1.0 / MEMORY), MOST_USUAL)
+        ratio = (1.0 - SILENT) / (1.0 - usual) if answered else SILENT / usual
+        self.evidence = max(0.0, self.evidence + math.log(ratio))
+        self._replies = min(self._replies + 1.0, MEMORY)
+        self.usual += ((not answered) - self.usual) / self._replies
+        silent = self.evidence >= CERTAIN
+        if silent:
+            self.evidence = 0.0
+        return silent
