@@ -47,8 +47,10 @@ bench-strategies: $(READY)
 bench-canary: $(READY)
 	$(BIN)/python -m bench.canary
 
-# kill -9 one of three backends at 500 questions a second, before Equipoise, haproxy (Debian's) and Envoy (its wheel).
+# Every fault of every kind of backend; then kill -9 one of three at 500 questions a second, before Equipoise, haproxy
+# (Debian's) and Envoy (its wheel).
 chaos: $(READY)
+	$(BIN)/python -m bench.chaos.matrix
 	$(BIN)/python -m bench.chaos
 
 # Every success metric of the specification: target, measured, command.
