@@ -10,6 +10,7 @@ from equipoise.backends.base import BackendError, Finished, Relayed, StreamItem,
 from equipoise.backends.openai_stream import text_of
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted
+from equipoise.core.gaps import Gaps
 from equipoise.core.model import Answer, BackendType, Outcome, Usage, Verdict
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.selection import Lease
@@ -46,6 +47,7 @@ class AnswerStream(Decided):
         self.listening = False
         self._relayed: list[bytes] = []
         self._relayed_bytes = 0
+        self._gaps, self._last_at = Gaps(), first_at
 
     @property
     def backend_type(self) -> BackendType:
@@ -133,7 +135,11 @@ class AnswerStream(Decided):
 
     async def _from_upstream(self) -> StreamItem:
         try:
-            return await anext(self._items)
+            item = await anext(self._items)
+            now = self._attempts.now()
+            self._gaps.add(now - self._last_at)
+            self._last_at = now
+            return item
         except BackendError as error:
             raise self._interrupted(error) from error
         except StopAsyncIteration:
@@ -145,7 +151,7 @@ class AnswerStream(Decided):
     def _finish(self, answer: Answer) -> None:
         self._open = False
         now = self._attempts.now()
-        self._attempts.settle(self._lease, answered(self._lease, answer, now, self._first_at))
+        self._attempts.settle(self._lease, answered(self._lease, answer, now, self._first_at, self._gaps))
         self.reply = reply_of(self._attempts, self._lease, answer, now - self._began)
         self._done()
 
@@ -169,6 +175,7 @@ class AnswerStream(Decided):
             metered_cost=error.metered_cost,
             first_token=self._first_at,
             interrupted=interrupted,
+            gaps=self._gaps,
         )
         self._attempts.settle(self._lease, outcome)
         self._done()

@@ -14,8 +14,9 @@ from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
 from equipoise.stores.leasing import Leasing
 from equipoise.telemetry.alerts import AlertDesk
+from equipoise.telemetry.push import Pusher
 
-LASTING = (ClosedWithTheBalancer, AlertDesk, Lasting, Leasing)
+LASTING = (ClosedWithTheBalancer, AlertDesk, Lasting, Leasing, Pusher)
 """What runs in the background of a balancer, whatever its configuration."""
 WITHOUT_SINKS: dict[str, Any] = {"enable_prometheus_metrics": False, "alerts": AlertsConfig(enabled=False)}
 PATIENCE = 0.02

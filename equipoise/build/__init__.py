@@ -15,6 +15,7 @@ from equipoise.build.backends import backend_of, client_of, model_of, pool_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of, under_way_of
 from equipoise.build.budgets import budgets_of, leasing_of
 from equipoise.build.clock import SystemClock
+from equipoise.build.metrics import connected
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
 from equipoise.build.prices import price_of
@@ -144,8 +145,6 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         metrics.set_money(
             lambda: balancer.selection.budgets.status(clock.wall()), lambda: efficiency.ratio(clock.wall())
         )
-        metrics.set_backend_gauges(lambda: balancer.selection.status())  # it can be replaced
-        if ledger is not None:
-            metrics.set_ledger(ledger.health)
+        balancer.background += connected(metrics, balancer, ledger, config)
     records = with_scorer(config, balancer, ledger, on_error)
     return Estate(balancer, ledger, metrics, fingerprint, leasing, efficiency, alerts, records)

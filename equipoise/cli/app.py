@@ -86,6 +86,13 @@ NOUNS = {
             "reset": ("equipoise.cli.budget:reset", "Forget what was spent from a budget."),
         },
     ),
+    "dashboards": (
+        "Grafana's dashboards.",
+        {
+            "export": ("equipoise.cli.dashboards:export", "Write them as JSON files."),
+            "push": ("equipoise.cli.dashboards:push", "Put them into a Grafana."),
+        },
+    ),
     "routes": (
         "Look at how questions are routed.",
         {"explain": ("equipoise.cli.routes:explain", "Say who would be asked, and why; asks nobody.")},

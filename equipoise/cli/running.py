@@ -37,6 +37,9 @@ RESTART = (
     "canary",
     "idempotency",
     "alert",
+    "metrics",
+    "grafana",
+    "enable_grafana_dashboards",
     "log.format",
     "log.access",
 )

@@ -10,6 +10,7 @@ from typing import Any
 import equipoise
 from equipoise.build import Estate
 from equipoise.build.keys import callers_of
+from equipoise.build.metrics import provisioning_of
 from equipoise.build.prices import alternatives_of, default_backend
 from equipoise.canary import Canary
 from equipoise.canary.assembly import from_config as with_canary
@@ -63,6 +64,7 @@ async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config]
     estate = estate_of(loaded, logger.error)
     migration = moving(loaded, estate, logger.error)
     canary = None if migration else watched(loaded.config, estate, lambda: running.loaded.config, logger.error)
+    estate.balancer.background += provisioning_of(config)
     log = access_log(config)
     if log is not None:
         estate.balancer.observers.append(log.observe)

@@ -14,6 +14,7 @@ from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.quality import QualityConfig
 from equipoise.config.save import to_yaml
 from equipoise.config.schema import Config
@@ -60,6 +61,8 @@ NAMED = """\
 """
 SECTIONS: dict[str, type[Section]] = {
     "alerts": AlertsConfig,
+    "metrics": MetricsConfig,
+    "grafana": GrafanaConfig,
     "listen": ListenConfig,
     "retry": RetryConfig,
     "idempotency": IdempotencyConfig,

@@ -15,6 +15,7 @@ from equipoise.config.budgets import Budget
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.migration import MigrationConfig
 from equipoise.config.quality import QualityConfig
 from equipoise.config.queue import QueueConfig
@@ -71,13 +72,17 @@ class Config(Section):
     enable_prometheus_metrics: bool = True
     """Whether /metrics is served."""
     enable_grafana_dashboards: bool = True
-    """Whether Grafana's dashboards are provisioned."""
+    """Whether the dashboards are put into the Grafana of `grafana.api_url` when the gateway starts."""
     alert_webhook_url: AlertAddress = None
     """Where alerts are posted, in Slack's form where the address is Slack's. Kept secret: it may hold a token."""
     alert_email_recipients: Texts = ()
     """Who gets alerts by e-mail, through the server of `alerts.email`."""
     alerts: AlertsConfig = AlertsConfig()
     """What is worth an alert, and how it is sent."""
+    metrics: MetricsConfig = MetricsConfig()
+    """Where metrics are pushed, for processes that nobody can scrape."""
+    grafana: GrafanaConfig = GrafanaConfig()
+    """The Grafana that gets the dashboards."""
     cost_optimization_target: Share = 0.8
     """The cost efficiency aimed at."""
     cost_tracking_window_hours: Positive = 24.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from equipoise.core.backend import LLM_VIA
+from equipoise.core.gaps import Gaps
 from equipoise.core.inner import Inner
 from equipoise.core.model import Answer, CostSource, NanoUSD, Outcome, Usage, Verdict
 from equipoise.core.pricing import Bill, Price, settled_cost, size_of
@@ -14,7 +15,9 @@ NO_USAGE = Usage(requests=0)
 NOTHING = Bill(0, CostSource.ESTIMATED, "")
 
 
-def answered(lease: Lease, answer: Answer, now: float, first_token: float | None = None) -> Outcome:
+def answered(
+    lease: Lease, answer: Answer, now: float, first_token: float | None = None, gaps: Gaps | None = None
+) -> Outcome:
     """The outcome of an answer that is one."""
     inner = inner_of(lease)
     usage = lease.backend.calibrated(answer.usage)
@@ -39,6 +42,7 @@ def answered(lease: Lease, answer: Answer, now: float, first_token: float | None
         model=answer.model,
         finish_reason=answer.finish_reason,
         citations=len(answer.citations),
+        gaps=gaps,
     )
 
 
@@ -57,6 +61,7 @@ def failed(
     first_token: float | None = None,
     interrupted: bool = False,
     client_error: dict[str, Any] | None = None,
+    gaps: Gaps | None = None,
 ) -> Outcome:
     """The outcome of an attempt that gave no (whole) answer.
 
@@ -90,6 +95,7 @@ def failed(
         sent=sent,
         interrupted=interrupted,
         client_error=client_error,
+        gaps=gaps,
     )
 
 

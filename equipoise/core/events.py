@@ -34,7 +34,11 @@ class AttemptEnded(Event, frozen=True):
 
 
 class RequestEnded(Event, frozen=True, kw_only=True):
-    """A request left the gateway: status as the client saw it, seconds in all, cost over its attempts."""
+    """A request left the gateway: status as the client saw it, seconds in all, cost over its attempts.
+
+    `overhead` is the seconds of it that were the gateway's own, where that is known; `cache` says what the response
+    cache did: hit, miss, semantic, bypass, or nothing where there is none.
+    """
 
     request_id: str
     route: str
@@ -47,6 +51,8 @@ class RequestEnded(Event, frozen=True, kw_only=True):
     stream: bool
     error_code: str | None = None
     interrupted: bool = False
+    overhead: float | None = None
+    cache: str = ""
 
 
 class BackendChanged(Event, frozen=True):

@@ -12,6 +12,8 @@ from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
+from equipoise.core.gaps import Gaps
+
 NanoUSD: TypeAlias = int
 NANO_PER_USD = 1_000_000_000
 
@@ -329,6 +331,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     citations: int = 0
     interrupted: bool = False
     client_error: dict[str, Any] | None = None
+    gaps: Gaps | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

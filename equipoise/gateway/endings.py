@@ -18,12 +18,14 @@ CLIENT_GONE = 499  # no such status is ever sent: a word of nginx's for logs
 
 def of_reply(sized: Sized, reply: Reply, started: float) -> RequestEnded:
     """A whole answer was given."""
+    duration = time.perf_counter() - started
     return RequestEnded(
         request_id=sized.id,
         route=sized.route,
         tenant=sized.tenant,
         status=200,
-        duration=time.perf_counter() - started,
+        duration=duration,
+        overhead=max(0.0, duration - (reply.duration - reply.overhead)),
         attempts=len(reply.attempts),
         cost=reply.cost,
         backend_id=reply.decision.backend_id,

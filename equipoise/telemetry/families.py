@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from equipoise.telemetry.totals import NANO, BackendTotals, Histogram, LedgerCounts, Snapshot
+from equipoise.telemetry.totals import NANO, BackendTotals, BudgetGauges, Gauges, Histogram, LedgerCounts, Snapshot
 
 T = TypeVar("T")
-BACKEND = ["backend_id"]
+BACKEND, USD = ["backend_id"], "usd"
 TOKEN_KINDS = ("input", "output", "cached", "reasoning", "citation")
 Samples = Iterable[tuple[list[str], float]]
+BUDGET_ROWS: Mapping[str, tuple[Callable[[BudgetGauges], int], str]] = {
+    "lb_budget_limit": (
+        lambda of: of.limit,
+        "What may be spent in the window: dollars, requests or tokens, as `unit` says.",
+    ),
+    "lb_budget_spent": (lambda of: of.spent, "What was spent in the window, over all gateways that share the budget."),
+    "lb_budget_reserved": (lambda of: of.reserved, "What is promised to questions under way."),
+    "lb_budget_held": (lambda of: of.held, "Slices that gateways hold, promised or not; those of dead ones left out."),
+}
 
 
 def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
@@ -21,13 +31,22 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
     backends = dict(sorted(snapshot.totals.backends.items()))
     yield from _specified(backends, snapshot)
     yield from _of_backends(backends)
-    yield _gauge(
-        "lb_in_flight", "Questions at a backend now.", BACKEND, _of_each(snapshot.gauges, lambda of: of.in_flight)
-    )
+    yield from _at_backends(snapshot.gauges)
     yield from _of_requests(snapshot)
-    if snapshot.ledger is not None:
-        yield from _of_ledger(snapshot.ledger)
-    yield _gauge("equipoise_build_info", "The version that runs; always 1.", ["version"], [([version], 1)])
+    yield from _of_ledger(snapshot.ledger)
+    yield from _of_budgets(snapshot)
+    yield from _of_learning(backends, snapshot)
+    yield from _of_canaries(snapshot)
+    python = platform.python_version()
+    yield _gauge(
+        "equipoise_build_info", "The version that runs; always 1.", ["version", "python"], [([version, python], 1)]
+    )
+
+
+def _at_backends(gauges: Mapping[str, Gauges]) -> Iterator[Metric]:
+    yield _gauge("lb_in_flight", "Questions at a backend now.", BACKEND, _of_each(gauges, lambda of: of.in_flight))
+    queued = (([name], of.queued) for name, of in sorted(gauges.items()) if of.queued is not None)
+    yield _gauge("lb_queue_depth", "Questions that wait for a backend now.", BACKEND, queued)
 
 
 def _specified(backends: Mapping[str, BackendTotals], snapshot: Snapshot) -> Iterator[Metric]:
@@ -81,6 +100,11 @@ def _of_backends(backends: Mapping[str, BackendTotals]) -> Iterator[Metric]:
         BACKEND,
         _of_each(backends, lambda of: of.interruptions),
     )
+    yield _histogram(
+        "lb_chunk_gap_seconds", "Between two pieces of a stream.", BACKEND, _each(backends, lambda of: of.gaps)
+    )
+    yield _counter("lb_ejections", "Ejections of a backend as an outlier.", BACKEND, _of_each(backends, _ejections))
+    yield _counter("lb_hedges", "Second attempts sent beside a slow first.", BACKEND, _of_each(backends, _hedges))
     yield _counter(
         "lb_circuit_breaker_transitions",
         "How often a breaker entered a state.",
@@ -97,20 +121,82 @@ def _of_requests(snapshot: Snapshot) -> Iterator[Metric]:
     yield _counter("lb_retries", "Attempts beyond the first of a question.", [], [([], totals.retries)])
     yield _counter("lb_late_routing_decisions", "Decisions that took longer than allowed.", [], [([], totals.late)])
     yield _counter("lb_no_backend", "Questions nobody could be asked.", [], [([], totals.nobody)])
-
-
-def _of_ledger(ledger: LedgerCounts) -> Iterator[Metric]:
-    yield _counter("equipoise_ledger_written", "Attempts recorded durably.", [], [([], ledger.written)])
-    yield _counter("equipoise_ledger_dropped", "Attempts that could not be recorded.", [], [([], ledger.dropped)])
-    yield _counter(
-        "equipoise_ledger_dropped_cost", "Dollars of those attempts.", [], [([], ledger.dropped_cost / NANO)]
+    yield _histogram(
+        "lb_overhead_seconds", "The gateway's own share of a whole answer's time.", [], [("", totals.overhead)]
     )
-    yield _gauge("equipoise_ledger_pending", "Attempts waiting to be written.", [], [([], ledger.pending)])
-    yield _gauge("equipoise_ledger_unwell", "Processes that cannot write now.", [], [([], ledger.unwell)])
+    cached = (([result], count) for result, count in sorted(totals.cache.items()))
+    yield _counter("lb_cache_requests", "Questions looked up in the response cache, by result.", ["result"], cached)
+
+
+def _of_budgets(snapshot: Snapshot) -> Iterator[Metric]:
+    """Dollars where the unit is usd; everything else in whole units."""
+    labels, budgets = ["budget", "unit"], sorted(snapshot.budgets.items())
+
+    def each(what: Callable[[BudgetGauges], int]) -> Samples:
+        return (([name, of.unit], what(of) / NANO if of.unit == USD else what(of)) for name, of in budgets)
+
+    for name, (what, help_text) in BUDGET_ROWS.items():
+        yield _gauge(name, help_text, labels, each(what))
+    ends = (([name, of.unit], of.exhausted_at) for name, of in budgets if of.exhausted_at is not None)
+    help_text = "When it is used up at this pace; absent if it is not."
+    yield _gauge("lb_budget_exhausted_timestamp_seconds", help_text, labels, ends)
+    ratio: Samples = [] if snapshot.efficiency is None else [([], snapshot.efficiency.value)]
+    help_text = "What the cheapest good enough backends would have cost, of what was paid; 0 to 1."
+    yield _gauge("lb_cost_efficiency_ratio", help_text, [], ratio)
+
+
+def _of_learning(backends: Mapping[str, BackendTotals], snapshot: Snapshot) -> Iterator[Metric]:
+    scored = (
+        ([name, source], histogram) for name, of in backends.items() for source, histogram in sorted(of.quality.items())
+    )
+    yield _labelled("lb_answer_quality", "Quality of scored answers, by who scored.", [*BACKEND, "source"], scored)
+    learned = (
+        ([route, backend, kind], belief.value)
+        for route, of in sorted(snapshot.learned.items())
+        for kind, backends_of in sorted(of.items())
+        for backend, belief in sorted(backends_of.items())
+    )
+    help_text = "What a learning strategy makes of a backend for a kind of question."
+    yield _gauge("lb_learned_weight", help_text, ["route", *BACKEND, "kind"], learned)
+
+
+def _of_canaries(snapshot: Snapshot) -> Iterator[Metric]:
+    canaries = sorted(snapshot.canaries.items())
+    shares = (([name], of.percentage) for name, of in canaries)
+    yield _gauge("lb_canary_percentage", "Per cent of keys that a canary gets.", ["canary"], shares)
+    evidence = (([name, what], value) for name, of in canaries for what, value in sorted(of.evidence.items()))
+    help_text = "What a canary's last verdict rests on, by measure."
+    yield _gauge("lb_canary_evidence", help_text, ["canary", "measure"], evidence)
+    verdicts = (
+        ([name, verdict], count)
+        for name, of in sorted(snapshot.totals.canary_verdicts.items())
+        for verdict, count in sorted(of.items())
+    )
+    yield _counter("lb_canary_decisions", "Verdicts on a canary.", ["canary", "verdict"], verdicts)
+
+
+def _of_ledger(ledger: LedgerCounts | None) -> Iterator[Metric]:
+    def known(what: Callable[[LedgerCounts], float]) -> Samples:
+        return [] if ledger is None else [([], what(ledger))]
+
+    yield _counter("equipoise_ledger_written", "Attempts recorded durably.", [], known(lambda of: of.written))
+    yield _counter("equipoise_ledger_dropped", "Attempts that could not be recorded.", [], known(lambda of: of.dropped))
+    dollars = known(lambda of: of.dropped_cost / NANO)
+    yield _counter("equipoise_ledger_dropped_cost", "Dollars of those attempts.", [], dollars)
+    yield _gauge("equipoise_ledger_pending", "Attempts waiting to be written.", [], known(lambda of: of.pending))
+    yield _gauge("equipoise_ledger_unwell", "Processes that cannot write now.", [], known(lambda of: of.unwell))
 
 
 def _duration(of: BackendTotals) -> Histogram:
     return of.duration
+
+
+def _ejections(of: BackendTotals) -> int:
+    return of.ejections
+
+
+def _hedges(of: BackendTotals) -> int:
+    return of.hedges
 
 
 def _first_token(of: BackendTotals) -> Histogram:
@@ -142,9 +228,13 @@ def _gauge(name: str, help_text: str, labels: list[str], samples: Samples) -> Me
 
 
 def _histogram(name: str, help_text: str, labels: list[str], of: Iterable[tuple[str, Histogram]]) -> Metric:
+    return _labelled(name, help_text, labels, (([label] if labels else [], histogram) for label, histogram in of))
+
+
+def _labelled(name: str, help_text: str, labels: list[str], of: Iterable[tuple[list[str], Histogram]]) -> Metric:
     family = HistogramMetricFamily(name, help_text, labels=labels)
-    for label, histogram in of:
+    for values, histogram in of:
         edges = [*map(str, histogram.bounds), "+Inf"]
         buckets = list(zip(edges, map(float, accumulate(histogram.counts)), strict=True))
-        family.add_metric([label] if labels else [], buckets, histogram.sum / NANO)
+        family.add_metric(values, buckets, histogram.sum / NANO)
     return family

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from equipoise import __version__
-from equipoise.core.events import AttemptEnded, BackendChanged, Event, RequestEnded
+from equipoise.core.events import AnswerScored, AttemptEnded, BackendChanged, CanaryDecided, Event, RequestEnded
+from equipoise.core.gaps import Gaps
 from equipoise.core.model import Attempt, CostSource
-from equipoise.telemetry.budget_gauges import budget_families
 from equipoise.telemetry.families import families
 from equipoise.telemetry.totals import (
     DECISION_BOUNDS,
+    QUALITY_BOUNDS,
     BackendTotals,
+    BudgetGauges,
+    CanaryGauges,
+    Estimate,
     Gauges,
     Histogram,
     LedgerCounts,
@@ -29,6 +34,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Labels come from the configuration, never from clients; these bounds hold even if that should fail one day.
 MOST_BACKENDS = 2_000
 MOST_STRATEGIES = 64
+MOST_BUDGETS = MOST_LEARNED = 2_000
+MOST_CANARIES = MOST_VERDICTS = 32
+SOURCES = frozenset({"proxy", "judge", "feedback"})
+CACHED = frozenset({"hit", "miss", "semantic", "bypass"})
+EJECTED = "ejected"
 OTHER = "other"
 
 # A removed backend's series stay this long, so that what was counted last is scraped, and then go.
@@ -36,6 +46,7 @@ LINGER_SECONDS = 600.0
 
 _BREAKER = {"closed": 0, "half_open": 1, "half-open": 1, "open": 2}
 Rows = Callable[[], Iterable[Mapping[str, Any]]]
+Beliefs = Callable[[], Mapping[str, Mapping[str, Mapping[str, float]]]]
 
 
 class LedgerHealth(Protocol):
@@ -71,6 +82,8 @@ class Metrics:
         self._budgets: Rows | None = None
         self._efficiency: Callable[[], float | None] = lambda: None
         self._absent: dict[str, float] = {}
+        self._beliefs: Beliefs | None = None
+        self._canaries: dict[str, CanaryGauges] = {}
 
     def set_backend_gauges(self, rows: Rows) -> None:
         """Where to look at a scrape: rows with `id`, `health`, `in_flight` and `breaker` (a state, or a dict with one)."""
@@ -84,8 +97,12 @@ class Metrics:
         """Where to look at a scrape for the rows of the budgets, and for the cost efficiency."""
         self._budgets, self._efficiency = budgets, efficiency
 
+    def set_learned(self, beliefs: Beliefs) -> None:
+        """Where to look: route -> kind of question -> backend -> what is made of it."""
+        self._beliefs = beliefs
+
     def observe(self, event: Event) -> None:
-        """Count one event; others than the three known are nothing to count."""
+        """Count one event; those not known here are nothing to count."""
         kind = type(event)
         if kind is AttemptEnded:
             self._attempt(event.attempt)  # type: ignore[attr-defined]
@@ -93,6 +110,10 @@ class Metrics:
             self._request(event)  # type: ignore[arg-type]
         elif kind is BackendChanged:
             self._changed(event)  # type: ignore[arg-type]
+        elif kind is AnswerScored:
+            self._scored(event)  # type: ignore[arg-type]
+        elif kind is CanaryDecided:
+            self._canary(event)  # type: ignore[arg-type]
 
     def decided(self, strategy: str, seconds: float) -> None:
         """Count a decision whose question is sent later, or never."""
@@ -108,12 +129,15 @@ class Metrics:
         gauges = {} if self._rows is None else {str(row["id"]): _gauges_of(row) for row in self._rows()}
         if self._rows is not None:
             self._let_go(gauges)
-        return Snapshot(self.totals, gauges, None if self._ledger is None else _counts_of(self._ledger()))
+        ledger = None if self._ledger is None else _counts_of(self._ledger())
+        budgets = {} if self._budgets is None else _budgets_of(self._budgets())
+        learned = {} if self._beliefs is None else _learned_of(self._beliefs())
+        efficiency = None if (ratio := self._efficiency()) is None else Estimate(ratio)
+        return Snapshot(self.totals, gauges, ledger, budgets, dict(self._canaries), learned, efficiency)
 
     def collect(self) -> Iterable[Metric]:
         """The metric families, for a registry."""
-        yield from families(self.snapshot(), self._version)
-        yield from budget_families(self._budgets() if self._budgets is not None else (), self._efficiency())
+        return families(self.snapshot(), self._version)
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
@@ -134,6 +158,8 @@ class Metrics:
             backend.unpriced += 1
         if outcome.interrupted:
             backend.interruptions += 1
+        if outcome.gaps is not None:
+            _count_gaps(backend.gaps, outcome.gaps)
         _count_tokens(backend, outcome.usage)
         decided = totals.decisions.get(attempt.decision.strategy) or self._new_strategy(attempt.decision.strategy)
         decided.add(attempt.decision_seconds)
@@ -147,11 +173,33 @@ class Metrics:
             totals.retries += ended.attempts - 1
         if ended.error_code == "no_healthy_backend":
             totals.nobody += 1
+        if ended.overhead is not None:
+            totals.overhead.add(ended.overhead)
+        if ended.cache in CACHED:
+            totals.cache[ended.cache] = totals.cache.get(ended.cache, 0) + 1
 
     def _changed(self, event: BackendChanged) -> None:
         if event.state in _BREAKER:
             backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
             backend.changes[event.state] = backend.changes.get(event.state, 0) + 1
+
+        elif event.state == EJECTED:
+            backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
+            backend.ejections += 1
+
+    def _scored(self, event: AnswerScored) -> None:
+        if event.source in SOURCES:
+            backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
+            if event.source not in backend.quality:
+                backend.quality[event.source] = Histogram.under(QUALITY_BOUNDS)
+            backend.quality[event.source].add(event.quality)
+
+    def _canary(self, event: CanaryDecided) -> None:
+        name = event.canary if len(self._canaries) < MOST_CANARIES or event.canary in self._canaries else OTHER
+        self._canaries[name] = CanaryGauges(event.share, dict(event.evidence), event.wall)
+        verdicts = self.totals.canary_verdicts.setdefault(name, {})
+        verdict = event.verdict if len(verdicts) < MOST_VERDICTS or event.verdict in verdicts else OTHER
+        verdicts[verdict] = verdicts.get(verdict, 0) + 1
 
     def _new_backend(self, backend_id: str) -> BackendTotals:
         backends = self.totals.backends
@@ -185,7 +233,27 @@ def _count_tokens(backend: BackendTotals, usage: Any) -> None:
 def _gauges_of(row: Mapping[str, Any]) -> Gauges:
     breaker = row["breaker"]
     state = breaker["state"] if isinstance(breaker, Mapping) else breaker
-    return Gauges(float(row["health"]), _BREAKER[str(state)], int(row["in_flight"]))
+    return Gauges(float(row["health"]), _BREAKER[str(state)], int(row["in_flight"]), row.get("queued"))
+
+
+def _count_gaps(histogram: Histogram, gaps: Gaps) -> None:
+    histogram.counts = [had + more for had, more in zip(histogram.counts, gaps.counts, strict=True)]
+    histogram.sum += gaps.sum
+
+
+def _budgets_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, BudgetGauges]:
+    fields = ("unit", "spent", "reserved", "held", "limit", "exhausted_at")
+    return {str(row["budget"]): BudgetGauges(*(row[name] for name in fields)) for row in islice(rows, MOST_BUDGETS)}
+
+
+def _learned_of(beliefs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, dict[str, dict[str, Estimate]]]:
+    return {
+        route: {
+            kind: {name: Estimate(value) for name, value in islice(backends.items(), MOST_LEARNED)}
+            for kind, backends in kinds.items()
+        }
+        for route, kinds in beliefs.items()
+    }
 
 
 def _counts_of(health: LedgerHealth) -> LedgerCounts:

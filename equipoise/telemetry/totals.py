@@ -7,11 +7,20 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from equipoise.core.gaps import BOUNDS as GAP_BOUNDS
+
 # Upper bounds in seconds. Answers take from 50 ms (a cache upstream) to minutes (deep research), a decision microseconds.
 ANSWER_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 DECISION_BOUNDS = (5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 5e-3, 0.01, 0.05)
 
+OVERHEAD_BOUNDS = (1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.5)
+QUALITY_BOUNDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 NANO = 1_000_000_000
+
+
+T = TypeVar("T")
+P = TypeVar("P", bound="Present")
 
 
 class Histogram(msgspec.Struct):
@@ -36,6 +45,14 @@ def _answers() -> Histogram:
     return Histogram.under(ANSWER_BOUNDS)
 
 
+def _gaps() -> Histogram:
+    return Histogram.under(GAP_BOUNDS)
+
+
+def _overheads() -> Histogram:
+    return Histogram.under(OVERHEAD_BOUNDS)
+
+
 class BackendTotals(msgspec.Struct):
     """All attempts at one backend since the start; `cost` in nano-dollars."""
 
@@ -51,6 +68,10 @@ class BackendTotals(msgspec.Struct):
     citation_tokens: int = 0
     interruptions: int = 0
     changes: dict[str, int] = {}
+    ejections: int = 0
+    hedges: int = 0
+    gaps: Histogram = msgspec.field(default_factory=_gaps)
+    quality: dict[str, Histogram] = {}
 
 
 class Totals(msgspec.Struct):
@@ -63,19 +84,73 @@ class Totals(msgspec.Struct):
     retries: int = 0
     nobody: int = 0
     late: int = 0
+    overhead: Histogram = msgspec.field(default_factory=_overheads)
+    cache: dict[str, int] = {}
+    canary_verdicts: dict[str, dict[str, int]] = {}
 
 
-class Gauges(msgspec.Struct):
-    """How one backend is at this moment; `breaker` is 0 closed, 1 half-open, 2 open."""
+class Present(msgspec.Struct):
+    """Something as it is now, no sum: two processes that see it are put beside each other."""
+
+    def beside(self: P, other: P) -> P:
+        """What both together know."""
+        raise NotImplementedError
+
+
+class Gauges(Present):
+    """How one backend is at this moment; `breaker` is 0 closed, 1 half-open, 2 open; `queued` is None without a queue."""
 
     health: float
     breaker: int
     in_flight: int
+    queued: int | None = None
 
     def beside(self, other: Gauges) -> Gauges:
         """The same backend as two processes see it: the worse of both, and the work of both."""
         worse = min(self.health, other.health), max(self.breaker, other.breaker)
-        return Gauges(*worse, self.in_flight + other.in_flight)
+        queued = None if self.queued is None and other.queued is None else (self.queued or 0) + (other.queued or 0)
+        return Gauges(*worse, self.in_flight + other.in_flight, queued)
+
+
+class BudgetGauges(Present):
+    """One budget in its unit; `spent` and `held` (slices) over all processes, `reserved` by this one; `exhausted_at` (Unix seconds) is the
+    forecast where there is one."""
+
+    unit: str
+    spent: int
+    reserved: int
+    held: int
+    limit: int
+    exhausted_at: float | None = None
+
+    def beside(self, other: BudgetGauges) -> BudgetGauges:
+        """Whoever looked last knows more was spent; each has reserved its own."""
+        known = [at for at in (self.exhausted_at, other.exhausted_at) if at is not None]
+        spent, limit = max(self.spent, other.spent), max(self.limit, other.limit)
+        held = max(self.held, other.held)
+        return BudgetGauges(self.unit, spent, self.reserved + other.reserved, held, limit, min(known, default=None))
+
+
+class CanaryGauges(Present):
+    """Where a canary stands, in per cent, and on what evidence, as of `wall`."""
+
+    percentage: float
+    evidence: dict[str, float]
+    wall: float
+
+    def beside(self, other: CanaryGauges) -> CanaryGauges:
+        """The newer of both."""
+        return self if self.wall >= other.wall else other
+
+
+class Estimate(Present):
+    """A number that two processes estimate each for itself."""
+
+    value: float
+
+    def beside(self, other: Estimate) -> Estimate:
+        """Between both."""
+        return Estimate((self.value + other.value) / 2)
 
 
 class LedgerCounts(msgspec.Struct):
@@ -94,9 +169,10 @@ class Snapshot(msgspec.Struct):
     totals: Totals
     gauges: dict[str, Gauges] = {}
     ledger: LedgerCounts | None = None
-
-
-T = TypeVar("T")
+    budgets: dict[str, BudgetGauges] = {}
+    canaries: dict[str, CanaryGauges] = {}
+    learned: dict[str, dict[str, dict[str, Estimate]]] = {}
+    efficiency: Estimate | None = None
 
 
 def together(one: T, other: T) -> T:
@@ -107,7 +183,7 @@ def together(one: T, other: T) -> T:
 def _together(one: Any, other: Any) -> Any:
     if one is None or other is None:
         return other if one is None else one
-    if isinstance(one, Gauges):
+    if isinstance(one, Present):
         return one.beside(other)
     if isinstance(one, msgspec.Struct):
         return type(one)(*(_together(getattr(one, name), getattr(other, name)) for name in one.__struct_fields__))

@@ -21,7 +21,7 @@ PLACE = Path(__file__).parents[2] / ".e2e"
 
 def debian_packages() -> None:
     """Install the packages whose programs are missing. Raises InstallFailed where this user cannot."""
-    missing = sorted(package for name, package in PACKAGES.items() if shutil.which(name, path=SEARCH_PATH) is None)
+    missing = sorted({package for name, package in PACKAGES.items() if shutil.which(name, path=SEARCH_PATH) is None})
     if not missing:
         return
     print(f"installing {', '.join(missing)}")

@@ -7,7 +7,9 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP
 
+from equipoise.build.metrics import provisioning_of
 from equipoise.http import Request, Response, Server
+from lightrag_integration._translation import to_equipoise
 
 PATIENCE = 200
 
@@ -59,4 +61,36 @@ async def of_alert_email_recipients(bench: Any) -> tuple[bool, bool]:
     return named, without
 
 
-CHECKS = {"alert_webhook_url": of_alert_webhook_url, "alert_email_recipients": of_alert_email_recipients}
+async def of_enable_grafana_dashboards(bench: Any) -> tuple[int, int]:
+    """Put into the Grafana that is named, or not. The switch is that of `serve`: a balancer by itself puts nothing there."""
+    arrived: list[Any] = []
+
+    async def take(request: Request) -> Response:
+        arrived.append(request)
+        return Response(200, (), b'{"url": "/d/x"}')
+
+    server = Server(take)
+    await server.start("127.0.0.1", 0)
+    counts = []
+    for on in (True, False):
+        it = bench.balance(
+            bench.nowhere(),
+            enable_grafana_dashboards=on,
+            extra={"grafana": {"api_url": f"http://127.0.0.1:{server.port}"}},
+        )
+        arrived.clear()
+        for background in provisioning_of(to_equipoise(it.config)):
+            await background.start()
+            for _ in range(PATIENCE):
+                await asyncio.sleep(0.01 if len(arrived) < 5 else 0)
+            await background.close()
+        counts.append(len(arrived))
+    await server.drain(0.0)
+    return counts[0], counts[1]
+
+
+CHECKS = {
+    "alert_webhook_url": of_alert_webhook_url,
+    "alert_email_recipients": of_alert_email_recipients,
+    "enable_grafana_dashboards": of_enable_grafana_dashboards,
+}

@@ -21,6 +21,8 @@ PACKAGES = {
     "wrk": "wrk",
     "h2load": "nghttp2-client",
     "openssl": "openssl",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
 }
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 

@@ -15,6 +15,7 @@ from equipoise.config.canary import CanaryConfig, CopiesConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
 from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
 from equipoise.config.queue import HedgeConfig, QueueConfig
@@ -55,6 +56,8 @@ SECTIONS: dict[str, type[Section]] = {
     "quality.judge.": JudgeConfig,
     "canary.": CanaryConfig,
     "canary.copies.": CopiesConfig,
+    "metrics.": MetricsConfig,
+    "grafana.": GrafanaConfig,
 }
 FIELDS = [prefix + name for prefix, section in SECTIONS.items() for name in section.model_fields]
 

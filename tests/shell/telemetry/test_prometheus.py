@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from equipoise.core.events import AttemptEnded, BackendChanged, Event, RequestEnded
+from equipoise.core.events import AnswerScored, AttemptEnded, BackendChanged, CanaryDecided, Event, RequestEnded
+from equipoise.core.gaps import Gaps
 from equipoise.core.model import Attempt, CostSource, Verdict
 from equipoise.stores import Ledger
 from equipoise.telemetry import Metrics, prometheus
-from equipoise.telemetry.totals import ANSWER_BOUNDS, Snapshot, together
+from equipoise.telemetry.totals import ANSWER_BOUNDS, BudgetGauges, CanaryGauges, Snapshot, Totals, together
 from tests.shell.stores.attempts import attempt
 
 Labels = dict[str, str]
@@ -236,3 +237,95 @@ def test_no_word_of_a_client_becomes_a_label() -> None:
     hostile: Attempt = attempt("evil-id", error="evil-error", **words)
     metrics = told(AttemptEnded(hostile), ended(tenant="evil", route="evil", request_id="evil", error_code="evil"))
     assert b"evil" not in metrics.render()
+
+
+def test_what_operators_ask_beyond_is_there_when_it_is_known() -> None:
+    """Gaps of streams, overhead, cache, quality, canaries, ejections, budgets, beliefs; absent until somebody knows."""
+    metrics = Metrics()
+    assert "lb_budget_spent" not in scraped(metrics)
+    assert "lb_canary_percentage" not in scraped(metrics)
+    gaps = Gaps()
+    for seconds in (0.02, 0.02, 3.0):
+        gaps.add(seconds)
+    metrics.observe(
+        AttemptEnded(msgspec.structs.replace(attempt(), outcome=msgspec.structs.replace(attempt().outcome, gaps=gaps)))
+    )
+    metrics.observe(ended(overhead=0.0004, cache="hit"))
+    metrics.observe(ended(cache="evil"))
+    metrics.observe(scored(0.8))
+    metrics.observe(scored(0.6))
+    metrics.observe(scored(0.1, source="evil"))
+    metrics.observe(BackendChanged("web", "ejected", "outlier", 0.0))
+    metrics.observe(
+        CanaryDecided(canary="new", verdict="hold", share=25.0, message="", evidence={"e_value": 3.0}, wall=1.0)
+    )
+    metrics.set_money(
+        lambda: [
+            {
+                "budget": "daily",
+                "unit": "usd",
+                "spent": 10**9,
+                "reserved": 0,
+                "held": 0,
+                "limit": 5 * 10**9,
+                "exhausted_at": None,
+            },
+            {
+                "budget": "calls",
+                "unit": "requests",
+                "spent": 3,
+                "reserved": 1,
+                "held": 2,
+                "limit": 10,
+                "exhausted_at": 1e9,
+            },
+        ],
+        lambda: 0.9,
+    )
+    metrics.set_learned(lambda: {"auto": {"review": {"web": 0.7}}})
+    assert value(metrics, "lb_chunk_gap_seconds_count", backend_id="web") == 3
+    assert value(metrics, "lb_chunk_gap_seconds_bucket", backend_id="web", le="0.025") == 2
+    assert value(metrics, "lb_overhead_seconds_count") == 1
+    assert scraped(metrics)["lb_cache_requests_total"] == [({"result": "hit"}, 1)]
+    assert value(metrics, "lb_answer_quality_sum", backend_id="web", source="judge") == pytest.approx(1.4)
+    assert len(scraped(metrics)["lb_answer_quality_count"]) == 1
+    assert value(metrics, "lb_ejections_total", backend_id="web") == 1
+    assert value(metrics, "lb_canary_percentage", canary="new") == 25
+    assert value(metrics, "lb_canary_evidence", canary="new", measure="e_value") == 3
+    assert value(metrics, "lb_canary_decisions_total", canary="new", verdict="hold") == 1
+    assert value(metrics, "lb_budget_spent", budget="daily", unit="usd") == 1
+    assert value(metrics, "lb_budget_spent", budget="calls", unit="requests") == 3
+    assert scraped(metrics)["lb_budget_exhausted_timestamp_seconds"] == [({"budget": "calls", "unit": "requests"}, 1e9)]
+    assert value(metrics, "lb_learned_weight", route="auto", backend_id="web", kind="review") == 0.7
+
+
+def scored(quality: float, source: str = "judge") -> AnswerScored:
+    return AnswerScored(
+        request_id="r", attempt=1, backend_id="web", route="auto", tenant="t", kind="general", role="answer",
+        quality=quality, variance=0.01, source=source,
+    )  # fmt: skip
+
+
+def test_a_crowd_of_canaries_is_bounded() -> None:
+    """An operator's names, but a bound all the same."""
+    metrics = Metrics()
+    for number in range(100):
+        metrics.observe(
+            CanaryDecided(canary=f"c{number}", verdict=f"v{number}", share=1.0, message="", evidence={}, wall=0.0)
+        )
+    assert len(scraped(metrics)["lb_canary_percentage"]) == prometheus.MOST_CANARIES + 1
+    assert sum(count for _, count in scraped(metrics)["lb_canary_decisions_total"]) == 100
+
+
+def test_what_is_now_is_put_beside_and_not_added() -> None:
+    """Workers share a budget's spending, each has its own promises; the newest word on a canary counts."""
+    one = Snapshot(
+        Totals(), budgets={"d": BudgetGauges("usd", 5, 1, 4, 10, 90.0)}, canaries={"c": CanaryGauges(5, {}, 1.0)}
+    )
+    other = Snapshot(
+        Totals(), budgets={"d": BudgetGauges("usd", 6, 2, 4, 10, None)}, canaries={"c": CanaryGauges(10, {}, 2.0)}
+    )
+    both = together(one, other)
+    assert both.budgets == {"d": BudgetGauges("usd", 6, 3, 4, 10, 90.0)}
+    assert both.canaries["c"].percentage == 10
+    assert msgspec.json.decode(msgspec.json.encode(both), type=Snapshot) == both

@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code: `python -m bench.grafana` writes deploy/grafana/dashboards."""

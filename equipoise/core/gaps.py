@@ -1,0 +1,23 @@
+"""The pauses between the pieces of a stream, counted as it runs."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+import msgspec
+
+# Upper bounds in seconds. A piece of an answer comes every few to a hundred milliseconds; a pause of seconds is a stall.
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+NANO = 1_000_000_000
+
+
+class Gaps(msgspec.Struct, gc=False):
+    """How many pauses fell under which bound (the last count is for those above all), and their sum in nanoseconds."""
+
+    counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    sum: int = 0
+
+    def add(self, seconds: float) -> None:
+        """Count one pause."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.sum += int(seconds * NANO)
