@@ -10,6 +10,7 @@ from equipoise.balancer import Background, Crew, LoadBalancer
 from equipoise.build import ClosedWithTheBalancer, Lasting, build
 from equipoise.config import Config
 from equipoise.config.alerts import AlertsConfig
+from equipoise.config.hooks import TracingConfig
 from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
 from equipoise.stores.leasing import Leasing
@@ -18,7 +19,11 @@ from equipoise.telemetry.push import Pusher
 
 LASTING = (ClosedWithTheBalancer, AlertDesk, Lasting, Leasing, Pusher)
 """What runs in the background of a balancer, whatever its configuration."""
-WITHOUT_SINKS: dict[str, Any] = {"enable_prometheus_metrics": False, "alerts": AlertsConfig(enabled=False)}
+WITHOUT_SINKS: dict[str, Any] = {
+    "enable_prometheus_metrics": False,
+    "alerts": AlertsConfig(enabled=False),
+    "tracing": TracingConfig(),
+}
 PATIENCE = 0.02
 """Seconds between two looks at whether the last question of a replaced balancer has been answered."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,6 +15,7 @@ from equipoise.build.backends import backend_of, client_of, model_of, pool_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of, under_way_of
 from equipoise.build.budgets import budgets_of, leasing_of
 from equipoise.build.clock import SystemClock
+from equipoise.build.hooks import hooks_of, tracing_of
 from equipoise.build.metrics import connected
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
@@ -35,7 +36,11 @@ from equipoise.stores.leasing import Leasing
 from equipoise.stores.ledger import Ledger
 from equipoise.stores.quality import QualityRecords
 from equipoise.telemetry.alerts import AlertDesk
+from equipoise.telemetry.hooks import Hooks
 from equipoise.telemetry.prometheus import Metrics
+
+if TYPE_CHECKING:
+    from equipoise.telemetry.tracing import Tracing
 
 __all__ = [
     "ClosedWithTheBalancer",
@@ -87,6 +92,8 @@ class Estate(msgspec.Struct):
     efficiency: CostEfficiency
     alerts: AlertDesk | None = None
     quality: QualityRecords | None = None
+    hooks: Hooks | None = None
+    tracing: Tracing | None = None
 
 
 def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -147,4 +154,12 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         )
         balancer.background += connected(metrics, balancer, ledger, config)
     records = with_scorer(config, balancer, ledger, on_error)
-    return Estate(balancer, ledger, metrics, fingerprint, leasing, efficiency, alerts, records)
+    hooks, tracing = hooks_of(config), tracing_of(config)
+    if tracing is not None:
+        balancer.observers.append(tracing.observe)
+        balancer.background.append(ClosedWithTheBalancer(tracing))
+    if metrics is not None and hooks is not None:
+        metrics.set_hooks(hooks.status)
+    return Estate(
+        balancer, ledger, metrics, fingerprint, leasing, efficiency, alerts, records, hooks=hooks, tracing=tracing
+    )

@@ -37,6 +37,8 @@ RESTART = (
     "canary",
     "idempotency",
     "alert",
+    "hooks",
+    "tracing",
     "metrics",
     "grafana",
     "enable_grafana_dashboards",

@@ -38,6 +38,7 @@ from equipoise.gateway import (
     quality,
     run_gateway,
 )
+from equipoise.gateway.beside import Beside
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
 from equipoise.gateway.migrating import operations
@@ -156,6 +157,7 @@ def make_gateway(
     admin_host = config.listen.admin_host
     gateway = Gateway(
         estate.balancer,
+        beside=beside_of(estate),
         story=story_of(estate),
         metrics=metrics.render if metrics else lambda: NO_METRICS,
         ready=readiness(estate),
@@ -195,6 +197,13 @@ def story_of(estate: Estate) -> Story:
 
 def _read_only(config: Config, running: Running | None) -> Callable[[], bool]:
     return lambda: (running.loaded.config if running else config).read_only
+
+
+def beside_of(estate: Estate) -> Beside | None:
+    """Hooks and traces, where there are any."""
+    if estate.hooks is None and estate.tracing is None:
+        return None
+    return Beside(estate.hooks, estate.tracing.begin if estate.tracing else None)
 
 
 async def _no_story(request_id: str) -> list[dict[str, Any]] | None:

@@ -13,6 +13,7 @@ from equipoise.config.alerts import AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Section
+from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.quality import QualityConfig
@@ -61,6 +62,8 @@ NAMED = """\
 """
 SECTIONS: dict[str, type[Section]] = {
     "alerts": AlertsConfig,
+    "hooks": HooksConfig,
+    "tracing": TracingConfig,
     "metrics": MetricsConfig,
     "grafana": GrafanaConfig,
     "listen": ListenConfig,

@@ -14,6 +14,7 @@ from equipoise.config.backend import BackendConfig
 from equipoise.config.budgets import Budget
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
+from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.migration import MigrationConfig
@@ -79,6 +80,10 @@ class Config(Section):
     """Who gets alerts by e-mail, through the server of `alerts.email`."""
     alerts: AlertsConfig = AlertsConfig()
     """What is worth an alert, and how it is sent."""
+    hooks: HooksConfig = HooksConfig()
+    """Code of your own that redacts, enriches or exports questions and answers."""
+    tracing: TracingConfig = TracingConfig()
+    """Spans by OpenTelemetry."""
     metrics: MetricsConfig = MetricsConfig()
     """Where metrics are pushed, for processes that nobody can scrape."""
     grafana: GrafanaConfig = GrafanaConfig()

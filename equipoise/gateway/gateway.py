@@ -16,6 +16,7 @@ from equipoise.gateway import endings, explaining, feedback, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer, Weigh
 from equipoise.gateway.backends import Command
+from equipoise.gateway.beside import Beside
 from equipoise.gateway.dialects import (
     chat,
     chat_stream,
@@ -110,7 +111,9 @@ class Gateway:
         admin_keys: ClientKeys | None = None,
         commands: Mapping[str, Command] | None = None,
         usage: Usage | None = None,
+        beside: Beside | None = None,
     ) -> None:
+        self._beside = beside
         self._balancer, self._keys = balancer, keys
         self.repeats = Repeats(keeping or Keeping())
         self._ids = RequestIds()
@@ -193,13 +196,18 @@ class Gateway:
         try:
             caller = self._caller(request)
             tenant, asked = caller.tenant, dialect.read(request.body)
-            sized, warning = self._sized(asked, read_hints(request.headers, asked, request_id, tenant, caller.key))
+            hints = read_hints(request.headers, asked, request_id, tenant, caller.key)
+            if self._beside is not None:
+                hints = await self._beside.asked(asked, hints)
+            sized, warning = self._sized(asked, hints)
             problems.require_allowed(caller, sized, self._balancer)
             if asked.question.embeddings:
                 embeddings.require_one_model(sized, self._balancer)
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, warning, started)
             reply = await self._balancer.answer(sized)
+            if self._beside is not None:
+                await self._beside.answered(reply, asked, sized)
             body = _written(dialect, reply, asked, request_id)
         except (Problem, Malformed, Unanswered) as error:
             problem = _problem(error)
@@ -226,8 +234,12 @@ class Gateway:
         self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None, started: float
     ) -> Response:
         stream = await self._balancer.open(sized)
+        if self._beside is not None:
+            self._beside.opened(stream)
 
         def ended(problem: Problem | None) -> None:
+            if self._beside is not None and problem is None:
+                self._beside.passed_on(stream, asked, sized)
             self._balancer.tell(endings.of_stream(sized, stream, problem, started))
 
         writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)

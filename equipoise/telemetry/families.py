@@ -37,6 +37,10 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
     yield from _of_budgets(snapshot)
     yield from _of_learning(backends, snapshot)
     yield from _of_canaries(snapshot)
+    called = (([hook, result], n) for hook, of in sorted(snapshot.hooks.items()) for result, n in sorted(of.items()))
+    yield _counter(
+        "lb_hook_calls", "Calls of the operator's own code, by what came of them.", ["hook", "result"], called
+    )
     python = platform.python_version()
     yield _gauge(
         "equipoise_build_info", "The version that runs; always 1.", ["version", "python"], [([version, python], 1)]

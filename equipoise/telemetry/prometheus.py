@@ -83,6 +83,7 @@ class Metrics:
         self._efficiency: Callable[[], float | None] = lambda: None
         self._absent: dict[str, float] = {}
         self._beliefs: Beliefs | None = None
+        self._hooks: Callable[[], dict[str, dict[str, int]]] = dict
         self._canaries: dict[str, CanaryGauges] = {}
 
     def set_backend_gauges(self, rows: Rows) -> None:
@@ -100,6 +101,10 @@ class Metrics:
     def set_learned(self, beliefs: Beliefs) -> None:
         """Where to look: route -> kind of question -> backend -> what is made of it."""
         self._beliefs = beliefs
+
+    def set_hooks(self, counts: Callable[[], dict[str, dict[str, int]]]) -> None:
+        """Where to look: hook -> result -> how often."""
+        self._hooks = counts
 
     def observe(self, event: Event) -> None:
         """Count one event; those not known here are nothing to count."""
@@ -133,7 +138,7 @@ class Metrics:
         budgets = {} if self._budgets is None else _budgets_of(self._budgets())
         learned = {} if self._beliefs is None else _learned_of(self._beliefs())
         efficiency = None if (ratio := self._efficiency()) is None else Estimate(ratio)
-        return Snapshot(self.totals, gauges, ledger, budgets, dict(self._canaries), learned, efficiency)
+        return Snapshot(self.totals, gauges, ledger, budgets, dict(self._canaries), learned, efficiency, self._hooks())
 
     def collect(self) -> Iterable[Metric]:
         """The metric families, for a registry."""

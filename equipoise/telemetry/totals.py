@@ -173,6 +173,7 @@ class Snapshot(msgspec.Struct):
     canaries: dict[str, CanaryGauges] = {}
     learned: dict[str, dict[str, dict[str, Estimate]]] = {}
     efficiency: Estimate | None = None
+    hooks: dict[str, dict[str, int]] = {}
 
 
 def together(one: T, other: T) -> T:

@@ -14,6 +14,7 @@ from equipoise.config.budgets import BudgetConfig
 from equipoise.config.canary import CanaryConfig, CopiesConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
+from equipoise.config.hooks import HookConfig, HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
@@ -56,6 +57,9 @@ SECTIONS: dict[str, type[Section]] = {
     "quality.judge.": JudgeConfig,
     "canary.": CanaryConfig,
     "canary.copies.": CopiesConfig,
+    "hooks.": HooksConfig,
+    "hooks.before.": HookConfig,
+    "tracing.": TracingConfig,
     "metrics.": MetricsConfig,
     "grafana.": GrafanaConfig,
 }
