@@ -162,7 +162,12 @@ def reliability() -> Dashboard:
             Q(f"sum (rate(lb_ejections_total[{WINDOW}]))", "ejections"),
         ),
         lines("Streams cut", "reqps", Q(rate("lb_stream_interruptions_total"))),
-        lines("Questions that wait", "short", Q(f"lb_queue_depth{{{B}}}")),
+        lines(
+            "Questions that wait",
+            "short",
+            Q("sum (lb_queue_depth)", "waiting"),
+            Q(f"sum (rate(lb_turned_away_total[{WINDOW}]))", "turned away a second"),
+        ),
     ]
     times = [
         lines("Attempt time, 95 %", "s", Q(quantile(0.95, DURATION))),

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from equipoise.core.alert_rules import AlertRules, Thresholds
 from equipoise.core.events import AttemptEnded, RequestEnded
 from equipoise.core.model import Attempt, Candidate, CostSource, Decision, Outcome, Usage, Verdict
 from equipoise.stores import Ledger
@@ -145,6 +146,18 @@ def log_figures(ends: list[RequestEnded]) -> dict[str, float]:
     return {"access_log_observe_us": taken / len(ends) * 1e6, "access_log_all_cpu_us": written / len(ends) * 1e6}
 
 
+def alerts_figures(events: list[AttemptEnded], ends: list[RequestEnded]) -> dict[str, float]:
+    """What the alerts take in of an attempt and a request."""
+    rules = AlertRules(Thresholds())
+    wall = time.time()
+
+    def both(index: int) -> None:
+        rules.observe(events[index], wall)
+        rules.observe(ends[index], wall)
+
+    return {"alerts_both_us": per_event(both, len(events), 5)}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -155,8 +168,8 @@ def main() -> None:
     ends = [ended(event) for event in events]
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(ledger_figures(events, Path(folder)))
-    figures |= metrics_figures(events, ends) | log_figures(ends)
-    on_path = ("ledger_observe_us", "metrics_both_us", "access_log_observe_us")
+    figures |= metrics_figures(events, ends) | log_figures(ends) | alerts_figures(events, ends)
+    on_path = ("ledger_observe_us", "metrics_both_us", "access_log_observe_us", "alerts_both_us")
     figures["request_path_us"] = sum(figures[name] for name in on_path)
     print(
         json.dumps(figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -37,5 +38,6 @@ def tracing_of(config: Config) -> Tracing | None:
         from equipoise.telemetry.tracing import Tracing, exporter_to
     except ImportError as error:
         raise ValueError("tracing needs the extra: pip install equipoise[otel]") from error
+    logging.getLogger("opentelemetry").handlers[:] = logging.getLogger("equipoise").handlers  # its troubles in our form
     headers = {name: value.reveal() for name, value in of.headers.items()}
     return Tracing(exporter_to(of.endpoint, headers), sample_ratio=of.sample_ratio, service=of.service_name)

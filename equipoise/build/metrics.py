@@ -17,6 +17,7 @@ ENOUGH = 10
 def connected(metrics: Metrics, balancer: LoadBalancer, ledger: Ledger | None, config: Config) -> list[Background]:
     """Have metrics look at what they show at a scrape; gives who pushes them. The balancer's parts can be replaced."""
     metrics.set_backend_gauges(lambda: balancer.selection.status())
+    metrics.set_queue(lambda: balancer.status())
     metrics.set_learned(lambda: beliefs(balancer))
     if ledger is not None:
         metrics.set_ledger(ledger.health)

@@ -81,6 +81,8 @@ class AlertRules:
         self._looks: dict[str, deque[tuple[float, bool]]] = {}
         self._refused: dict[str, Condition] = {}
         self._budgets: dict[str, BudgetCrossed] = {}
+        self.urgent = False
+        """Something came in that is worth a look at once; whoever looks takes it back."""
 
     def observe(self, event: Event, wall: float) -> Condition | None:
         """Take in an event; what happened and is over at once comes back as a condition to announce."""
@@ -93,14 +95,10 @@ class AlertRules:
             self._remembered(self._scores, event.backend_id, MOST_SCORES).append((wall, event.quality))
         elif isinstance(event, BudgetCrossed) and len(self._budgets) < MOST_SUBJECTS:
             self._budgets[event.budget] = event
+            self.urgent = True
         elif isinstance(event, CanaryDecided):
             return _of_canary(event)
         return None
-
-    def urgent(self, event: Event) -> bool:
-        """Is it worth a look at once?"""
-        refused = isinstance(event, AttemptEnded) and event.attempt.outcome.verdict is Verdict.REFUSED
-        return refused or isinstance(event, BudgetCrossed)
 
     def conditions(self, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, float], wall: float) -> list[Condition]:
         """Everything that is wrong. `rows` are the backends' status, `facts` shares of the machine in use (cpu, memory,
@@ -113,6 +111,7 @@ class AlertRules:
     def _attempt(self, attempt: Attempt) -> None:
         verdict = attempt.outcome.verdict
         if verdict is Verdict.REFUSED:
+            self.urgent = True
             error = attempt.outcome.error or attempt.outcome.error_code or "refused"
             message = f"{attempt.backend_id} refuses our key or quota: {error[:200]}"
             self._refused[attempt.backend_id] = _condition(REFUSED, Severity.CRITICAL, message, attempt.backend_id)

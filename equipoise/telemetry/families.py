@@ -49,8 +49,6 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
 
 def _at_backends(gauges: Mapping[str, Gauges]) -> Iterator[Metric]:
     yield _gauge("lb_in_flight", "Questions at a backend now.", BACKEND, _of_each(gauges, lambda of: of.in_flight))
-    queued = (([name], of.queued) for name, of in sorted(gauges.items()) if of.queued is not None)
-    yield _gauge("lb_queue_depth", "Questions that wait for a backend now.", BACKEND, queued)
 
 
 def _specified(backends: Mapping[str, BackendTotals], snapshot: Snapshot) -> Iterator[Metric]:
@@ -108,7 +106,9 @@ def _of_backends(backends: Mapping[str, BackendTotals]) -> Iterator[Metric]:
         "lb_chunk_gap_seconds", "Between two pieces of a stream.", BACKEND, _each(backends, lambda of: of.gaps)
     )
     yield _counter("lb_ejections", "Ejections of a backend as an outlier.", BACKEND, _of_each(backends, _ejections))
-    yield _counter("lb_hedges", "Second attempts sent beside a slow first.", BACKEND, _of_each(backends, _hedges))
+    yield _counter(
+        "lb_hedges", "Attempts beaten by another that was sent beside them.", BACKEND, _of_each(backends, _hedges)
+    )
     yield _counter(
         "lb_circuit_breaker_transitions",
         "How often a breaker entered a state.",
@@ -128,6 +128,11 @@ def _of_requests(snapshot: Snapshot) -> Iterator[Metric]:
     yield _histogram(
         "lb_overhead_seconds", "The gateway's own share of a whole answer's time.", [], [("", totals.overhead)]
     )
+    queue = snapshot.queue
+    waiting: Samples = [] if queue is None else [([], queue.waiting)]
+    yield _gauge("lb_queue_depth", "Questions that wait for a place at a backend now.", [], waiting)
+    away: Samples = [] if queue is None else [([], queue.turned_away)]
+    yield _counter("lb_turned_away", "Questions turned away because too many waited.", [], away)
     cached = (([result], count) for result, count in sorted(totals.cache.items()))
     yield _counter("lb_cache_requests", "Questions looked up in the response cache, by result.", ["result"], cached)
 

@@ -13,7 +13,7 @@ from prometheus_client.core import Metric
 from equipoise import __version__
 from equipoise.core.events import AnswerScored, AttemptEnded, BackendChanged, CanaryDecided, Event, RequestEnded
 from equipoise.core.gaps import Gaps
-from equipoise.core.model import Attempt, CostSource
+from equipoise.core.model import Attempt, CostSource, Verdict
 from equipoise.telemetry.families import families
 from equipoise.telemetry.totals import (
     DECISION_BOUNDS,
@@ -25,6 +25,7 @@ from equipoise.telemetry.totals import (
     Gauges,
     Histogram,
     LedgerCounts,
+    QueueCounts,
     Snapshot,
     Totals,
 )
@@ -38,7 +39,7 @@ MOST_BUDGETS = MOST_LEARNED = 2_000
 MOST_CANARIES = MOST_VERDICTS = 32
 SOURCES = frozenset({"proxy", "judge", "feedback"})
 CACHED = frozenset({"hit", "miss", "semantic", "bypass"})
-EJECTED = "ejected"
+EJECTED, HEDGE_LOST = "ejected", "hedge_lost"
 OTHER = "other"
 
 # A removed backend's series stay this long, so that what was counted last is scraped, and then go.
@@ -83,6 +84,7 @@ class Metrics:
         self._efficiency: Callable[[], float | None] = lambda: None
         self._absent: dict[str, float] = {}
         self._beliefs: Beliefs | None = None
+        self._queue: Callable[[], Mapping[str, Any]] = dict
         self._hooks: Callable[[], dict[str, dict[str, int]]] = dict
         self._canaries: dict[str, CanaryGauges] = {}
 
@@ -101,6 +103,10 @@ class Metrics:
     def set_learned(self, beliefs: Beliefs) -> None:
         """Where to look: route -> kind of question -> backend -> what is made of it."""
         self._beliefs = beliefs
+
+    def set_queue(self, status: Callable[[], Mapping[str, Any]]) -> None:
+        """Where to look: `waiting` and `turned_away`, where there is a queue."""
+        self._queue = status
 
     def set_hooks(self, counts: Callable[[], dict[str, dict[str, int]]]) -> None:
         """Where to look: hook -> result -> how often."""
@@ -138,7 +144,17 @@ class Metrics:
         budgets = {} if self._budgets is None else _budgets_of(self._budgets())
         learned = {} if self._beliefs is None else _learned_of(self._beliefs())
         efficiency = None if (ratio := self._efficiency()) is None else Estimate(ratio)
-        return Snapshot(self.totals, gauges, ledger, budgets, dict(self._canaries), learned, efficiency, self._hooks())
+        return Snapshot(
+            self.totals,
+            gauges,
+            ledger,
+            budgets,
+            dict(self._canaries),
+            learned,
+            efficiency,
+            self._hooks(),
+            _queue_of(self._queue()),
+        )
 
     def collect(self) -> Iterable[Metric]:
         """The metric families, for a registry."""
@@ -163,6 +179,8 @@ class Metrics:
             backend.unpriced += 1
         if outcome.interrupted:
             backend.interruptions += 1
+        if verdict is Verdict.IGNORED and outcome.error_code == HEDGE_LOST:
+            backend.hedges += 1
         if outcome.gaps is not None:
             _count_gaps(backend.gaps, outcome.gaps)
         _count_tokens(backend, outcome.usage)
@@ -238,12 +256,16 @@ def _count_tokens(backend: BackendTotals, usage: Any) -> None:
 def _gauges_of(row: Mapping[str, Any]) -> Gauges:
     breaker = row["breaker"]
     state = breaker["state"] if isinstance(breaker, Mapping) else breaker
-    return Gauges(float(row["health"]), _BREAKER[str(state)], int(row["in_flight"]), row.get("queued"))
+    return Gauges(float(row["health"]), _BREAKER[str(state)], int(row["in_flight"]))
 
 
 def _count_gaps(histogram: Histogram, gaps: Gaps) -> None:
     histogram.counts = [had + more for had, more in zip(histogram.counts, gaps.counts, strict=True)]
     histogram.sum += gaps.sum
+
+
+def _queue_of(status: Mapping[str, Any]) -> QueueCounts | None:
+    return QueueCounts(int(status["waiting"]), int(status["turned_away"])) if "waiting" in status else None
 
 
 def _budgets_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, BudgetGauges]:

@@ -98,18 +98,16 @@ class Present(msgspec.Struct):
 
 
 class Gauges(Present):
-    """How one backend is at this moment; `breaker` is 0 closed, 1 half-open, 2 open; `queued` is None without a queue."""
+    """How one backend is at this moment; `breaker` is 0 closed, 1 half-open, 2 open."""
 
     health: float
     breaker: int
     in_flight: int
-    queued: int | None = None
 
     def beside(self, other: Gauges) -> Gauges:
         """The same backend as two processes see it: the worse of both, and the work of both."""
         worse = min(self.health, other.health), max(self.breaker, other.breaker)
-        queued = None if self.queued is None and other.queued is None else (self.queued or 0) + (other.queued or 0)
-        return Gauges(*worse, self.in_flight + other.in_flight, queued)
+        return Gauges(*worse, self.in_flight + other.in_flight)
 
 
 class BudgetGauges(Present):
@@ -163,6 +161,13 @@ class LedgerCounts(msgspec.Struct):
     unwell: int
 
 
+class QueueCounts(msgspec.Struct):
+    """Questions that wait for a place at a backend, and how many were turned away because too many did."""
+
+    waiting: int
+    turned_away: int
+
+
 class Snapshot(msgspec.Struct):
     """What one process knows, or several together: plain data, to be sent with msgspec."""
 
@@ -174,6 +179,7 @@ class Snapshot(msgspec.Struct):
     learned: dict[str, dict[str, dict[str, Estimate]]] = {}
     efficiency: Estimate | None = None
     hooks: dict[str, dict[str, int]] = {}
+    queue: QueueCounts | None = None
 
 
 def together(one: T, other: T) -> T:

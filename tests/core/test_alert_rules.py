@@ -159,8 +159,8 @@ def test_a_budget_is_told_until_it_renews(share: float, severity: Severity) -> N
     """70 and 90 per cent, and all of it."""
     it = watching()
     event = crossed(share)
-    assert it.urgent(event)
     it.observe(event, NOW)
+    assert it.urgent
     assert found(it)[rules.BUDGET].severity is severity
     assert rules.BUDGET not in found(it, wall=NOW + 51)
 

@@ -59,7 +59,8 @@ class AlertDesk:
         condition = self.rules.observe(event, self._wall())
         if condition is not None and len(self._announced) < MOST_ANNOUNCED:
             self._announced.append(self.board.announce(condition, self._wall()))
-        if condition is not None or self.rules.urgent(event):
+        if condition is not None or self.rules.urgent:
+            self.rules.urgent = False
             self._hurry.set()
 
     async def start(self) -> None:

@@ -68,8 +68,7 @@ async def load(fleet: Fleet, seconds: float) -> None:
     """Questions, whole and streamed, some of them failing, and what features beside tell."""
     until, number = time.monotonic() + seconds, 0
     fleet.estate.metrics.set_money(lambda: [budget()], lambda: 0.9)  # type: ignore[union-attr]
-    rows = fleet.estate.balancer.selection.status
-    fleet.estate.metrics.set_backend_gauges(lambda: [{**row, "queued": 0} for row in rows()])  # type: ignore[union-attr]
+    fleet.estate.metrics.set_queue(lambda: {"waiting": 0, "turned_away": 0})  # type: ignore[union-attr]
     while time.monotonic() < until:
         number += 1
         name = list(BACKENDS)[number % len(BACKENDS)]

@@ -256,6 +256,9 @@ def test_what_operators_ask_beyond_is_there_when_it_is_known() -> None:
     metrics.observe(scored(0.6))
     metrics.observe(scored(0.1, source="evil"))
     metrics.observe(BackendChanged("web", "ejected", "outlier", 0.0))
+    lost = msgspec.structs.replace(attempt().outcome, verdict=Verdict.IGNORED, error_code="hedge_lost")
+    metrics.observe(AttemptEnded(msgspec.structs.replace(attempt(), outcome=lost)))
+    metrics.set_queue(lambda: {"waiting": 3, "turned_away": 2})
     metrics.observe(
         CanaryDecided(canary="new", verdict="hold", share=25.0, message="", evidence={"e_value": 3.0}, wall=1.0)
     )
@@ -290,6 +293,8 @@ def test_what_operators_ask_beyond_is_there_when_it_is_known() -> None:
     assert value(metrics, "lb_answer_quality_sum", backend_id="web", source="judge") == pytest.approx(1.4)
     assert len(scraped(metrics)["lb_answer_quality_count"]) == 1
     assert value(metrics, "lb_ejections_total", backend_id="web") == 1
+    assert value(metrics, "lb_hedges_total", backend_id="web") == 1
+    assert (value(metrics, "lb_queue_depth"), value(metrics, "lb_turned_away_total")) == (3, 2)
     assert value(metrics, "lb_canary_percentage", canary="new") == 25
     assert value(metrics, "lb_canary_evidence", canary="new", measure="e_value") == 3
     assert value(metrics, "lb_canary_decisions_total", canary="new", verdict="hold") == 1

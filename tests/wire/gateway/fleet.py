@@ -47,7 +47,7 @@ class Fleet:
                 await self.backends[profile.name].start()
         self.estate = build(load(self._configuration()).config)
         await self.estate.balancer.start()
-        gateway = self._gateway()
+        self.gateway = gateway = self._gateway()
         self._servers = [Server(gateway.handle, admit=gateway.admit), Server(gateway.handle_admin)]
         for server in self._servers:
             await server.start()
