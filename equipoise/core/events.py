@@ -9,6 +9,8 @@ import msgspec
 
 from equipoise.core.model import Attempt, Decision, NanoUSD
 
+EJECTED = "ejected"
+
 
 class Event(msgspec.Struct, frozen=True, tag=True):
     """Something observers are told after the fact."""
@@ -56,7 +58,7 @@ class RequestEnded(Event, frozen=True, kw_only=True):
 
 
 class BackendChanged(Event, frozen=True):
-    """A backend's breaker or health changed state."""
+    """A backend's breaker or health changed state, or (`ejected`) it was put aside as an outlier."""
 
     backend_id: str
     state: str

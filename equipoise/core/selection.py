@@ -16,7 +16,7 @@ from equipoise.core.backend import Backend
 from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.budget import Budgets, Reservation
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available, not_compared
-from equipoise.core.events import AnswerScored, BackendChanged, Event, Observer
+from equipoise.core.events import EJECTED, AnswerScored, BackendChanged, Event, Observer
 from equipoise.core.limit import Taken
 from equipoise.core.model import (
     Candidate,
@@ -285,6 +285,7 @@ class Selection:
         if (found := find_outlier(self.backends.values())) is not None:
             found.backend.breaker.eject(now, found.reason, slow=found.slow)
             self._tell_change(found.backend, BreakerState.CLOSED)
+            self._tell(BackendChanged(found.backend.id, EJECTED, found.reason, self.clock.wall()))
 
     def _reweigh(self) -> None:
         for tier in {id(tier): tier for chain in self._chains.values() for step in chain for tier in step}.values():

@@ -11,7 +11,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 
 from equipoise import __version__
-from equipoise.core.events import AnswerScored, AttemptEnded, BackendChanged, CanaryDecided, Event, RequestEnded
+from equipoise.core.events import (
+    EJECTED,
+    AnswerScored,
+    AttemptEnded,
+    BackendChanged,
+    CanaryDecided,
+    Event,
+    RequestEnded,
+)
 from equipoise.core.gaps import Gaps
 from equipoise.core.model import Attempt, CostSource, Verdict
 from equipoise.telemetry.families import families
@@ -39,7 +47,7 @@ MOST_BUDGETS = MOST_LEARNED = 2_000
 MOST_CANARIES = MOST_VERDICTS = 32
 SOURCES = frozenset({"proxy", "judge", "feedback"})
 CACHED = frozenset({"hit", "miss", "semantic", "bypass"})
-EJECTED, HEDGE_LOST = "ejected", "hedge_lost"
+HEDGE_LOST = "hedge_lost"
 OTHER = "other"
 
 # A removed backend's series stay this long, so that what was counted last is scraped, and then go.

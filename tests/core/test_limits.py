@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise.core.breaker import BreakerOptions
+from equipoise.core.events import BackendChanged, Event
 from equipoise.core.limit import AdaptiveCap, TokenLimit
 from equipoise.core.model import NoBackendAvailable, Outcome, Usage, Verdict
 from equipoise.core.outliers import find_outlier
@@ -86,12 +87,16 @@ def test_limits_of_one_are_possible() -> None:
 def test_who_fails_more_than_the_others_is_ejected() -> None:
     """A fifth fails here and next to none elsewhere: too little for a breaker, enough beside the others."""
     it = selection([backend(name) for name in "abc"], clock=FakeClock())
+    told: list[Event] = []
+    it.observers.append(told.append)
     for turn in range(300):
         lease = it.acquire(request())
         bad = lease.backend_id == "a" and turn % 5 == 0
         it.settle(lease, Outcome(verdict=Verdict.FAILURE if bad else Verdict.SUCCESS, duration=0.1))
         it.clock.now += 0.1  # type: ignore[attr-defined]
     assert "elsewhere" in it.backends["a"].breaker.reason
+    changes = [(event.backend_id, event.state) for event in told if isinstance(event, BackendChanged)]
+    assert changes[:2] == [("a", "open"), ("a", "ejected")]
 
 
 def test_where_all_fail_alike_nobody_is_ejected() -> None:
