@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as text
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from equipoise.build.metrics import grafana_of
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import PROBLEMS, USAGE, Failure
 from equipoise.cli.output import Output, as_documents, say
+from equipoise.config.metrics import GrafanaConfig
 from equipoise.telemetry.grafana import Grafana, Refused, dashboards
 
 
@@ -73,7 +75,7 @@ def push(
     json: bool
         Print one JSON document.
     """
-    of = configuration(config, quiet=True).config.grafana
+    of = _said() if url and config is None else configuration(config, quiet=True).config.grafana
     address = url or of.api_url
     if address is None:
         raise Failure("no Grafana is named", USAGE, "--url, grafana.api_url or GRAFANA_API_URL")
@@ -81,6 +83,11 @@ def push(
     if not as_documents({"grafana": address, "dashboards": told}, output, json):
         for title, path in told.items():
             say(f"{'would put' if dry_run else 'put'} {title} there{f': {address}{path}' if path else ''}")
+
+
+def _said() -> GrafanaConfig:
+    """A Grafana named on the command line wants no configuration; its token is in the environment."""
+    return GrafanaConfig.model_validate({"api_key": os.environ.get("GRAFANA_API_KEY", "")})
 
 
 async def _put(grafana: Grafana, *, dry_run: bool) -> dict[str, str]:

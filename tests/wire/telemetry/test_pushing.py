@@ -102,13 +102,15 @@ async def test_the_command_exports_and_pushes(
 ) -> None:
     """Files for provisioning; or straight into a Grafana."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("GRAFANA_API_KEY", "token-2")
     assert await asyncio.to_thread(main, ["dashboards", "export", "out", "--dry-run"]) == 0
     assert not (tmp_path / "out").exists()
     assert await asyncio.to_thread(main, ["dashboards", "export", "out"]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(dashboards())
     assert await asyncio.to_thread(main, ["dashboards", "push", "--url", taker.url]) == 0
     assert len(taker.got) == len(dashboards())
+    assert taker.got[0].headers[b"authorization"] == b"Bearer token-2"
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("GRAFANA_API_URL", "")
     assert await asyncio.to_thread(main, ["dashboards", "push"]) == 2
     capsys.readouterr()
