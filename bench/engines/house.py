@@ -39,9 +39,12 @@ backend_instances:
     model: plain
     price: {{input: 0.15, output: 0.60}}
     extra_body: {{max_tokens: 40}}
-strategy: adaptive_learning
-minimum_quality_threshold: 0.5
+strategy: {strategy}
+strategy_options:
+  adaptive_learning: {{budget_per_request_usd: 0.003}}
+minimum_quality_threshold: 0.4
 quality_sampling_rate: 1.0
+retry: {{share: 0.5}}
 seed: 11
 routes:
   auto: {{escalate: true}}
@@ -77,23 +80,32 @@ class House:
             "scripted engines", command, port=port, log=directory / "logs" / "scripted.log",
             variables=OURSELVES, directory=ROOT,
         )  # fmt: skip
-        llm = f"http://127.0.0.1:{self.stack.llm.port}/v1" if real_llm else f"http://127.0.0.1:{port}/llm/v1"
-        self.gateway = self._gateway(directory, llm)
+        self._llm = f"http://127.0.0.1:{self.stack.llm.port}/v1" if real_llm else f"http://127.0.0.1:{port}/llm/v1"
+        self._directory = directory
+        self.gateway: Child | None = None
 
-    def _gateway(self, directory: Path, llm: str) -> Child:
+    def go_by(self, strategy: str) -> None:
+        """Put a new gateway, which knows nothing yet, in front of the engines."""
+        if self.gateway is not None:
+            self.gateway.stop()
+        self.gateway = self._gateway(self._directory / strategy, strategy)
+        self.gateway.start()
+        self.gateway.wait_ready()
+
+    def _gateway(self, directory: Path, strategy: str) -> Child:
+        directory.mkdir()
         file = directory / "equipoise.yaml"
-        state = json.dumps(str(directory / "state"))
         file.write_text(
             CONFIGURATION.format(
-                lightrag=self.stack.lightrag.port, scripted=self.scripted.port, llm=llm, key=KEY, state=state
+                lightrag=self.stack.lightrag.port, scripted=self.scripted.port, llm=self._llm, key=KEY,
+                strategy=strategy, state=json.dumps(str(directory / "state")),
             )
-        )
+        )  # fmt: skip
         port, admin = free_port(), free_port()
-        self.admin = admin
         command = [sys.executable, "-m", "equipoise", "serve", "-c", str(file), "--port", str(port)]
         command += ["--admin-port", str(admin)]
         variables = {**OURSELVES, KEY: self.stack.api_key}
-        log = directory / "logs" / "gateway.log"
+        log = self._directory / "logs" / f"{strategy}.log"
         return Child("gateway", command, port=port, log=log, ready="/readyz", variables=variables, directory=directory)
 
     def start(self, texts: Mapping[str, str], tell: Any) -> None:
@@ -102,19 +114,18 @@ class House:
         self.scripted.start()
         self.scripted.wait_ready()
         self.stack.ingest(texts, tell)
-        self.gateway.start()
-        self.gateway.wait_ready()
 
     def stop(self) -> None:
         """Stop all that was started."""
-        self.gateway.stop()
+        if self.gateway is not None:
+            self.gateway.stop()
         self.scripted.stop()
         self.stack.stop()
 
     def ask(self, asked: Asked, model: str = "auto") -> Told:
         """One question, by a route or of one engine."""
         body = {"model": model, "messages": [{"role": "user", "content": asked.text}]}
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.port, timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)
         try:
             connection.request("POST", "/v1/chat/completions", json.dumps(body), {"Content-Type": "application/json"})
             response = connection.getresponse()
@@ -138,8 +149,10 @@ class House:
     def rate(self, told: Told, score: float) -> int:
         """What a check of the caller's own found, as feedback."""
         body = {"request_id": told.request_id, "type": "automated", "score": score}
-        return call(self.gateway.port, "POST", "/v1/feedback", body)[0]
+        return call(self._port, "POST", "/v1/feedback", body)[0]
 
-    def report(self) -> Any:
-        """The gateway's own report of quality per dollar."""
-        return call(self.admin, "GET", "/admin/quality?hours=1")[1]
+    @property
+    def _port(self) -> int:
+        if self.gateway is None:
+            raise RuntimeError("no gateway was started")
+        return self.gateway.port
