@@ -44,7 +44,7 @@ strategy_options:
   adaptive_learning: {{budget_per_request_usd: 0.003}}
 minimum_quality_threshold: 0.4
 quality_sampling_rate: 1.0
-retry: {{share: 0.5}}
+retry: {{share: 1.0}}
 seed: 11
 routes:
   auto: {{escalate: true}}

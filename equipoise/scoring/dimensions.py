@@ -31,7 +31,7 @@ _SEPARATED = re.compile(r"[.,;:!?\n|()]")
 _WANTS_FACT = frozenset(("what", "who", "when", "where", "which", "whose", "how"))
 PARAPHRASE = 0.6
 CUT_SHORT, FILTERED = 0.3, 0.1
-REFUSED, HEDGED, ECHOED = 0.05, 0.5, 0.2
+REFUSED, HEDGED, ECHOED, ELSEWHERE = 0.05, 0.5, 0.2, 0.25
 
 
 class Dimension(msgspec.Struct, frozen=True):
@@ -94,17 +94,27 @@ def relevance(of: Answered, guard: float, closeness: float | None = None) -> Dim
     """Whether the answer speaks of what was asked; `guard` is its substance, `closeness` an embedding's opinion in [0, 1].
 
     A guard, not a measure: half of the question's terms are as good as all of them, and a direct answer of a few words
-    need repeat none, so of that little is known.
+    need repeat none, so of that little is known. Sources that know nothing of whom or what the question names are about
+    something else.
     """
     if of.has_tool_calls or not of.asked:
         return UNKNOWN
     shared = len(of.asked & of.meaning) / len(of.asked)
     spoken = max(min(1.0, 0.2 + 1.6 * shared), closeness or 0.0)
+    if _elsewhere(of):
+        return Dimension(guard * spoken * ELSEWHERE, 1.0)
     if guard < 1.0:
         return Dimension(guard * spoken, 1.0)
     if len(of.meaning) <= DIRECT:
         return Dimension(1.0, 0.5)
     return Dimension(spoken, 1.0)
+
+
+def _elsewhere(of: Answered) -> bool:
+    """Does nothing that the question names occur in the sources or the answer? Without sources nothing is concluded."""
+    if of.support is None or not (named := words.proper_names(of.question)):
+        return False
+    return named.isdisjoint(of.support.facts) and named.isdisjoint(of.words)
 
 
 def support(of: Answered) -> Dimension:

@@ -32,8 +32,8 @@ _ENDINGS = ("ing", "ed", "es", "s")
 
 
 def words(text: str) -> list[str]:
-    """All words in lower case. Plain ASCII, the usual case, is split without a search."""
-    lower = text.lower()
+    """All words in lower case, without a genitive's ending. Plain ASCII, the usual case, is split without a search."""
+    lower = text.lower().replace("’", "'").replace("'s ", " ")
     return lower.translate(_APART).split() if lower.isascii() else _WORD.findall(lower)
 
 
@@ -64,6 +64,12 @@ def names(text: str) -> frozenset[str]:
     """Words that name something, in lower case: capitals within a sentence, acronyms, letters with digits (CO2)."""
     found = [match[0].lower() for match in _CAPITAL.finditer(text) if _is_name(match[0], text[: match.start()][-3:])]
     return frozenset(found) - STOP_WORDS
+
+
+def proper_names(text: str) -> frozenset[str]:
+    """Of the names those written like a person's or a place's, in lower case; acronyms have a long form too."""
+    found = [match for match in _CAPITAL.finditer(text) if len(match[0]) > 3 and match[0][1:].islower()]
+    return frozenset([m[0].lower() for m in found if _is_name(m[0], text[: m.start()][-3:])]) - STOP_WORDS
 
 
 def _is_name(word: str, before: str) -> bool:

@@ -67,6 +67,16 @@ def test_off_topic_is_seen_where_the_answer_is_long_enough_to_tell() -> None:
     assert scored(FRANCE, "Paris.").dimensions["relevance"].coverage < 1.0
 
 
+def test_sources_that_know_nothing_of_who_is_asked_about_are_about_something_else() -> None:
+    """A retriever brings something for any question; what the question names is in none of it."""
+    asked = "How many beds are free in the hospital of Averton?"
+    quoted = "In the hospital, 120 adults with diabetes were given free beds for a night [1]."
+    passage = "In the hospital, 120 adults with diabetes were given free beds for a night."
+    elsewhere = scored(asked, quoted, contexts=[passage])
+    there = scored(asked, quoted, contexts=[f"Averton: {passage}"])
+    assert elsewhere.dimensions["relevance"].value < 0.3 < 0.6 < there.dimensions["relevance"].value
+
+
 def test_support_is_unknown_without_sources_and_not_zero() -> None:
     """The composite is over what is known."""
     alone = scored(ASKED, TRUE)
