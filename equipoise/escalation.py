@@ -33,7 +33,7 @@ async def held_to_the_floor(
     """
     best, first = given, given
     latest = given
-    while latest.quality is not None and latest.quality < floor and attempts.escalate():
+    while latest.quality is not None and latest.quality < floor and attempts.escalate(latest.quality):
         tell(_event(attempts, latest, floor))
         try:
             latest = await ask()

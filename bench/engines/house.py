@@ -41,7 +41,7 @@ backend_instances:
     extra_body: {{max_tokens: 40}}
 strategy: {strategy}
 strategy_options:
-  adaptive_learning: {{budget_per_request_usd: 0.003}}
+  adaptive_learning: {{price: 0.2}}
 minimum_quality_threshold: 0.4
 quality_sampling_rate: 1.0
 retry: {{share: 1.0}}

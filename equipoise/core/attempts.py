@@ -27,6 +27,8 @@ from equipoise.core.routing import Route
 from equipoise.core.selection import NOBODY, Lease, Selection
 
 ROUNDS = 2
+BETTER = 0.1
+"""How much better than a poor answer another backend must be believed to be, to be paid for its answer as well."""
 STATUS = {
     "no_healthy_backend": 503,
     "rate_limit_exceeded": 429,
@@ -211,8 +213,8 @@ class Attempts:
             return 0.0
         return self._begin_another_round(outcome, now)
 
-    def escalate(self) -> bool:
-        """May a backend believed to be better be asked, though the last one answered? Then it is the next to be acquired.
+    def escalate(self, quality: float) -> bool:
+        """May a backend believed to do better than this answer's quality be asked? Then it is the next to be acquired.
 
         It counts as a repetition: within the attempts of a request and the budget for all of them.
         """
@@ -220,8 +222,8 @@ class Attempts:
         if lease is None or self.request.pinned is not None or now >= self.request.deadline:
             return False
         kind, others = self.request.kind, self._selection.backends.values()
-        believed = lease.backend.quality.of(kind).mean
-        avoid = self._avoid | {b.id for b in others if b.quality.of(kind).mean <= believed} | {lease.backend_id}
+        worse = {backend.id for backend in others if backend.quality.of(kind).mean <= quality + BETTER}
+        avoid = self._avoid | worse | {lease.backend_id}
         corpus = self._corpus or lease.backend.options.corpus
         if self._sent >= self._options.max_attempts or not self._selection.anybody(self.request, avoid, corpus):
             return False

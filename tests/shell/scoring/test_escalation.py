@@ -9,7 +9,7 @@ import pytest
 from equipoise.backends.base import BackendError
 from equipoise.balancer import LoadBalancer, Reply
 from equipoise.core.events import AnswerEscalated, AnswerScored, Event
-from equipoise.core.model import Verdict
+from equipoise.core.model import Message, Question, Verdict
 from equipoise.core.retry import RetryOptions
 from equipoise.gateway import headers
 from tests.fakes import ScriptedClient, answer, attempts_of, balancer
@@ -27,6 +27,10 @@ def house(weak: Any, strong: Any, *, escalate: bool = True, **options: Any) -> t
     of = with_scorer(it, scorer())
     of.calibration.priors = {"cheap": 0.8, "strong": 0.9}
     return it, events
+
+
+def _question() -> Question:
+    return Question(messages=[Message("user", QUESTION)])
 
 
 async def asked(it: LoadBalancer) -> Reply:
@@ -75,13 +79,23 @@ async def test_a_poor_answer_is_better_than_an_error() -> None:
     assert len(reply.attempts) == len(attempts_of(events)) > 1
 
 
-async def test_nobody_worse_is_asked_and_nobody_twice() -> None:
-    """The best believed backend's poor answer is given as it is."""
+async def test_a_refusal_of_the_best_is_escalated_too() -> None:
+    """What is believed of a backend does not excuse this answer."""
     it, events = house(answer(GOOD), answer(REFUSAL))
     await asked(it)
     reply = await asked(it)
-    assert (reply.backend_id, reply.escalated_from) == ("strong", None)
-    assert len(attempts_of(events)) == 2
+    assert (reply.backend_id, reply.escalated_from is not None) == ("cheap", True)
+    assert len(attempts_of(events)) == 3
+
+
+async def test_nobody_is_paid_who_is_believed_to_do_no_better() -> None:
+    """The poor answer is given as it is."""
+    it, events = house(answer(REFUSAL), answer(REFUSAL))
+    for name in ("cheap", "strong"):
+        for _ in range(200):
+            it.selection.backends[name].quality.add(0.1, 0.0, it.request(_question())[0].kind)
+    assert len((await asked(it)).attempts) == 1
+    assert len(attempts_of(events)) == 1
 
 
 async def test_escalations_are_within_the_budget_of_repetitions() -> None:
