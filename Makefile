@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-quality bench-engines chaos acceptance docs fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-quality bench-engines chaos acceptance docs fuzz soak lock clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -69,6 +69,11 @@ bench-engines: $(READY)
 # Do the intervals of `policy replay` cover the truth?
 bench-replay: $(READY)
 	$(BIN)/python -m bench.replay.coverage
+
+# The shipped command line under fire: gateways on one budget, some of them killed.
+bench-budgets: $(READY)
+	$(BIN)/python -m bench.budgets.reserving
+	$(BIN)/python -m bench.budgets.hammer
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from equipoise.backends.base import BackendClient, BackendError, StreamItem
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
+from equipoise.core.efficiency import CostEfficiency
 from equipoise.core.events import AnswerScored, AttemptEnded, Event, Observer
 from equipoise.core.hedge import Hedges
 from equipoise.core.intake import NO_HINTS, Hints, Intake
@@ -76,8 +77,10 @@ class LoadBalancer:
         config_hash: str = "",
         seed: int | None = None,
         replenish: Callable[[float], Awaitable[None]] | None = None,
+        efficiency: CostEfficiency | None = None,
     ) -> None:
         self.seed, self._replenish = seed, replenish or asyncio.sleep
+        self.efficiency = efficiency or CostEfficiency(86_400.0, lambda route: 0.0)
         self.selection, self.intake, self._crew = selection, intake, Crew(clients)
         self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
         self.observers: list[Observer] = selection.observers
@@ -231,6 +234,7 @@ class LoadBalancer:
 
     def tell(self, event: Event) -> None:
         """Tell every observer of something that is over."""
+        self.efficiency.observe(event)
         for observer in self.observers:
             observer(event)
 
@@ -260,6 +264,7 @@ class LoadBalancer:
             self.retry, self._retry_budget = fresh.retry, fresh._retry_budget
         self.room.options = fresh.room.options
         self.observers = fresh.observers = self.selection.observers
+        self.efficiency.follow(fresh.efficiency)
         if fresh.scorer is not None:
             if self.scorer is not None:
                 fresh.scorer.inherit(self.scorer)

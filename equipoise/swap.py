@@ -47,6 +47,8 @@ class Swappable:
         """Go by this configuration from now on. What `build` raises leaves everything as it was."""
         fresh, former = _built(config), self.balancer
         fresh.selection.inherit(former.selection)
+        former.efficiency.follow(fresh.efficiency)
+        fresh.efficiency = former.efficiency
         if fresh.scorer is not None and former.scorer is not None:
             fresh.scorer.inherit(former.scorer)
         fresh.observers = fresh.selection.observers

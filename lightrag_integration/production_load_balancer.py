@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from equipoise.balancer import LoadBalancer
+from equipoise.config.specified_costs import with_costs
 from equipoise.core.model import NoBackendAvailable
 from equipoise.core.policies import specified
 from equipoise.core.selection import NOBODY
@@ -79,7 +80,8 @@ class ProductionLoadBalancer:
     Changes at run time are validated first, take effect at once, and keep what is known of the backends that stay.
     """
 
-    def __init__(self, config: ProductionLoadBalancingConfig, features: Mapping[str, bool] | None = None) -> None:
+    def __init__(self, config: ProductionLoadBalancingConfig, features: Mapping[str, bool] | None = None, cost_optimization: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+        config = with_costs(config, cost_optimization) if cost_optimization else config
         self.config, self.features = config, dict(features or {})
         self.statistics = RoutingStatistics(config.performance_history_window_hours)
         late = specified.seconds(config.routing_decision_timeout_ms)
@@ -207,6 +209,7 @@ class ProductionLoadBalancer:
             "total_errors": sum(row["errors"] for row in rows),
             "total_cost_usd": sum(float(row["cost_usd"]) for row in rows),
             "in_flight": self.balancer.in_flight,
+            "cost_efficiency": self.balancer.efficiency.status(time.time()),
             "routing": self.get_routing_statistics(),
             "algorithms": self.get_algorithm_performance_metrics(),
         }

@@ -81,6 +81,13 @@ def selection_of(
     return selection, tuple(own)
 
 
+def efficiency_of(config: Config, selection: Selection) -> CostEfficiency:
+    """How much of what is paid was needed, by the floors of quality of this configuration's routes."""
+    floors = {name: route.min_quality for name, route in selection.routes.items()}
+    hours, target = config.cost_tracking_window_hours, config.cost_optimization_target
+    return CostEfficiency(hours * 3600.0, lambda route: floors.get(route, 0.0), target=target)
+
+
 class Estate(msgspec.Struct):
     """Everything a gateway stands on: the balancer with what observes it. `ledger` and `metrics` may be switched off."""
 
@@ -89,7 +96,6 @@ class Estate(msgspec.Struct):
     metrics: Metrics | None
     config_hash: str
     leasing: Leasing
-    efficiency: CostEfficiency
     alerts: AlertDesk | None = None
     quality: QualityRecords | None = None
     hooks: Hooks | None = None
@@ -138,19 +144,14 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         config_hash=fingerprint,
         seed=config.seed,
         replenish=leasing.more,
+        efficiency=efficiency_of(config, selection),
     )
     alerts = alerts_of(config, lambda: balancer.selection.status(), ledger)  # it can be replaced
     balancer.background += [alerts] if alerts else []
     balancer.observers += [sink.observe for sink in (ledger, under_way, metrics, alerts) if sink is not None]
-    efficiency = CostEfficiency(
-        config.cost_tracking_window_hours * 3600.0,
-        lambda route: balancer.selection.routes[route].min_quality if route in balancer.selection.routes else 0.0,
-        target=config.cost_optimization_target,
-    )
-    balancer.observers.append(efficiency.observe)
     if metrics is not None:
         metrics.set_money(
-            lambda: balancer.selection.budgets.status(clock.wall()), lambda: efficiency.ratio(clock.wall())
+            lambda: balancer.selection.budgets.status(clock.wall()), lambda: balancer.efficiency.ratio(clock.wall())
         )
         balancer.background += connected(metrics, balancer, ledger, config)
     records = with_scorer(config, balancer, ledger, on_error)
@@ -160,6 +161,4 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         balancer.background.append(ClosedWithTheBalancer(tracing))
     if metrics is not None and hooks is not None:
         metrics.set_hooks(hooks.status)
-    return Estate(
-        balancer, ledger, metrics, fingerprint, leasing, efficiency, alerts, records, hooks=hooks, tracing=tracing
-    )
+    return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks=hooks, tracing=tracing)

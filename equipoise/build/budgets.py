@@ -61,6 +61,7 @@ def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozen
         tenant=of.tenant,
         key=of.key,
         tag=of.tag,
+        named=of.named,
         exempt=exempt,
         alerts=tuple(sorted(of.alerts)),
     )

@@ -173,7 +173,7 @@ def make_gateway(
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),
             **costs.operations(ledger, lambda: alternatives_of(now()), lambda: default_backend(now())),
-            **budgeting.operations(estate.balancer, estate.leasing, estate.efficiency, _read_only(config, running)),
+            **budgeting.operations(estate.balancer, estate.leasing, _read_only(config, running)),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,
@@ -185,6 +185,7 @@ def make_gateway(
     )
     if keyring is not None:
         keyring.tell(gateway.accept)
+    estate.balancer.observers.append(gateway.allowances.observe)
     return gateway
 
 

@@ -46,6 +46,8 @@ class BudgetConfig(Section):
     """Only this tenant; * gives each tenant its own."""
     key: Text | None = None
     """Only this key, by its name; * gives each key its own."""
+    named: bool = False
+    """Only requests with a key that names it under its `budgets`."""
     tag: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     """Only requests with this tag (x-equipoise-tags)."""
     alerts: Annotated[tuple[Share, ...], Split] = (0.7, 0.9)

@@ -14,7 +14,6 @@ PENDING_FIELDS = {
     "learning_rate": "Learning",
     "performance_history_window_hours": "Learning",
     "weight_adjustment_frequency_minutes": "Learning",
-    "keys.*.budgets": "Money",
     "keys.*.requests_per_minute": "Money",
     "keys.*.tokens_per_minute": "Money",
     "routes.*.cache": "Fleet",

@@ -39,7 +39,7 @@ class BudgetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One budget: how much of what, for whom; the window is given beside.
 
     `limit` is in the unit (nano-dollars for USD). All of `backend`, `tenant`, `key` and `tag` that are given must match;
-    `*` stands for each of them by itself. `exempt` tenants do not count. `alerts` are shares of the limit.
+    `*` stands for each of them by itself. One that is `named` counts requests whose key names it, `exempt` tenants do not count. `alerts` are shares of the limit.
     """
 
     name: str
@@ -49,6 +49,7 @@ class BudgetOptions(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str | None = None
     key: str | None = None
     tag: str | None = None
+    named: bool = False
     exempt: frozenset[str] = frozenset()
     alerts: tuple[float, ...] = (0.7, 0.9)
 

@@ -73,7 +73,7 @@ class Budgets:
         self.keeper: object = None
         self.pacers: dict[str, Pacer] = {}
         self.money_price = 0.0
-        self._stacks: dict[tuple[str, str, str, tuple[str, ...]], tuple[Account, ...]] = {}
+        self._stacks: dict[tuple[str, str, str, tuple[str, ...], tuple[str, ...]], tuple[Account, ...]] = {}
         self._count = 0
         self._woken = False
         self.adopt(options, windows or {})
@@ -199,7 +199,7 @@ class Budgets:
     def stack(self, backend_id: str, request: Request) -> tuple[Account, ...]:
         """The accounts that an attempt of this request at this backend is booked to."""
         tags = tuple(tag for tag in request.tags if tag in self._tags) if request.tags and self._tags else ()
-        place = (backend_id, request.tenant, request.key, tags)
+        place = (backend_id, request.tenant, request.key, tags, request.budgets)
         found = self._stacks.get(place)
         if found is None:
             if len(self._stacks) >= MOST_STACKS:
@@ -269,12 +269,15 @@ class Budgets:
         account.overrun = True
         self.tell(crossed(account, 1.0, wall, overrun=True))
 
-    def _accounts(self, backend_id: str, tenant: str, key: str, tags: tuple[str, ...]) -> Iterable[Account]:
+    def _accounts(
+        self, backend_id: str, tenant: str, key: str, tags: tuple[str, ...], named: tuple[str, ...]
+    ) -> Iterable[Account]:
         said = {"backend": backend_id, "tenant": tenant, "key": key}
         for of in self.options.values():
             scope = {field: getattr(of, field) for field in said}
             fits = all(value in (None, EACH, said[field]) for field, value in scope.items())
-            if fits and (of.tag is None or of.tag in tags) and tenant not in of.exempt:
+            fits = fits and (of.tag is None or of.tag in tags) and (not of.named or of.name in named)
+            if fits and tenant not in of.exempt:
                 own = {field: said[field] if value == EACH else value for field, value in scope.items()}
                 yield self._account(of, own | {"tag": of.tag})
 

@@ -44,6 +44,16 @@ class CostEfficiency:
         if type(event) is AttemptEnded and event.attempt.outcome.cost_source is not CostSource.UNPRICED:
             self._add(event.attempt)
 
+    def follow(self, other: CostEfficiency) -> None:
+        """Go by another configuration from now on; another window begins empty."""
+        if self.seconds != other.seconds:
+            self._slots.clear()
+        self.seconds, self.target, self._width, self._floor = other.seconds, other.target, other._width, other._floor
+
+    def status(self, wall: float) -> dict[str, float | None]:
+        """The ratio, the target and the hours it is over."""
+        return {"ratio": self.ratio(wall), "target": self.target, "window_hours": self.seconds / 3600.0}
+
     def ratio(self, wall: float) -> float | None:
         """The efficiency over the window that ends now (Unix seconds); None when nothing was paid in it."""
         first = int(wall / self._width) - SLOTS

@@ -30,6 +30,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     tenant: str = "default"
     key: str = ""
+    budgets: tuple[str, ...] = ()
     request_id: str | None = None
     trace: tuple[tuple[bytes, bytes], ...] = ()
     repeatable: bool | None = None
@@ -71,6 +72,7 @@ class Intake:
             deadline=self._clock.monotonic() + seconds,
             tenant=hints.tenant,
             key=hints.key,
+            budgets=hints.budgets,
             session=hints.session,
             tags=hints.tags,
             kind=self._classify(question.text),

@@ -157,8 +157,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
     images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
-    migration answers, or "answer" where there is none; `key` names the key it came with, `parent` the request whose
-    graph asks it, `joined` how that is known; `urgency` decides who waits and who is turned away
+    migration answers, or "answer" where there is none; `key` names the key it came with, `budgets` those that key
+    names, `parent` the request whose graph asks it, `joined` how that is known; `urgency` decides who waits and who is turned away
     in overload.
     """
 
@@ -181,6 +181,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     trace: tuple[tuple[bytes, bytes], ...] = ()
     role: str = "answer"
     key: str = ""
+    budgets: tuple[str, ...] = ()
     parent: str | None = None
     joined: str = ""
     urgency: Urgency = Urgency.INTERACTIVE

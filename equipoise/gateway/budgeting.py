@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from equipoise.core.account import BudgetOptions, Unit
-from equipoise.core.efficiency import CostEfficiency
 from equipoise.core.model import dollars
 from equipoise.core.pricing import nano_dollars
 from equipoise.gateway.configuring import READ_ONLY, read_body
@@ -58,7 +57,7 @@ class Holder(Protocol):
 
 
 def operations(
-    balancer: LoadBalancer, holder: Holder, efficiency: CostEfficiency, read_only: Callable[[], bool]
+    balancer: LoadBalancer, holder: Holder, read_only: Callable[[], bool]
 ) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]]:
     """Method and path to what is done there."""
 
@@ -67,13 +66,8 @@ def operations(
 
     async def listed(request: Request) -> dict[str, Any]:
         await holder.turn()
-        money = {
-            "ratio": efficiency.ratio(wall()),
-            "target": efficiency.target,
-            "window_hours": efficiency.seconds / 3600.0,
-        }
         rows = [shown(row) for row in balancer.selection.budgets.status(wall())]
-        return {"budgets": rows, "cost_efficiency": money}
+        return {"budgets": rows, "cost_efficiency": balancer.efficiency.status(wall())}
 
     async def change(request: Request) -> dict[str, Any]:
         body = read_body(request.body, SetBody)

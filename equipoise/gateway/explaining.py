@@ -65,12 +65,10 @@ def of_request(balancer: LoadBalancer, request: Request, request_id: str, caller
     """The decision that this body would meet as a question. Raises Problem or Malformed."""
     if read_body(request.body, _Form).messages is not msgspec.UNSET:
         asked = read_chat(request.body)
-        return explained(
-            balancer, asked.question, read_hints(request.headers, asked, request_id, caller.tenant), caller
-        )
+        return explained(balancer, asked.question, read_hints(request.headers, asked, request_id, caller), caller)
     body = read_body(request.body, ExplainBody)
     question = Question(messages=[Message("user", body.question)], max_tokens=body.max_tokens, stream=body.stream)
-    hints = read_hints(request.headers, Asked(question, body.model), request_id, caller.tenant)
+    hints = read_hints(request.headers, Asked(question, body.model), request_id, caller)
     said = {"strategy": body.strategy or hints.strategy, "session": body.session or hints.session}
     return explained(balancer, question, msgspec.structs.replace(hints, **said), caller)
 

@@ -32,6 +32,7 @@ from equipoise.gateway.hints import bad_strategy, read_hints
 from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
+from equipoise.gateway.limits import Allowances
 from equipoise.gateway.problems import Problem
 from equipoise.gateway.records import Records, Usage
 from equipoise.gateway.streaming import StreamBody, StreamWriter
@@ -116,7 +117,7 @@ class Gateway:
         self._beside = beside
         self._balancer, self._keys = balancer, keys
         self.repeats = Repeats(keeping or Keeping())
-        self._ids = RequestIds()
+        self._ids, self.allowances = RequestIds(), Allowances()
         self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key, configuration=configuration)
         self._records = Records(balancer, story, usage)
         self._admin = Admin(
@@ -196,13 +197,14 @@ class Gateway:
         try:
             caller = self._caller(request)
             tenant, asked = caller.tenant, dialect.read(request.body)
-            hints = read_hints(request.headers, asked, request_id, tenant, caller.key)
+            hints = read_hints(request.headers, asked, request_id, caller)
             if self._beside is not None:
                 hints = await self._beside.asked(asked, hints)
             sized, warning = self._sized(asked, hints)
             problems.require_allowed(caller, sized, self._balancer)
             if asked.question.embeddings:
                 embeddings.require_one_model(sized, self._balancer)
+            self.allowances.admit(caller, sized)
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, warning, started)
             reply = await self._balancer.answer(sized)
@@ -218,9 +220,9 @@ class Gateway:
         except asyncio.CancelledError:
             self._balancer.tell(endings.of_problem(sized, request_id, tenant, endings.client_gone(), started))
             raise
-        response = Response(200, fields.of_reply(request_id, reply, warning, started), body)
+        head = fields.of_reply(request_id, reply, warning, started)
         self._balancer.tell(endings.of_reply(sized, reply, started))
-        return response
+        return Response(200, head + self.allowances.fields(sized.key), body)
 
     def _sized(self, asked: Asked, hints: Hints) -> tuple[Sized, str | None]:
         try:
@@ -243,7 +245,7 @@ class Gateway:
             self._balancer.tell(endings.of_stream(sized, stream, problem, started))
 
         writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)
-        head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
+        head = fields.of_stream(sized.id, stream, warning, dialect.stream_type) + self.allowances.fields(sized.key)
         return Response(200, head, StreamBody(stream, writer, ended))
 
     async def _explain(self, request: Request, request_id: str) -> Response:

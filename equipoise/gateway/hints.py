@@ -6,6 +6,7 @@ import decimal
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.core.callers import Caller
 from equipoise.core.intake import Hints
 from equipoise.core.model import NANO_PER_USD, NanoUSD, Urgency
 from equipoise.gateway.dialects.base import Asked, Malformed
@@ -25,11 +26,11 @@ MAX_TAGS, MAX_TAG, MAX_SESSION = 16, 64, 256
 MAX_TRACE = {b"traceparent": 128, b"tracestate": 512}
 
 
-def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str, key: str = "") -> Hints:
+def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) -> Hints:
     """The hints of one request, a header before `metadata`; raises Malformed naming the header at fault."""
     said = {name: headers[field] for name, field in FIELDS if field in headers}
     if not said and asked.metadata is None:
-        return Hints(model=asked.model, request_id=request_id, tenant=tenant, key=key, trace=trace(headers))
+        return Hints(model=asked.model, request_id=request_id, trace=trace(headers), **_of_caller(caller))
     words = _from_metadata(asked.metadata or {}) | {name: value.decode("latin-1") for name, value in said.items()}
     return Hints(
         model=asked.model,
@@ -38,8 +39,7 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, tenant: str, key
         deadline_seconds=_seconds(words.get(DEADLINE)),
         tags=_tags(words.get(TAGS)),
         session=_session(words.get(SESSION)),
-        tenant=tenant,
-        key=key,
+        **_of_caller(caller),
         request_id=request_id,
         trace=trace(headers),
         urgency=_urgency(words.get(PRIORITY)),
@@ -60,6 +60,10 @@ def _repeatable(said: str | None) -> bool | None:
     if said is not None and said not in ("true", "false"):
         raise _bad(REPEATABLE, "must be true or false")
     return None if said is None else said == "true"
+
+
+def _of_caller(caller: Caller) -> dict[str, Any]:
+    return {"tenant": caller.tenant, "key": caller.key, "budgets": caller.budgets}
 
 
 def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equipoise.core.callers import Caller
 from equipoise.core.intake import Hints
 from equipoise.core.model import Message, Question
 from equipoise.gateway.dialects.base import Asked, Malformed
@@ -19,7 +20,7 @@ from equipoise.gateway.keys import ClientKeys, digest
 def hints(headers: dict[str, str] | None = None, metadata: dict[str, Any] | None = None) -> Hints:
     fields = {name.encode(): value.encode("latin-1") for name, value in (headers or {}).items()}
     asked = Asked(Question(messages=[Message("user", "?")]), "auto", metadata)
-    return read_hints(fields, asked, "req-1", "tenant-a")
+    return read_hints(fields, asked, "req-1", Caller(tenant="tenant-a"))
 
 
 def test_headers_become_hints():

@@ -55,6 +55,7 @@ class Still:
 
 def gateway() -> Any:
     balancer: Any = ScriptedBalancer()
+    balancer.efficiency = CostEfficiency(3600.0, lambda route: 0.0)
     balancer.selection = SimpleNamespace(budgets=Budgets(), clock=FakeClock())
     operations = {
         **migrating.operations(None),
@@ -64,7 +65,7 @@ def gateway() -> Any:
         **alerting.operations(None),
         **quality.operations(balancer, None),
         **costs.operations(None, dict, str),
-        **budgeting.operations(balancer, Still(), CostEfficiency(3600.0, lambda route: 0.0), bool),
+        **budgeting.operations(balancer, Still(), bool),
     }
     return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
 
