@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,11 +149,11 @@ async def caller(gateway: Gateway, number: int, until: float, answers: Counter[s
 
 def sums(folder: Path) -> tuple[int, int, int, int]:
     """Ledger, spent, held by the living, unknown; read from the files as they lie there."""
-    ledger = sqlite3.connect(folder / "state" / "ledger.sqlite3")
-    (booked,) = ledger.execute("SELECT COALESCE(SUM(cost), 0) FROM attempts").fetchone()
-    budgets = sqlite3.connect(folder / "state" / "budgets.sqlite3")
-    (spent,) = budgets.execute("SELECT COALESCE(SUM(amount), 0) FROM spent WHERE account = 'all'").fetchone()
-    rows = budgets.execute("SELECT amount, expires FROM held JOIN holders USING (holder)").fetchall()
+    with closing(sqlite3.connect(folder / "state" / "ledger.sqlite3")) as ledger:
+        (booked,) = ledger.execute("SELECT COALESCE(SUM(cost), 0) FROM attempts").fetchone()
+    with closing(sqlite3.connect(folder / "state" / "budgets.sqlite3")) as budgets:
+        (spent,) = budgets.execute("SELECT COALESCE(SUM(amount), 0) FROM spent WHERE account = 'all'").fetchone()
+        rows = budgets.execute("SELECT amount, expires FROM held JOIN holders USING (holder)").fetchall()
     now = time.time()
     return booked, spent, sum(a for a, e in rows if e > now), sum(a for a, e in rows if e <= now)
 
@@ -178,7 +179,7 @@ async def run(gateways: int, each: int, cap: int, kill: int, seconds: float, fol
         for gateway in running:
             gateway.process.terminate()
         for gateway in running:
-            await asyncio.to_thread(gateway.process.wait, 30)
+            await asyncio.to_thread(gateway.process.communicate, timeout=30)
     took = time.monotonic() - began
     await server.drain(1.0)
     if kill:
