@@ -74,6 +74,7 @@ bench-replay: $(READY)
 bench-budgets: $(READY)
 	$(BIN)/python -m bench.budgets.reserving
 	$(BIN)/python -m bench.budgets.hammer
+	$(BIN)/python -m bench.budgets.pacing $(if $(DATA),--data "$(DATA)")
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
