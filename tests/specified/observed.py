@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -12,7 +11,7 @@ from equipoise.http import Request, Response
 from equipoise.sandbox import Faults, SandboxBackend
 from lightrag_integration import PRODUCTION_LB_FEATURES, HybridQueryRouter
 from lightrag_integration.production_load_balancer import BackendInstanceConfig, ProductionLoadBalancer
-from tests.specified import alerted
+from tests.specified import alerted, costed
 from tests.specified.conftest import QUESTION, Balance, Start, backend_config
 
 Pair = tuple[Any, Any] | list[Any]
@@ -248,38 +247,6 @@ async def of_enable_adaptive_routing(b: Bench) -> Pair:
     return seen
 
 
-def dear_and_cheap(b: Bench) -> tuple[BackendInstanceConfig, BackendInstanceConfig]:
-    """As good as each other."""
-    return b.nowhere("dear", cost_per_1k_tokens=5.0), b.nowhere("cheap", cost_per_1k_tokens=0.01)
-
-
-async def of_enable_cost_optimization(b: Bench) -> Pair:
-    """Equal but for the price: a learner turns to the cheap one only where cost counts."""
-    seen = []
-    for on in (True, False):
-        it = b.balance(*dear_and_cheap(b), strategy="adaptive_learning", enable_cost_optimization=on)
-        seen.append((await chosen(it, 60))["dear"] > 15)
-    return seen
-
-
-async def of_cost_optimization_target(b: Bench) -> Pair:
-    its = [b.balance(b.nowhere(), cost_optimization_target=target) for target in (0.8, 0.5)]
-    return [it.get_metrics_summary()["cost_efficiency"]["target"] for it in its]
-
-
-async def of_cost_tracking_window_hours(b: Bench) -> Pair:
-    """What was paid two hours ago is remembered, or not."""
-    seen = []
-    for hours in (24.0, 1.0):
-        it = b.balance(
-            backend_config("a", "lightrag", await b.engine("lightrag"), cost_per_1k_tokens=1.0),
-            cost_tracking_window_hours=hours,
-        )
-        await it.send_query("a", QUESTION)
-        seen.append(it.balancer.efficiency.ratio(time.time() + 7_200.0))
-    return seen
-
-
 async def floored(b: Bench, **whole: Any) -> Counter[str]:
     """Cheap and poor against dear and good."""
     poor = b.nowhere("poor", quality_score=0.5, cost_per_1k_tokens=0.01)
@@ -343,9 +310,11 @@ async def of_routing_decision_timeout_ms(b: Bench) -> Pair:
 
 
 Check = Callable[[Bench], Awaitable[Pair]]
-CHECKS: dict[str, Check] = {
-    name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")
-} | alerted.CHECKS
+CHECKS: dict[str, Check] = (
+    {name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")}
+    | alerted.CHECKS
+    | costed.CHECKS
+)
 
 
 # The seven switches of a move.
@@ -380,13 +349,6 @@ async def quality_based_routing(b: Bench) -> Pair:
     return await switched(b, "quality_based_routing", chosen, poor, good, strategy="cost_optimized")
 
 
-async def cost_optimization(b: Bench) -> Pair:
-    async def dear_often(it: ProductionLoadBalancer) -> bool:
-        return (await chosen(it, 60))["dear"] > 15
-
-    return await switched(b, "cost_optimization", dear_often, *dear_and_cheap(b), strategy="adaptive_learning")
-
-
 async def adaptive_learning(b: Bench) -> Pair:
     async def strategy(it: ProductionLoadBalancer) -> str:
         await chosen(it)
@@ -417,7 +379,7 @@ async def multi_instance_support(b: Bench) -> Pair:
 FLAGS = {
     check.__name__: check
     for check in (
-        real_api_health_checks, cost_optimization, quality_based_routing, adaptive_learning,
+        real_api_health_checks, costed.cost_optimization, quality_based_routing, adaptive_learning,
         circuit_breaker_v2, prometheus_metrics, multi_instance_support,
     )
 }  # fmt: skip
