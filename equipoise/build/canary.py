@@ -13,8 +13,16 @@ def rules_of(config: Config) -> Rules:
     of = config.canary
     alpha = of.alpha.model_dump()
     ratio = alpha.pop("sample_ratio")
+    tolerance = of.tolerance.model_dump()
+    fast = tolerance.pop("fast_seconds")
     return Rules(
-        measures=measures(alpha=alpha, margin=of.margin.model_dump(), required=of.required),
+        measures=measures(
+            alpha=alpha,
+            margin=of.margin.model_dump(),
+            tolerance=tolerance,
+            fast_seconds=fast,
+            required=of.required,
+        ),
         ratio_alpha=ratio,
         safe_alpha=of.promotion_alpha,
         failures_in_a_row=of.failures_in_a_row,

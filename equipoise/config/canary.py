@@ -11,6 +11,7 @@ from equipoise.config.fields import Count, NotNegative, Positive, Section, Share
 Percent = Annotated[float, Field(gt=0, le=100)]
 Part = Annotated[float, Field(gt=0, lt=1)]
 Factor = Annotated[float, Field(gt=1, le=100)]
+AtLeastOne = Annotated[float, Field(ge=1, le=100)]
 MeasureName = Literal["errors", "latency", "first_token", "cost", "quality"]
 MOST_ALPHA = 0.5
 
@@ -54,6 +55,19 @@ class MarginConfig(Section):
     """Quality that the candidate's answers may lack."""
 
 
+class ToleranceConfig(Section):
+    """Differences too small to roll back for, however surely they are there."""
+
+    latency: AtLeastOne = 1.1
+    """How many times the control's seconds."""
+    first_token: AtLeastOne = 1.1
+    """How many times the control's seconds to the first word."""
+    cost: AtLeastOne = 1.1
+    """How many times the control's money for an answer."""
+    fast_seconds: NotNegative = 0.1
+    """Seconds within which all answers, and all first words, are equally fast."""
+
+
 class CopiesConfig(Section):
     """Copies of the control's questions for the candidate, compared before its first percent."""
 
@@ -82,6 +96,8 @@ class CanaryConfig(Section):
     """How surely something must be worse to be rolled back."""
     margin: MarginConfig = MarginConfig()
     """How much worse it may still be to be promoted."""
+    tolerance: ToleranceConfig = ToleranceConfig()
+    """Differences that are no harm."""
     required: tuple[MeasureName, ...] = ("errors", "latency")
     """Measures in which it must be shown to be no worse than the margin before a rung is left by itself."""
     promotion_alpha: Part = 0.05

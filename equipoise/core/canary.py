@@ -17,7 +17,7 @@ from equipoise.core.comparison import Comparison, Measure, interval
 from equipoise.core.proportion import CELLS, Proportion
 
 ERRORS, LATENCY, FIRST_TOKEN, COST, QUALITY = "errors", "latency", "first_token", "cost", "quality"
-LEFT = "left"
+LEFT, FAST = "left", 0.1
 CONTROL_SICK, LOOKS_BACK = 0.25, 20.0
 __all__ = ["CELLS", "Analysis", "Finding", "Judgement", "Observation", "Rules", "measures"]
 
@@ -26,10 +26,14 @@ def measures(
     *,
     alpha: Mapping[str, float] | None = None,
     margin: Mapping[str, float] | None = None,
+    tolerance: Mapping[str, float] | None = None,
+    fast_seconds: float = FAST,
     required: tuple[str, ...] = (ERRORS, LATENCY),
 ) -> dict[str, Measure]:
-    """The five measures with the given parts of α and margins, or ours where none is given."""
+    """The five measures with the given parts of α, margins and tolerances, or ours where none is given; answers within
+    `fast_seconds` are equally fast."""
     alphas, margins = {**ALPHA, **(alpha or {})}, {**MARGIN, **(margin or {})}
+    tolerances = {**TOLERANCE, **(tolerance or {})}
     return {
         name: Measure(
             name=name,
@@ -38,6 +42,8 @@ def measures(
             ratio=name in (LATENCY, FIRST_TOKEN, COST),
             required=name in required,
             guess=GUESS.get(name, 0.1),
+            tolerance=tolerances.get(name, 1.0),
+            floor=fast_seconds if name in (LATENCY, FIRST_TOKEN) else 0.0,
         )
         for name in ALPHA
     }
@@ -46,6 +52,7 @@ def measures(
 ALPHA = {ERRORS: 0.032, LATENCY: 0.006, FIRST_TOKEN: 0.003, COST: 0.002, QUALITY: 0.005}
 """With 0.002 of the sample ratio they add up to 0.05."""
 MARGIN = {ERRORS: 0.02, LATENCY: 1.25, FIRST_TOKEN: 1.25, COST: 1.25, QUALITY: 0.05}
+TOLERANCE = {LATENCY: 1.1, FIRST_TOKEN: 1.1, COST: 1.1}
 GUESS = {ERRORS: 0.02, QUALITY: 0.3}
 
 
@@ -224,9 +231,14 @@ def contrast(measure: Measure, of: Comparison) -> str:
         case "cost":
             return f"candidate costs ${math.exp(new):.6f} an answer against ${math.exp(old):.6f}"
         case "first_token":
-            return f"candidate takes {math.exp(new):.2f} s to its first word against {math.exp(old):.2f} s"
+            return f"candidate takes {_seconds(new)} to its first word against {_seconds(old)}"
         case _:
-            return f"candidate takes {math.exp(new):.2f} s against {math.exp(old):.2f} s"
+            return f"candidate takes {_seconds(new)} against {_seconds(old)}"
+
+
+def _seconds(logarithm: float) -> str:
+    seconds = math.exp(logarithm)
+    return f"{seconds:.2f} s" if seconds >= 1.0 else f"{seconds * 1000:.0f} ms"
 
 
 def table(rules: Rules, of: Analysis) -> list[dict[str, float | int | str | bool | None]]:

@@ -26,7 +26,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """What is compared and how strictly.
 
     `alpha` is the chance that a candidate that is no worse is ever found worse by this measure. `margin` is the harm
-    that is still acceptable: a difference for a share, a factor for a ratio. `guess` is about where a share lies.
+    that is still acceptable for promotion: a difference for a share, a factor for a ratio. `guess` is about where a share
+    lies. A ratio within the factor `tolerance` is no harm to roll back for, and values below `floor` are all alike.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     ratio: bool = False
     required: bool = False
     guess: float = 0.1
+    tolerance: float = 1.0
+    floor: float = 0.0
 
 
 class Moments(msgspec.Struct):
@@ -107,7 +110,7 @@ class Comparison(msgspec.Struct, kw_only=True):
         if not _usable(measure, value):
             self.unusable += 1
             return False
-        number = math.log(value) if measure.ratio else value
+        number = math.log(max(value, measure.floor)) if measure.ratio else value
         (self.candidate if candidate else self.control).take(number)
         if not self.block.take(number, candidate=candidate):
             return False
@@ -133,10 +136,12 @@ class Comparison(msgspec.Struct, kw_only=True):
         block = self.block
         if measure.ratio:
             if self.place.weight >= WARM_UP:
-                slack = math.log(measure.margin)
                 control = [self._placed(x) for x in block.control]
-                allowed = [self._placed(x - slack) for x in block.candidate]
-                self._play(control, [self._placed(x) for x in block.candidate], control, allowed)
+                candidate, allowed = (
+                    [self._placed(x - math.log(factor)) for x in block.candidate]
+                    for factor in (measure.tolerance, measure.margin)
+                )
+                self._play(control, candidate, control, allowed)
             self._learn_scale(block.control)
         else:
             room = 1.0 + measure.margin

@@ -256,3 +256,16 @@ def test_the_table_says_what_each_measure_needs() -> None:
     assert 1.0 < float(rows["latency"]["control"] or 0) < 3.0
     assert rows["errors"]["harm_needed"] == pytest.approx(1 / 0.032)
     assert {row["candidate"] for row in table(RULES, Analysis.of(RULES))} == {None}
+
+
+def test_a_difference_that_does_not_matter_is_no_harm() -> None:
+    """Twice as slow within a tenth of a second, and a twentieth slower beyond it: never found, and no worse in time."""
+    measure = RULES.measures["latency"]
+    for seconds, factor in ((0.005, 2.0), (2.0, 1.05)):
+        comparison, chance = Comparison.of(measure), random.Random(14)
+        for _ in range(15_000):
+            candidate = chance.random() < 0.1
+            value = seconds * chance.lognormvariate(0.0, 0.3) * (factor if candidate else 1.0)
+            comparison.take(measure, value, candidate=candidate)
+            assert comparison.log_harm < -math.log(measure.alpha)
+        assert comparison.log_safe > math.log(20)

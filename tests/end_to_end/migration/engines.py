@@ -1,6 +1,7 @@
 """The two sides as one process: an old router of ours behind HTTP, and a sandbox engine that answers at once.
 
-It prints one line of JSON with their addresses and ends with its standard input.
+It prints one line of JSON with their addresses, takes lines of JSON as faults of the new side, and ends with its standard
+input.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import msgspec
 
 from equipoise.http import Request, Response, Server
 from equipoise.sandbox import SandboxBackend, seeded
+from equipoise.sandbox.faults import Faults
 
 JSON = ((b"content-type", b"application/json"),)
 
@@ -35,7 +37,8 @@ async def run() -> None:
     await old.start()
     sys.stdout.write(json.dumps({"old": f"http://127.0.0.1:{old.port}/ask", "new": f"{new.url}/v1"}) + "\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        new.set_faults(Faults().merged(json.loads(line)))
     await new.stop()
     await old.drain(0)
 

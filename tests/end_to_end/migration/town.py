@@ -70,6 +70,12 @@ class Town:
         self.engines.stdin.close()
         await self.engines.wait()
 
+    async def spoil(self, **faults: float) -> None:
+        """The new side has these faults from now on."""
+        assert self.engines.stdin is not None
+        self.engines.stdin.write(json.dumps(faults).encode() + b"\n")
+        await self.engines.stdin.drain()
+
     async def command(self, *arguments: str) -> tuple[int, Any]:
         """`equipoise migrate ...`: its exit code and document."""
         run = await python(
