@@ -97,9 +97,11 @@ class Town:
             "backend_instances": {"new_llm": new},
             "state_dir": str(self.folder / "state"),
             "log": {"access": False},
+            "quality_sampling_rate": 0.0,  # the engines are no experts: this is about traffic, not about words
             "migration": {
                 "incumbent": {"endpoint_url": about["old"], "question_field": "query"},
                 "hold_minutes": {},
+                "criteria": {"quality_score_minimum": 0.0},
                 "shadow": {"share": 0.05},
             },
         }

@@ -126,6 +126,7 @@ class Street:
         section = {
             "incumbent": {"endpoint_url": f"{old}/ask", "question_field": "query", "extra_body": {"app": "lab"}},
             "hold_minutes": {},
+            "criteria": {"quality_score_minimum": 0.0},  # the engine is no expert: this is about traffic
         }
         return {
             "backend_instances": {"new_llm": new},
