@@ -131,6 +131,7 @@ class Street:
         return {
             "backend_instances": {"new_llm": new},
             "state_dir": str(self.folder / "state"),
+            "quality_sampling_rate": 0.0,
             "migration": section | self._section,
         }
 
