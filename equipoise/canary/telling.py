@@ -41,7 +41,7 @@ def event_of(canary: str, move: Move, watch: Watch, judged: Judgement | None) ->
     return CanaryDecided(
         canary=canary,
         verdict=move.verdict,
-        share=move.share,
+        share=move.share / 100.0,
         message=move.message,
         evidence=evidence,
         wall=move.wall,

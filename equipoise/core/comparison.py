@@ -110,8 +110,8 @@ class Comparison(msgspec.Struct, kw_only=True):
         if not _usable(measure, value):
             self.unusable += 1
             return False
+        (self.candidate if candidate else self.control).take(math.log(value) if measure.ratio else value)
         number = math.log(max(value, measure.floor)) if measure.ratio else value
-        (self.candidate if candidate else self.control).take(number)
         if not self.block.take(number, candidate=candidate):
             return False
         self._bet(measure)

@@ -136,7 +136,7 @@ class BudgetCrossed(Event, frozen=True, kw_only=True):
 
 
 class CanaryDecided(Event, frozen=True, kw_only=True):
-    """A canary was started, moved on, held, paused, rolled back or finished, and on what evidence."""
+    """A canary was started, moved on, held, paused, rolled back or finished, and on what evidence; `share` of keys, 0 to 1."""
 
     canary: str
     verdict: str

@@ -77,7 +77,7 @@ class Watching:
             CanaryDecided(
                 canary=TOPIC,
                 verdict="rolled_back",
-                share=PHASES[PARALLEL].percentage,
+                share=PHASES[PARALLEL].percentage / 100.0,
                 message=message,
                 evidence={"candidate_requests": float(self.watch.candidates), "e_value": e_value},
                 wall=self._migration.state.since,
