@@ -1,4 +1,4 @@
-"""`equipoise store backup` and `restore`: the ledger and the state store, together"""
+"""`equipoise store backup` and `restore`: the ledger and everything in the state directory, together"""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from equipoise.cli.output import say
 if TYPE_CHECKING:
     from equipoise.config import Config
 
+LEDGER = "ledger.sqlite3"
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 
 
 def backup(folder: Path, /, *, dry_run: bool = False, config: ConfigFile = None) -> None:
-    """Copy ledger and state store into a folder; gateways may run meanwhile.
+    """Copy the ledger and the stores of keys, budgets and state into a folder; gateways may run meanwhile.
 
-    The state store is copied after the ledger, each as it is at one instant.
+    The ledger comes first, each as it is at one instant.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def restore(folder: Path, /, *, yes: bool = False, dry_run: bool = False, config
     from equipoise.stores.copies import in_use, restore
     from equipoise.stores.sqlite import StoreError
 
-    found = {folder / name: place for name, place in _stores(config).items() if (folder / name).is_file()}
+    found = {folder / name: place for name, place in _stores(config, folder).items() if (folder / name).is_file()}
     if not found:
         raise Failure(f"{folder} holds no backup of ours", USAGE)
     try:
@@ -85,8 +86,10 @@ def restore(folder: Path, /, *, yes: bool = False, dry_run: bool = False, config
         raise Failure(str(error), USAGE) from error
 
 
-def _stores(config: Path | None) -> dict[str, Path]:
-    """The name of each store in a backup, and its file."""
+def _stores(config: Path | None, folder: Path | None = None) -> dict[str, Path]:
+    """The name of each store in a backup, and its file: those of the state directory, or those that `folder` holds."""
     loaded: Config = configuration(config, quiet=True).config
-    stores = {"ledger.sqlite3": loaded.ledger_path, "state.sqlite3": loaded.state_file}
-    return {name: place for name, place in stores.items() if place is not None}
+    state, ledger = loaded.state_path, loaded.ledger_path
+    names = sorted(place.name for place in (folder or state).glob("*.sqlite3"))
+    stores = {name: state / name for name in names if name != LEDGER}
+    return ({LEDGER: ledger} if ledger is not None else {}) | stores
