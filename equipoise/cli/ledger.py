@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, TypeVar
 
@@ -103,7 +104,8 @@ def query(
         return
     columns = [name for name in rows[0] if groups or output == "wide" or name in FEW]
     columns = [name for name in columns if name != "cost"] if output != "wide" else columns
-    table([name.replace("_", " ") for name in columns], [[row[name] for name in columns] for row in rows])
+    shown = [[_time(row[name]) if name == "wall" else row[name] for name in columns] for row in rows]
+    table(["time" if name == "wall" else name.replace("_", " ") for name in columns], shown)
 
 
 def export(
@@ -239,6 +241,10 @@ def _wanted(since: str, until: str | None, tag: str | None, **where: str | None)
     last = moment(until) if until else 1e18
     chosen = {name: value for name, value in where.items() if value is not None and name in FILTERS}
     return Wanted(since=moment(since), until=last, where=chosen, tag=tag)
+
+
+def _time(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _groups(by: str) -> tuple[str, ...]:

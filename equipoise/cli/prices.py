@@ -13,7 +13,7 @@ from equipoise.cli.output import Output, as_documents, remark, say, table
 from equipoise.core.model import dollars
 
 if TYPE_CHECKING:
-    from equipoise.config import BackendConfig
+    from equipoise.config import BackendConfig, PriceConfig
     from equipoise.core.pricing import Price
 
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
@@ -34,7 +34,8 @@ def ls(*, config: ConfigFile = None, output: Output = None, json: bool = False) 
     json: bool
         Print one JSON document.
     """
-    rows = [_row(name, of) for name, of in configuration(config).config.backend_instances.items()]
+    loaded = configuration(config).config
+    rows = [_row(name, of, loaded.default_price) for name, of in loaded.backend_instances.items()]
     if not as_documents(rows, output, json):
         columns = [name for name in rows[0] if output == "wide" or any(row[name] is not None for row in rows)]
         table([column.replace("_", " ") for column in columns], [[row[name] for name in columns] for row in rows])
@@ -55,9 +56,10 @@ def show(backend: str, *, config: ConfigFile = None, output: Output = None, json
     json: bool
         Print one JSON document.
     """
-    of = _backend(backend, config)
-    sources = [_written(price) | {"counts": number == 0} for number, price in enumerate(_prices(of))]
-    found = {"backend": backend, "model": _model(of), "sources": sources, "example": _example(of)}
+    of, default = _backend(backend, config)
+    prices = _prices(of, default)
+    sources = [_written(price) | {"counts": number == 0} for number, price in enumerate(prices)]
+    found = {"backend": backend, "model": _model(of), "sources": sources, "example": _example(of, prices)}
     if as_documents(found, output, json):
         return
     say(f"{backend}: {of.backend_type.value}, {_model(of) or 'no model named'}")
@@ -82,8 +84,9 @@ def diff(*, config: ConfigFile = None, output: Output = None, json: bool = False
     json: bool
         Print one JSON document.
     """
-    backends = configuration(config).config.backend_instances
-    rows = [row for name, of in backends.items() for row in _differences(name, _prices(of))]
+    loaded = configuration(config).config
+    prices = {name: _prices(of, loaded.default_price) for name, of in loaded.backend_instances.items()}
+    rows = [row for name, known in prices.items() for row in _differences(name, known)]
     if not as_documents(rows, output, json):
         if rows:
             names = ("backend", "field", "counts", "by", "published", "according to", "times")
@@ -93,17 +96,18 @@ def diff(*, config: ConfigFile = None, output: Output = None, json: bool = False
     return PROBLEMS if rows else OK
 
 
-def _backend(name: str, config: Path | None) -> BackendConfig:
-    backends = configuration(config).config.backend_instances
+def _backend(name: str, config: Path | None) -> tuple[BackendConfig, PriceConfig | None]:
+    loaded = configuration(config).config
+    backends = loaded.backend_instances
     if name not in backends:
         raise Failure(f"there is no backend {name}; there are {', '.join(backends)}", USAGE)
-    return backends[name]
+    return backends[name], loaded.default_price
 
 
-def _prices(of: BackendConfig) -> list[Price]:
+def _prices(of: BackendConfig, default: PriceConfig | None) -> list[Price]:
     from equipoise.build.prices import every_price
 
-    return every_price(of)
+    return every_price(of, default)
 
 
 def _model(of: BackendConfig) -> str:
@@ -112,10 +116,17 @@ def _model(of: BackendConfig) -> str:
     return model_of(of)
 
 
-def _row(name: str, of: BackendConfig) -> dict[str, Any]:
-    found = next(iter(_prices(of)), None)
+def _row(name: str, of: BackendConfig, default: PriceConfig | None) -> dict[str, Any]:
+    prices = _prices(of, default)
+    found = next(iter(prices), None)
     told = _written(found) if found else dict.fromkeys(("source", *SHOWN)) | {"source": UNKNOWN}
-    return {"backend": name, "type": of.backend_type.value, "model": _model(of), **told, "example": _example(of)}
+    return {
+        "backend": name,
+        "type": of.backend_type.value,
+        "model": _model(of),
+        **told,
+        "example": _example(of, prices),
+    }
 
 
 def _written(price: Price) -> dict[str, Any]:
@@ -135,11 +146,11 @@ def plain(amount: int) -> str:
     return dollars(amount).rstrip("0").rstrip(".")
 
 
-def _example(of: BackendConfig) -> str | None:
+def _example(of: BackendConfig, prices: list[Price]) -> str | None:
     from equipoise.core.backend import HIDDEN_TOKENS
     from equipoise.core.pricing import expected_cost
 
-    found, hidden = next(iter(_prices(of)), None), HIDDEN_TOKENS.get(of.backend_type, 0)
+    found, hidden = next(iter(prices), None), HIDDEN_TOKENS.get(of.backend_type, 0)
     return dollars(expected_cost(found, EXAMPLE[0] + hidden, EXAMPLE[1])) if found else None
 
 

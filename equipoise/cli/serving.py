@@ -130,7 +130,7 @@ async def _listen(
             trusted_proxies=listen.trusted_proxies,
             notice_seconds=listen.drain_notice_seconds,
             drain_seconds=listen.drain_seconds,
-            on_ready=lambda port, admin_port: _announce(loaded, port, admin_port),
+            on_ready=lambda port, admin_port: _announce(loaded, port, admin_port, keyed=keyring.keys is not None),
         )
     except OSError as error:
         why = error.strerror or error
@@ -268,16 +268,16 @@ def tls(listen: ListenConfig) -> TLSFiles | None:
     return None if listen.tls is None else TLSFiles(listen.tls.certificate, listen.tls.key, listen.tls.client_ca)
 
 
-def _announce(loaded: Loaded, port: int, admin_port: int) -> None:
-    for line in announcement(loaded, port, admin_port):
+def _announce(loaded: Loaded, port: int, admin_port: int, *, keyed: bool) -> None:
+    for line in announcement(loaded, port, admin_port, keyed=keyed):
         say(line)
 
 
-def announcement(loaded: Loaded, port: int, admin_port: int) -> list[str]:
+def announcement(loaded: Loaded, port: int, admin_port: int, *, keyed: bool) -> list[str]:
     """The five lines printed when everything listens; the first holds the real address."""
     config, listen = loaded.config, loaded.config.listen
     url = f"{'https' if listen.tls else 'http'}://{shown_host(listen.host)}:{port}"
-    key = " -H 'authorization: Bearer '$EQUIPOISE_API_KEY" if config.keys else ""
+    key = " -H 'authorization: Bearer '$EQUIPOISE_API_KEY" if keyed else ""
     return [
         f"equipoise {equipoise.__version__} listens on {url}",
         f"  admin    http://{shown_host(listen.admin_host)}:{admin_port}/admin/backends",

@@ -13,6 +13,7 @@ from equipoise.config.alerts import AlertAddress, AlertsConfig
 from equipoise.config.backend import BackendConfig
 from equipoise.config.budgets import Budget
 from equipoise.config.canary import CanaryConfig
+from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
@@ -49,6 +50,8 @@ class Config(Section):
     """Strategy -> option -> number; docs/strategies.md lists the options of each."""
     exploration_floor: Share | None = None
     """Share of questions spread evenly over all that are good enough; absent, it is the strategy's own."""
+    default_price: PriceConfig | None = None
+    """What is assumed of a backend whose price nobody knows; without it, budgets do not let it be asked."""
     region: Text | None = None
     """Where this gateway is: backends of the same region are asked first within a priority."""
     enable_adaptive_routing: bool = True

@@ -97,6 +97,12 @@ def _of_backends(backends: Mapping[str, BackendTotals]) -> Iterator[Metric]:
         _of_each(backends, lambda of: of.unpriced),
     )
     yield _counter(
+        "lb_disputed_costs",
+        "Attempts whose upstream claimed a cost that cannot be true; they are booked by its price.",
+        BACKEND,
+        _of_each(backends, lambda of: of.disputed),
+    )
+    yield _counter(
         "lb_stream_interruptions",
         "Streams cut after the first byte was passed on.",
         BACKEND,

@@ -185,6 +185,8 @@ class Metrics:
         backend.cost += outcome.cost
         if outcome.cost_source is CostSource.UNPRICED:
             backend.unpriced += 1
+        if outcome.claimed_cost is not None:
+            backend.disputed += 1
         if outcome.interrupted:
             backend.interruptions += 1
         if verdict is Verdict.IGNORED and outcome.error_code == HEDGE_LOST:

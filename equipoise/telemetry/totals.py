@@ -61,6 +61,7 @@ class BackendTotals(msgspec.Struct):
     first_token: Histogram = msgspec.field(default_factory=_answers)
     cost: int = 0
     unpriced: int = 0
+    disputed: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0

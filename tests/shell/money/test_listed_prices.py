@@ -12,7 +12,7 @@ import pytest
 
 from equipoise.build import price_of
 from equipoise.build.listed import listed_price, price_from
-from equipoise.config import BackendConfig
+from equipoise.config import BackendConfig, PriceConfig
 from equipoise.core.model import Usage, dollars
 from equipoise.core.pricing import cost_of
 
@@ -96,6 +96,18 @@ def test_the_order_of_truth_of_a_configured_backend() -> None:
         "cost_per_1k_tokens",
         None,
     ]
+
+
+def test_an_assumed_price_counts_where_nobody_knows_one() -> None:
+    """Last of all, by a name of its own, and never for what is free or known."""
+    assumed = PriceConfig.model_validate({"input": 20, "output": 60})
+    unknown = backend(backend_type="openai_direct", endpoint_url="https://llm.example/v1", model="somebody")
+    local = backend(backend_type="local_llm", endpoint_url="http://127.0.0.1:9/v1")
+    known = backend(backend_type="perplexity")
+    found = [price_of(each, assumed) for each in (unknown, local, known)]
+    assert [price and price.source for price in found] == ["default", "local", "overlay"]
+    assert found[0] is not None
+    assert found[0].output == 60 * 10**9
 
 
 def test_somebody_elses_model_behind_perplexity_is_expected_to_search() -> None:

@@ -87,13 +87,16 @@ def test_a_breakers_state_is_a_number(state: str, number: int) -> None:
 
 def test_tokens_first_token_cuts_and_unpriced_attempts_are_counted() -> None:
     """What operators ask beyond the specification."""
-    cut = msgspec.structs.replace(attempt().outcome, interrupted=True, cost_source=CostSource.UNPRICED)
+    cut = msgspec.structs.replace(
+        attempt().outcome, interrupted=True, cost_source=CostSource.UNPRICED, claimed_cost=10**15
+    )
     metrics = told(AttemptEnded(attempt()), AttemptEnded(msgspec.structs.replace(attempt(), outcome=cut)))
     assert value(metrics, "lb_tokens_total", backend_id="web", kind="input") == 2000
     assert value(metrics, "lb_tokens_total", backend_id="web", kind="output") == 200
     assert value(metrics, "lb_time_to_first_token_seconds_sum", backend_id="web") == 0.5
     assert value(metrics, "lb_stream_interruptions_total", backend_id="web") == 1
     assert value(metrics, "lb_unpriced_requests_total", backend_id="web") == 1
+    assert value(metrics, "lb_disputed_costs_total", backend_id="web") == 1
 
 
 def test_decisions_that_take_longer_than_allowed_are_counted() -> None:
