@@ -10,10 +10,9 @@ from pydantic import BeforeValidator, Field, ModelWrapValidatorHandler, model_va
 from pydantic_core import PydanticCustomError
 
 from equipoise.config.alerts import AlertAddress, AlertsConfig
-from equipoise.config.backend import BackendConfig
+from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.budgets import Budget
 from equipoise.config.canary import CanaryConfig
-from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig

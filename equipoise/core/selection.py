@@ -298,7 +298,8 @@ class Selection:
 
     def _settle_budgets(self, reservation: Reservation, backend: Backend, outcome: Outcome) -> None:
         usage = outcome.usage
-        tokens = usage.input_tokens + usage.output_tokens
+        # A graph's tokens, where they were measured, are those of its own questions: they have reservations of their own.
+        tokens = 0 if outcome.inner_calls else usage.input_tokens + usage.output_tokens
         self.budgets.settle(reservation, (outcome.cost, int(outcome.sent), tokens), self.clock.wall())
         backend.bound.billed(reservation.needs[0], outcome.cost)
 
