@@ -186,7 +186,7 @@ class LoadBalancer:
             raise Unanswered("model_not_found", f"there is no model {hints.model[:80]!r}; see /v1/models") from None
         except ValueError as error:
             raise Unanswered("invalid_request_error", str(error)) from None
-        return self.selection.joined(request), warning
+        return self.selection.graphs.joined(request), warning
 
     async def ask(self, question: str | list[Message], **hints: Any) -> Reply:
         """Ask in one line: `reply = await balancer.ask("...", model="auto:cheap")`; the hints are those of Hints."""

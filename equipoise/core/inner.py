@@ -15,6 +15,9 @@ What fits none (indexing, another client of the server) stays a record without a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import msgspec
 
 from equipoise.core.load import Average
@@ -123,6 +126,37 @@ class InnerCalls:
         for place, (_, inner) in enumerate(self._asked.values()):
             part = outcome.cost // number + (place < outcome.cost % number)
             inner.add(part, Usage(requests=0), SHARED)
+
+
+class Graph(Protocol):
+    """A backend, as far as its own questions are concerned."""
+
+    inner: InnerCalls | None
+
+
+class Graphs:
+    """Whose questions come by which route."""
+
+    def __init__(self, by_route: Mapping[str, Graph]) -> None:
+        self._by_route = by_route
+
+    def joined(self, request: Request) -> Request:
+        """The request as it is counted: one that a graph asks for a question belongs to whoever asked that."""
+        graph = self._by_route.get(request.route)
+        parent = graph.inner.parent_of(request) if graph is not None and graph.inner is not None else None
+        if parent is None:
+            return request
+        return msgspec.structs.replace(
+            request, parent=parent.request_id, joined=parent.how, tenant=parent.tenant, tags=parent.tags
+        )
+
+    def settled(self, request: Request, outcome: Outcome, backend: Graph) -> None:
+        """Add what a graph's question cost to the question it was for; a graph's answer ends the adding."""
+        graph = self._by_route.get(request.route)
+        if graph is not None and graph.inner is not None:
+            graph.inner.paid(request, outcome)
+        if backend.inner is not None:
+            backend.inner.ended(request.id)
 
 
 def _names(asked: Request, text: str) -> bool:

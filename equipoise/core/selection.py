@@ -17,6 +17,8 @@ from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.budget import Budgets, Reservation
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available, not_compared
 from equipoise.core.events import EJECTED, AnswerScored, BackendChanged, Event, Observer
+from equipoise.core.events import AnswerScored, BackendChanged, Event, Observer
+from equipoise.core.inner import Graphs
 from equipoise.core.limit import Taken
 from equipoise.core.model import (
     Candidate,
@@ -98,7 +100,7 @@ class Selection:
         self._policies: dict[tuple[str, str], Policy] = {}
         self._standards = Standards()
         self._versions: dict[tuple[str, str], str] = {}
-        self._graphs = {route: backend for backend in self.backends.values() for route in backend.options.llm_via}
+        self.graphs = Graphs({route: each for each in self.backends.values() for route in each.options.llm_via})
         self._told: list[Callable[[str, bool], None]] = []
         self._learners: list[Callable[..., None]] = []
         self._chains = {name: self._chain_of(route) for name, route in self.routes.items()}
@@ -136,7 +138,7 @@ class Selection:
         lease.settled = True
         backend, was, now = lease.backend, lease.backend.breaker.state, self.clock.monotonic()
         backend.ended(lease.permit, outcome, now, lease.request.kind)
-        self._join(lease, outcome)
+        self.graphs.settled(lease.request, outcome, backend)
         if lease.reservation is not None:
             self._settle_budgets(lease.reservation, backend, outcome)
         backend.used_tokens(lease.tokens, outcome.usage)
@@ -245,24 +247,6 @@ class Selection:
         """What a learning policy believes of each backend that it has `observed` so often, by kind of question."""
         learner = getattr(self._policy(route, strategy), "learner", None)
         return {} if learner is None else learner.table(tuple(self.backends), observed)
-
-    def joined(self, request: Request) -> Request:
-        """The request as it is counted: one that a graph asks for a question belongs to whoever asked that."""
-        graph = self._graphs.get(request.route)
-        parent = graph.inner.parent_of(request) if graph is not None and graph.inner is not None else None
-        if parent is None:
-            return request
-        return msgspec.structs.replace(
-            request, parent=parent.request_id, joined=parent.how, tenant=parent.tenant, tags=parent.tags
-        )
-
-    def _join(self, lease: Lease, outcome: Outcome) -> None:
-        """Add what a graph's question cost to the question it was for; a graph's answer ends the adding."""
-        graph = self._graphs.get(lease.request.route)
-        if graph is not None and graph.inner is not None:
-            graph.inner.paid(lease.request, outcome)
-        if lease.backend.inner is not None:
-            lease.backend.inner.ended(lease.request.id)
 
     def policy_version(self, decision: Decision) -> str:
         """The strategy and a digest of all that it was made with: two decisions with one version followed one policy."""
