@@ -17,7 +17,6 @@ from equipoise.core.breaker import BreakerState, Permit
 from equipoise.core.budget import Budgets, Reservation
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available, not_compared
 from equipoise.core.events import EJECTED, AnswerScored, BackendChanged, Event, Observer
-from equipoise.core.events import AnswerScored, BackendChanged, Event, Observer
 from equipoise.core.inner import Graphs
 from equipoise.core.limit import Taken
 from equipoise.core.model import (
