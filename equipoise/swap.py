@@ -52,6 +52,8 @@ class Swappable:
         if fresh.scorer is not None and former.scorer is not None:
             fresh.scorer.inherit(former.scorer)
         fresh.observers = fresh.selection.observers
+        if fresh.learning is not None and former.learning is not None:
+            fresh.learning.inherit(former.learning)
         gone = _watching(former)
         kept = [of for of in fresh.observers if of not in gone] if observers is None else observers
         fresh.observers[:] = [*kept, *_watching(fresh)]

@@ -64,7 +64,7 @@ __all__ = [
     "PrometheusMetrics", "RoutingDecision", "RoutingDecisionMetrics", "create_default_production_config",
     "create_multi_instance_config", "validate_backend_config",
 ]  # fmt: skip
-REWARDS = 10  # that a learned weight must rest on before it is shown
+REWARDS = 10  # scored answers that a learned weight must rest on before it is shown
 
 
 class Applied:
@@ -168,13 +168,14 @@ class ProductionLoadBalancer:
         }
 
     def get_routing_statistics(self, hours: float = 24) -> dict[str, Any]:
-        """What was decided in the last hours and what came of it. `learned_weights` are believed qualities by kind of
-        question, of backends with ten rewards or more; {'error': ...} when nothing happened."""
+        """What was decided in the last hours and what came of it. `learned_weights` by kind of question and backend, of
+        backends with ten scored answers or more; {'error': ...} when nothing happened."""
         told = self.statistics.over(hours)
         if not told["total_decisions"] and not told["success_rates"]:
             return {"error": f"No routing decisions in the last {hours} hours"}
-        selection, route = self.balancer.selection, self.balancer.intake.router.default
-        return {**told, "learned_weights": selection.learned(route, selection.routes[route].strategy, REWARDS)}
+        rows = self.balancer.learning.weights.rows(REWARDS) if self.balancer.learning else {}
+        weights = {kind: {name: row["weight"] for name, row in of.items()} for kind, of in rows.items()}
+        return {**told, "learned_weights": weights}
 
     def get_pool_status(self) -> dict[str, Any]:
         """Who is in the fleet, who waits to come in or to go."""

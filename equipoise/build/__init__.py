@@ -16,6 +16,7 @@ from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_
 from equipoise.build.budgets import budgets_of, leasing_of
 from equipoise.build.clock import SystemClock
 from equipoise.build.hooks import hooks_of, tracing_of
+from equipoise.build.learning import describer_of, with_learning
 from equipoise.build.metrics import connected
 from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
@@ -27,7 +28,6 @@ from equipoise.config.load import load
 from equipoise.config.save import config_hash
 from equipoise.core.budget import Budgets
 from equipoise.core.efficiency import CostEfficiency
-from equipoise.core.features import classify
 from equipoise.core.intake import Intake
 from equipoise.core.model import Chance, Clock
 from equipoise.core.routing import STRATEGY_NAMES, Router
@@ -117,6 +117,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     fingerprint = config_hash(config)
     clients = {name: client_of(of) for name, of in config.backend_instances.items()}
     selection, own = selection_of(config, clock, chance, budgets_of(config))
+    describer = describer_of(config, selection)
     router = Router(
         selection.routes,
         tuple(clients),
@@ -136,7 +137,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     balancer = LoadBalancer(
         selection,
         clients,
-        Intake(router, classify, clock=clock, chance=random.SystemRandom()),
+        Intake(router, describer.kind, clock=clock, chance=random.SystemRandom(), features=describer.features),
         chance=chance,
         retry=retry_of(config),
         waiting=waiting_of(config),
@@ -161,4 +162,5 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         balancer.background.append(ClosedWithTheBalancer(tracing))
     if metrics is not None and hooks is not None:
         metrics.set_hooks(hooks.status)
+    with_learning(config, balancer, describer)
     return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks=hooks, tracing=tracing)

@@ -11,14 +11,15 @@ from equipoise.telemetry.prometheus import Metrics
 from equipoise.telemetry.push import Pusher
 
 ENOUGH = 10
-"""Rewards that a belief rests on before it is shown."""
+"""Scored answers that a learned weight rests on before it is shown."""
 
 
 def connected(metrics: Metrics, balancer: LoadBalancer, ledger: Ledger | None, config: Config) -> list[Background]:
     """Have metrics look at what they show at a scrape; gives who pushes them. The balancer's parts can be replaced."""
     metrics.set_backend_gauges(lambda: balancer.selection.status())
     metrics.set_queue(lambda: balancer.status())
-    metrics.set_learned(lambda: beliefs(balancer))
+    metrics.set_learned(lambda: weights(balancer))
+    metrics.set_learning(lambda: balancer.learning.status() if balancer.learning else {})
     if ledger is not None:
         metrics.set_ledger(ledger.health)
     of = config.metrics
@@ -27,11 +28,11 @@ def connected(metrics: Metrics, balancer: LoadBalancer, ledger: Ledger | None, c
     return [Pusher(of.pushgateway_url, metrics.render, job=of.push_job, interval=of.push_interval_seconds)]
 
 
-def beliefs(balancer: LoadBalancer) -> dict[str, dict[str, dict[str, float]]]:
-    """Route -> kind of question -> backend -> what a learning strategy makes of it."""
-    selection = balancer.selection
-    tables = {route.name: selection.learned(route.name, route.strategy, ENOUGH) for route in selection.routes.values()}
-    return {name: table for name, table in tables.items() if table}
+def weights(balancer: LoadBalancer) -> dict[str, dict[str, dict[str, float]]]:
+    """Route -> kind of question -> backend -> its learned weight, of routes whose strategy learns."""
+    rows = balancer.learning.weights.rows(ENOUGH) if balancer.learning is not None else {}
+    table = {kind: {name: row["weight"] for name, row in of.items()} for kind, of in rows.items()}
+    return {route: table for route, _ in balancer.selection.learners() if table}
 
 
 def provisioning_of(config: Config) -> list[Background]:

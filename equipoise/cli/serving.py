@@ -35,6 +35,7 @@ from equipoise.gateway import (
     configuring,
     costs,
     explaining,
+    learning,
     quality,
     run_gateway,
 )
@@ -174,6 +175,7 @@ def make_gateway(
             **quality.operations(estate.balancer, estate.quality),
             **costs.operations(ledger, lambda: alternatives_of(now()), lambda: default_backend(now())),
             **budgeting.operations(estate.balancer, estate.leasing, _read_only(config, running)),
+            **learning.operations(estate.balancer),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,

@@ -15,6 +15,7 @@ from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Section
 from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.quality import QualityConfig
 from equipoise.config.save import to_yaml
@@ -72,6 +73,7 @@ SECTIONS: dict[str, type[Section]] = {
     "ledger": LedgerConfig,
     "quality": QualityConfig,
     "canary": CanaryConfig,
+    "learning": LearningConfig,
     "log": LogConfig,
 }
 OWN_TEXT = ("backend_instances", "routes", "aliases", "keys")

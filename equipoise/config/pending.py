@@ -11,9 +11,6 @@ from equipoise.config.errors import dotted
 from equipoise.config.tree import Tree
 
 PENDING_FIELDS = {
-    "learning_rate": "Learning",
-    "performance_history_window_hours": "Learning",
-    "weight_adjustment_frequency_minutes": "Learning",
     "keys.*.requests_per_minute": "Money",
     "keys.*.tokens_per_minute": "Money",
     "routes.*.cache": "Fleet",

@@ -16,6 +16,7 @@ from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.migration import MigrationConfig
 from equipoise.config.quality import QualityConfig
@@ -28,6 +29,8 @@ from equipoise.core.model import Strategy
 RULES = "broken_rules"
 BACKEND_ID = r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$"
 BackendId = Annotated[str, Field(pattern=BACKEND_ID)]
+Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+Term = Annotated[str, Field(pattern=r"^[^\s*][^*]{0,62}([^*\s]|[^*\s]{3}\*)$")]
 Name = Annotated[str, Field(pattern=r"^[^\s,]{1,128}$")]
 
 
@@ -133,6 +136,10 @@ class Config(Section):
     """The record of every attempt."""
     quality: QualityConfig = QualityConfig()
     """How answers are scored."""
+    learning: LearningConfig = LearningConfig()
+    """How adaptive_learning begins and where it keeps what it learned."""
+    kinds: dict[Kind, Annotated[tuple[Term, ...], Field(min_length=1, max_length=1000)]] = Field(default_factory=dict)
+    """Kind of question -> words that tell it (`metabol*` a beginning, `mass spectrometry` a phrase), beside our own."""
     log: LogConfig = LogConfig()
     """What is logged."""
     migration: MigrationConfig | None = None

@@ -262,6 +262,7 @@ class Backend:
             self.weight,
             load.seconds_per_token.value,
             money * cost,
+            self.options.type.value,
         )
 
     def began(self, now: float, *, regardless: bool) -> Permit:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request, Urgency
+from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request, Strategy, Urgency
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.routing import Router
 
@@ -41,10 +41,18 @@ NO_HINTS = Hints()
 
 
 class Intake:
-    """Sizes questions. Ids are a random prefix and a counter: unique, ordered, and cheaper than a UUID."""
+    """Sizes questions, and describes them (`features` of a text and its kind) for strategies that learn. Ids are a random prefix and a counter: unique, ordered, and cheaper than a UUID."""
 
-    def __init__(self, router: Router, classify: Callable[[str], str], *, clock: Clock, chance: Chance) -> None:
-        self.router, self._classify, self._clock = router, classify, clock
+    def __init__(
+        self,
+        router: Router,
+        classify: Callable[[str], str],
+        *,
+        clock: Clock,
+        chance: Chance,
+        features: Callable[[str, str], tuple[float, ...]] | None = None,
+    ) -> None:
+        self.router, self._classify, self._clock, self._features = router, classify, clock, features
         self._prefix = f"req-{chance.getrandbits(48):012x}-"
         self._count = 0
 
@@ -58,6 +66,9 @@ class Intake:
         if hints.strategy is not None and hints.strategy not in self.router.strategies:
             raise ValueError(f"unknown strategy {hints.strategy[:80]!r}; known: {', '.join(self.router.strategies)}")
         seconds = route.timeout if hints.deadline_seconds is None else min(hints.deadline_seconds, route.timeout)
+        strategy = hints.strategy or resolved.strategy or route.strategy
+        text = question.text
+        kind = self._classify(text)
         request = Request(
             id=hints.request_id or self._next_id(),
             question=question,
@@ -75,7 +86,8 @@ class Intake:
             budgets=hints.budgets,
             session=hints.session,
             tags=hints.tags,
-            kind=self._classify(question.text),
+            kind=kind,
+            features=self._features(text, kind) if self._features and learns(strategy) else (),
             repeatable=question.tools is None if hints.repeatable is None else hints.repeatable,
             trace=hints.trace,
             urgency=hints.urgency,
@@ -92,6 +104,11 @@ def tokens_of(question: Question) -> int:
     if question.tokens is not None:
         return question.tokens
     return estimate_tokens(sum(len(message.text) for message in question.messages))
+
+
+def learns(strategy: str) -> bool:
+    """Does this strategy go by features? Ours that learns does, and any of the user's own may."""
+    return strategy == Strategy.ADAPTIVE_LEARNING or ":" in strategy
 
 
 def needs_of(question: Question) -> frozenset[str]:

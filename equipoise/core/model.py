@@ -159,7 +159,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
     migration answers, or "answer" where there is none; `key` names the key it came with, `budgets` those that key
     names, `parent` the request whose graph asks it, `joined` how that is known; `urgency` decides who waits and who is turned away
-    in overload.
+    in overload. `features` are what a learning strategy goes by (core/features.py).
     """
 
     id: str
@@ -177,6 +177,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     tags: tuple[str, ...] = ()
     kind: str = "general"
+    features: tuple[float, ...] = ()
     repeatable: bool = True
     trace: tuple[tuple[bytes, bytes], ...] = ()
     role: str = "answer"
@@ -213,6 +214,7 @@ class Candidate(msgspec.Struct, frozen=True, gc=False):
     effective_weight: float
     seconds_per_token: float
     penalty: float = 0.0
+    backend_type: str = ""
 
 
 class Choice(msgspec.Struct, frozen=True):

@@ -16,6 +16,10 @@ PREFERENCES = {
 }
 POLICIES_VERSION = 1
 """Raised whenever a strategy would choose otherwise on the same candidates: records name the policy that chose."""
+
+NOT_LIVE = {"boldness": 0.0, "restlessness": 0.0}
+"""A strategy that learns chooses the best it knows and draws from nothing."""
+
 STRATEGY_NAMES = tuple(strategy.value for strategy in Strategy)
 
 
@@ -52,7 +56,9 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         options = dict(self.options.get(strategy, {}))
         if self.exploration_floor is not None:
             options["exploration_floor"] = self.exploration_floor
-        return options if self.explore == "live" else {**options, "exploration_floor": 0.0}
+        if self.explore == "live":
+            return options
+        return {**options, "exploration_floor": 0.0, **(NOT_LIVE if strategy == Strategy.ADAPTIVE_LEARNING else {})}
 
 
 class Resolution(msgspec.Struct, frozen=True):

@@ -101,7 +101,7 @@ class Selection:
         self._versions: dict[tuple[str, str], str] = {}
         self.graphs = Graphs({route: each for each in self.backends.values() for route in each.options.llm_via})
         self._told: list[Callable[[str, bool], None]] = []
-        self._learners: list[Callable[..., None]] = []
+        self._learners: list[Any] = []
         self._chains = {name: self._chain_of(route) for name, route in self.routes.items()}
 
     def acquire(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> Lease:
@@ -197,6 +197,8 @@ class Selection:
         else:
             former = event.replaces, event.replaced_variance
             backend.quality.replace(*former, event.quality, event.variance, event.kind)
+        for policy in self._learners:
+            policy.scored(event)
         route = self.routes.get(event.route)
         floor = route.min_quality if route is not None else 0.0
         crossed = self._standards.crossed(event.route, backend.id, backend.quality, floor, self.clock.wall())
@@ -242,10 +244,11 @@ class Selection:
         self.budgets = previous.budgets
         self.budgets.tell = self._tell
 
-    def learned(self, route: str, strategy: str, observed: int) -> dict[str, dict[str, float]]:
-        """What a learning policy believes of each backend that it has `observed` so often, by kind of question."""
-        learner = getattr(self._policy(route, strategy), "learner", None)
-        return {} if learner is None else learner.table(tuple(self.backends), observed)
+    def learners(self) -> dict[tuple[str, str], Any]:
+        """The policies that learn from scores, by route and strategy; those that routes name are made if need be."""
+        for name, route in self.routes.items():
+            self._policy(name, route.strategy)
+        return {key: policy for key, policy in self._policies.items() if hasattr(policy, "scored")}
 
     def policy_version(self, decision: Decision) -> str:
         """The strategy and a digest of all that it was made with: two decisions with one version followed one policy."""
@@ -357,17 +360,17 @@ class Selection:
     def _adopt(self, route: str, strategy: str, policy: Policy) -> None:
         self._policies[route, strategy] = policy
         self._told += [policy.told] if hasattr(policy, "told") else []
-        self._learners += [policy.learn] if hasattr(policy, "learn") else []
+        self._learners += [policy] if hasattr(policy, "scored") else []
 
     def _teach(self, lease: Lease, outcome: Outcome) -> None:
-        """Tell the policies that learn from results. A reply that answered nothing is worth 0; until answers are
-        scored, one that answered is worth what the operator thinks of the backend."""
-        answered = outcome.verdict is Verdict.SUCCESS
+        """Tell the policies that learn from results; how good an answer was they hear later, through `scored`."""
         for told in self._told:
-            told(lease.backend_id, answered)
-        reward = lease.backend.options.quality if answered else 0.0
-        for learn in self._learners:
-            learn(lease.backend_id, lease.request, reward, None, outcome.cost + outcome.inner_cost)
+            told(lease.backend_id, outcome.verdict is Verdict.SUCCESS)
+        if self._learners:
+            request, decision = lease.request, lease.decision
+            own = self._policies.get((request.route, decision.strategy))
+            for policy in self._learners:
+                policy.attempted(request, decision, outcome, own=policy is own)
 
     def _tell_change(self, backend: Backend, was: BreakerState) -> None:
         state = backend.breaker.state

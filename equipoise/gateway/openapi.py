@@ -20,6 +20,7 @@ from equipoise.gateway import (
     feedback,
     hints,
     idempotency,
+    learning,
     migrating,
     quality,
 )
@@ -136,6 +137,7 @@ ADMIN = (
         (JSON, "text/csv"),
         (400, 404, 503),
     ),
+    Operation("get", learning.LEARNING, "What is believed of each backend, and the learned weights."),
     Operation("get", "/admin/stats", "Uptime and load."),
     Operation("get", alerting.ALERTS, "What is wrong now, who is told, what was told lately.", None, (JSON,), (404,)),
     Operation("post", alerting.ACK, "Acknowledge an alert.", alerting.AckBody, (JSON,), (400, 404)),

@@ -65,7 +65,7 @@ class SplitBalancer(LoadBalancer):
         self.shadow: Shadow | None = None
         self.watch: Watch | None = None
         self._tallies = tallies
-        self.scorer = candidate.scorer
+        self.scorer, self.learning = candidate.scorer, candidate.learning
         if self.scorer is not None:
             self.scorer.tell = self.scored
         # As often as before the move: the old side is asked once, whatever the new one is allowed.

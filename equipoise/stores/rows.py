@@ -32,7 +32,11 @@ _FIRST_FIELDS = (
     "quality_sd", "quality_low", "reliability", "response_time", "success_rate", "effective_weight",
     "seconds_per_token",
 )  # fmt: skip
-CANDIDATE_FIELDS = {1: _FIRST_FIELDS, 2: (*_FIRST_FIELDS, "penalty")}
+CANDIDATE_FIELDS = {
+    1: _FIRST_FIELDS,
+    2: (*_FIRST_FIELDS, "penalty"),
+    3: (*_FIRST_FIELDS, "penalty", "backend_type"),
+}
 FLAGS = ("stream", "interrupted", "sent", "usage_estimated")
 DOCUMENTS = ("tags", "features")
 

@@ -23,6 +23,7 @@ from equipoise.core.events import (
 from equipoise.core.gaps import Gaps
 from equipoise.core.model import Attempt, CostSource, Verdict
 from equipoise.telemetry.families import families
+from equipoise.telemetry.learned import learned_families
 from equipoise.telemetry.totals import (
     DECISION_BOUNDS,
     QUALITY_BOUNDS,
@@ -90,6 +91,7 @@ class Metrics:
         self._ledger: Callable[[], LedgerHealth] | None = None
         self._budgets: Rows | None = None
         self._efficiency: Callable[[], float | None] = lambda: None
+        self._learning: Callable[[], Mapping[str, Any]] = dict
         self._absent: dict[str, float] = {}
         self._beliefs: Beliefs | None = None
         self._queue: Callable[[], Mapping[str, Any]] = dict
@@ -119,6 +121,10 @@ class Metrics:
     def set_hooks(self, counts: Callable[[], dict[str, dict[str, int]]]) -> None:
         """Where to look: hook -> result -> how often."""
         self._hooks = counts
+
+    def set_learning(self, status: Callable[[], Mapping[str, Any]]) -> None:
+        """Where to look at a scrape for what is learned: a document like that of GET /admin/learning."""
+        self._learning = status
 
     def observe(self, event: Event) -> None:
         """Count one event; those not known here are nothing to count."""
@@ -166,7 +172,8 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """The metric families, for a registry."""
-        return families(self.snapshot(), self._version)
+        yield from families(self.snapshot(), self._version)
+        yield from learned_families(self._learning())
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -6,16 +6,22 @@ from hypothesis import strategies as st
 
 from equipoise.core.features import (
     _WORD,
+    EMBEDDED,
     KINDS,
+    LEANING,
+    MOST,
+    TOLD_APART,
+    USUAL,
     WINDOW,
+    Describer,
     Vocabulary,
     classify,
     hand_features,
-    leaning,
-    topics,
+    leanings,
     window,
     words_of,
 )
+from equipoise.core.vocabulary import DEFAULT_TERMS
 
 
 @pytest.mark.parametrize(
@@ -47,13 +53,31 @@ def test_case_does_not_matter_and_words_are_whole() -> None:
 
 
 def test_recency_leans_to_the_web_and_relations_to_the_graph() -> None:
-    """Cues are numbers in [0, 1): a prior, not a rule."""
-    recent = leaning(topics("latest news this week"))
-    related = leaning(topics("How is insulin linked to the mechanism of this pathway?"))
-    assert recent["perplexity"] > 0.7
-    assert recent["lightrag"] == 0.0
-    assert related["lightrag"] > 0.7
-    assert related["perplexity"] == 0.0
+    """By their words a little, before any answer; and never for who is neither."""
+    size = len(USUAL) + 1
+    assert list(leanings("perplexity", size).values()) == list(leanings("lightrag", size).values()) == [LEANING * 0.25]
+    assert leanings("perplexity", size).keys() == {1 + list(USUAL).index("recency")}
+    assert leanings("lightrag", size).keys() == {1 + list(USUAL).index("graph")}
+    assert leanings("local_llm", size) == {}
+
+
+def test_a_question_is_described_by_a_vector_of_one_form() -> None:
+    """Numbers by name, an embedding or its average, and the kind; nothing is far out."""
+    plain, seen = Describer(), Describer(embed=lambda text: (1.0,) * EMBEDDED)
+    for text in ("", "Latest metabolomics news?", "x" * 100_000, "= " * 3000, "🧪"):
+        kind = plain.kind(text)
+        vector = plain.features(text, kind)
+        assert len(vector) == len(plain.names) == len(seen.features(text, kind))
+        assert max(map(abs, vector)) <= MOST
+    assert plain.features("What is new in 2026?", "current_research")[plain.names.index("kind_current_research")] == 2.0
+
+
+def test_an_operators_own_kind_is_found_by_its_words() -> None:
+    """Beside ours, as a feature and a name."""
+    of = Describer(Vocabulary({**DEFAULT_TERMS, "law": ["tort", "statut*"]}), kinds=(*TOLD_APART, "law"))
+    assert of.kind("Is this a tort under the statutes?") == "law"
+    assert of.names[-1] == "kind_law"
+    assert of.kind("What is clinical metabolomics?") == "metabolomics"
 
 
 def test_an_operator_of_another_domain_brings_other_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from equipoise.core.breaker import BreakerOptions
 from equipoise.core.model import Outcome, Verdict
+from tests.core.policies.candidates import scored
 from tests.fakes import FakeClock, backend, request, selection
 
 WELL = Outcome(verdict=Verdict.SUCCESS, duration=2.0)
@@ -28,18 +29,18 @@ def test_what_stays_keeps_its_memory_and_what_went_is_forgotten() -> None:
 
 
 def test_a_learning_policy_goes_on_with_what_it_believes() -> None:
-    """The same route with the same backends keeps its policy; beliefs are told once they rest on enough rewards."""
+    """The same route with the same backends keeps its policy; scores are then taken in by it."""
     clock = FakeClock()
     before = selection([backend("a", clock), backend("b", clock)], "adaptive_learning", clock=clock)
-    before.explain(request())
-    for _ in range(10):
-        before.settle(before.acquire(request(pinned="a")), WELL)
-    assert list(before.learned("auto", "adaptive_learning", 10)["general"]) == ["a"]
-    assert before.learned("auto", "adaptive_learning", 11) == {}
+    lease = before.acquire(request())
+    before.settle(lease, WELL)
+    (policy,) = before.learners().values()
     after = selection([backend("a", clock), backend("b", clock)], "adaptive_learning", clock=clock)
     after.inherit(before)
-    assert after.learned("auto", "adaptive_learning", 10) == before.learned("auto", "adaptive_learning", 10)
-    assert after.learned("auto", "round_robin", 0) == {}
+    after.scored(scored(lease.request.id, lease.backend_id, 0.5))
+    assert after.learners()["auto", "adaptive_learning"] is policy
+    assert policy.learner.arms[lease.backend_id].scored == 1
+    assert selection([backend("a", clock)], "round_robin", clock=clock).learners() == {}
 
 
 def test_a_breaker_configured_anew_begins_anew() -> None:

@@ -11,7 +11,7 @@ from equipoise.http import Request, Response
 from equipoise.sandbox import Faults, SandboxBackend
 from lightrag_integration import PRODUCTION_LB_FEATURES, HybridQueryRouter
 from lightrag_integration.production_load_balancer import BackendInstanceConfig, ProductionLoadBalancer
-from tests.specified import alerted, costed
+from tests.specified import alerted, costed, learned
 from tests.specified.conftest import QUESTION, Balance, Start, backend_config
 
 Pair = tuple[Any, Any] | list[Any]
@@ -314,6 +314,7 @@ CHECKS: dict[str, Check] = (
     {name.removeprefix("of_"): check for name, check in globals().items() if name.startswith("of_")}
     | alerted.CHECKS
     | costed.CHECKS
+    | learned.CHECKS
 )
 
 

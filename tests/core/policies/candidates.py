@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from equipoise.core.model import Candidate, Choice, Policy, Question, Request
+from equipoise.core.events import AnswerScored
+from equipoise.core.model import Candidate, Choice, Decision, Outcome, Policy, Question, Request, Verdict
 
 PLAIN: dict[str, Any] = {
     "weight": 1.0,
@@ -43,7 +44,52 @@ def weighing(**weights: float) -> list[Candidate]:
 
 def a_request(**fields: Any) -> Request:
     """A request about nothing in particular."""
-    return Request(id="req-1", question=Question(messages=[]), **fields)
+    return Request(**{"id": "req-1", "question": Question(messages=[]), **fields})
+
+
+KINDS = ("metabolomics", "current_research", "methodology", "review")
+
+
+def seen_as(kind: str) -> tuple[float, ...]:
+    """The features of a question of which only the kind is known."""
+    return tuple(2.0 if kind == one else 0.0 for one in KINDS)
+
+
+def answer(policy: Any, backend: str, quality: float | None, *, request: Request | None = None, **fields: Any) -> None:
+    """Tell a learning policy of an answer (None: it failed), as a gateway does; fields are `cost`, `decision`, `own`."""
+    request = request or a_request()
+    decision = fields.get("decision") or Decision(
+        backend_id=backend,
+        strategy="adaptive_learning",
+        route="auto",
+        reason="",
+        probability=1.0,
+        scores={},
+        probabilities={},
+        excluded={},
+        candidates=(),
+    )
+    verdict = Verdict.FAILURE if quality is None else Verdict.SUCCESS
+    outcome = Outcome(verdict=verdict, duration=1.0, cost=fields.get("cost", 0))
+    policy.attempted(request, decision, outcome, own=fields.get("own", True))
+    if quality is not None:
+        policy.scored(scored(request.id, backend, quality, fields.get("variance", 0.0)))
+
+
+def scored(request_id: str, backend: str, quality: float, variance: float = 0.0) -> AnswerScored:
+    """The news of how good an answer was."""
+    return AnswerScored(
+        request_id=request_id,
+        attempt=1,
+        backend_id=backend,
+        route="auto",
+        tenant="default",
+        kind="general",
+        role="answer",
+        quality=quality,
+        variance=variance,
+        source="judge",
+    )
 
 
 def choices(policy: Policy, candidates: list[Candidate], count: int, **fields: Any) -> list[Choice]:

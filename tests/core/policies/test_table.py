@@ -10,7 +10,7 @@ from equipoise.core.model import Strategy
 from equipoise.core.policies import STRATEGIES, Configured, make_policy
 
 FILES = {path.stem for path in Path(policies.__file__).parent.glob("*.py")}
-SHARED = {"__init__", "comparing", "configured", "exploring", "specified", "thompson"}
+SHARED = {"__init__", "comparing", "configured", "exploring", "specified", "thompson", "guard", "newcomers"}
 PAGE = Path(__file__).parents[3] / "docs" / "strategies.md"
 
 

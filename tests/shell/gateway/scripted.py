@@ -93,6 +93,7 @@ class ScriptedBalancer:
         self.in_flight = 0
         self.events: list[RequestEnded] = []
         self.scorer: Any = None
+        self.learning: Any = None
 
     def request(self, question: Question, hints: Hints) -> tuple[Request, str | None]:
         if hints.strategy == "astrology":

@@ -19,6 +19,7 @@ from equipoise.gateway import (
     configuring,
     costs,
     explaining,
+    learning,
     migrating,
     openapi,
     quality,
@@ -64,6 +65,7 @@ def gateway() -> Any:
         **explaining.operations(balancer),
         **alerting.operations(None),
         **quality.operations(balancer, None),
+        **learning.operations(balancer),
         **costs.operations(None, dict, str),
         **budgeting.operations(balancer, Still(), bool),
     }

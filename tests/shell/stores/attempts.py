@@ -9,7 +9,9 @@ from equipoise.core.model import Attempt, Candidate, CostSource, Decision, Outco
 
 def candidate(backend_id: str) -> Candidate:
     numbers: dict[str, Any] = dict.fromkeys(Candidate.__struct_fields__, 0.5)
-    return Candidate(**numbers | {"backend_id": backend_id, "in_flight": 2, "expected_cost": 6_100_000})
+    return Candidate(
+        **numbers | {"backend_id": backend_id, "in_flight": 2, "expected_cost": 6_100_000, "backend_type": "perplexity"}
+    )
 
 
 DECISION = Decision(

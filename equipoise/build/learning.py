@@ -1,0 +1,295 @@
+"""What learns: features of questions, what was learned before, where it is kept, and the specification's weights."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from equipoise.balancer import LoadBalancer
+from equipoise.config import Config
+from equipoise.core.allowance import Allowance
+from equipoise.core.events import Event
+from equipoise.core.features import KINDS, TOLD_APART, Describer, Vocabulary
+from equipoise.core.intake import learns
+from equipoise.core.model import NANO_PER_USD, Question, Request
+from equipoise.core.policies.adaptive_learning import Seen
+from equipoise.core.selection import Selection
+from equipoise.core.vocabulary import DEFAULT_TERMS
+from equipoise.core.weights import LearnedWeights
+from equipoise.stores.sqlite import StoreError
+from equipoise.stores.state import StateConflict, StateStore
+from equipoise.trials import Trials
+
+STATE_FILE = "state.sqlite3"
+MINUTE, HOUR = 60.0, 3600.0
+USUAL_TOKENS = 300
+PARALLEL = 2
+logger = logging.getLogger("equipoise.learning")
+
+
+class Label(msgspec.Struct, frozen=True):
+    """A scored answer to begin with."""
+
+    question: str
+    backend: str
+    quality: float
+
+
+def describer_of(config: Config, selection: Selection) -> Describer:
+    """How questions are seen. The embedding is read only where something learns from it."""
+    terms = {
+        kind: (*DEFAULT_TERMS.get(kind, ()), *config.kinds.get(kind, ())) for kind in {*DEFAULT_TERMS, *config.kinds}
+    }
+    kinds = (*TOLD_APART, *(kind for kind in config.kinds if kind not in (*KINDS, "graph")))
+    wanted = config.learning.embedding == "auto" and any(learns(route.strategy) for route in selection.routes.values())
+    return Describer(Vocabulary(terms), kinds, _embedding() if wanted else None)
+
+
+def _embedding() -> Callable[[str], tuple[float, ...]] | None:
+    try:
+        from equipoise.semantic import EmbeddingMissing, load_embedding
+
+        return load_embedding()
+    except EmbeddingMissing as missing:
+        logger.info("questions are seen by hand-made features only: %s", missing)
+        return None
+
+
+def with_learning(config: Config, balancer: LoadBalancer, describer: Describer) -> Learning:
+    """Give a balancer what it learns with. Opens what was learned before; contacts nobody."""
+    learning = Learning(config, lambda: balancer.selection, describer)
+    learning.begin()
+    balancer.learning = learning
+    balancer.background.append(learning)
+    if any(route.explore == "shadow" for route in balancer.selection.routes.values()):
+        balancer.trials = trials_of(config, balancer)
+        balancer.background.append(balancer.trials)
+        learning.copies = balancer.trials.status
+    return learning
+
+
+def trials_of(config: Config, balancer: LoadBalancer) -> Trials:
+    """Copies for routes on which live questions are not for exploring."""
+    of, clock = config.learning, balancer.selection.clock
+    return Trials(
+        balancer.answer,
+        lambda: balancer.selection.routes,
+        clock.monotonic,
+        share=of.shadow_share,
+        allowance=Allowance(round(of.shadow_usd_per_hour * NANO_PER_USD), PARALLEL, clock),
+        chance=random.Random(config.seed),  # noqa: S311 - a sample, and none of the balancer's draws
+        parallel=PARALLEL,
+    )
+
+
+class Learning:
+    """Keeps what is learned: saves it while the balancer runs, and once more at the end.
+
+    Each process writes under a name of its own and reads what others wrote, so that none overwrites another. Trouble is
+    logged and told in `status`; it never stops a question.
+    """
+
+    def __init__(self, config: Config, selection: Callable[[], Selection], describer: Describer) -> None:
+        self._config, self._selection, self.describer = config, selection, describer
+        self.weights = LearnedWeights(config.learning_rate, config.performance_history_window_hours * HOUR)
+        self.trouble: str | None = None
+        self.copies: Callable[[], dict[str, Any]] | None = None
+        self._path = config.state_path / STATE_FILE if config.ledger_path else None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self) -> None:
+        """Take up what was learned before, else the labels there are. Opens the state; contacts nobody."""
+        selection = self._selection()
+        kept = self._read() if self._path is not None and self._path.exists() else {}
+        fresh = [policy for key, policy in selection.learners().items() if not self._restore(policy, key, kept)]
+        if "weights" in kept:
+            self._attempt(lambda: self.weights.restore(kept["weights"]))
+        if fresh and self._config.learning.labels is not None:
+            self._teach(fresh, Path(self._config.learning.labels))
+
+    async def start(self) -> None:
+        """Begin to save and to adjust the weights."""
+        loop = asyncio.get_running_loop()
+        of = self._config
+        self._tasks = [
+            loop.create_task(
+                self._every(of.weight_adjustment_frequency_minutes * MINUTE, self._adjust), name="weights"
+            ),
+            loop.create_task(self._saving(of.learning.save_seconds), name="learning"),
+        ]
+
+    async def close(self) -> None:
+        """Stop, and save what was learned."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._save()
+
+    def status(self) -> dict[str, Any]:
+        """What is believed, whether it decides, and the learned weights, for people and scrapers."""
+        routes: dict[str, Any] = {}
+        for (route, strategy), policy in self._selection().learners().items():
+            told: dict[str, Any] = policy.status() if hasattr(policy, "status") else {}
+            learner = getattr(policy, "learner", None)
+            beliefs = learner.by_kind(0) if learner is not None else {}
+            routes[f"{route}/{strategy}"] = {
+                **told,
+                "explore": self._selection().routes[route].explore,
+                "believed": {kind: _rows(rows) for kind, rows in beliefs.items()},
+            }
+        return {
+            "features": {"embedding": self.describer.embeds, "kinds": [*self.describer.kinds, "general"]},
+            "trouble": self.trouble,
+            "policies": routes,
+            "copies": self.copies() if self.copies is not None else None,
+            "learned_weights": self.weights.rows(),
+        }
+
+    def _adjust(self) -> None:
+        self.weights.adjust(self._selection().clock.wall())
+
+    async def _every(self, seconds: float, action: Callable[[], None]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            action()
+
+    async def _saving(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await self._save()
+
+    async def _save(self) -> None:
+        if self._path is None:
+            return
+        states = {_name(key): policy.state() for key, policy in self._selection().learners().items()}
+        states["weights"] = self.weights.state()
+        try:
+            others = await asyncio.to_thread(self._exchange, states)
+        except StoreError as error:
+            self._trouble(f"what was learned cannot be kept: {error}")
+            return
+        for key, policy in self._selection().learners().items():
+            theirs = [state[_name(key)] for state in others if _name(key) in state]
+            if theirs and hasattr(policy, "take_in"):
+                self._attempt(partial(policy.take_in, theirs))
+
+    def _exchange(self, states: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Write our own, read what others wrote; in a thread."""
+        own = self._config.learning.instance
+        with closing(StateStore(self._path or "")) as store:
+            _write(store, f"learning/{own}", states)
+            _write(store, "learning", {"instances": sorted({own, *_instances(store)})})
+            return [store.read(f"learning/{name}")[1] or {} for name in _instances(store) if name != own]
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            with closing(StateStore(self._path or "")) as store:
+                return store.read(f"learning/{self._config.learning.instance}")[1] or {}
+        except StoreError as error:
+            self._trouble(f"what was learned cannot be read: {error}")
+            return {}
+
+    def _restore(self, policy: Any, key: tuple[str, str], kept: Mapping[str, Any]) -> bool:
+        state = kept.get(_name(key))
+        return state is not None and hasattr(policy, "restore") and self._attempt(lambda: policy.restore(state))
+
+    def _teach(self, policies: list[Any], path: Path) -> None:
+        """Begin with scored answers from a file."""
+        try:
+            labels = list(_labels(path))
+        except (OSError, ValueError) as error:
+            self._trouble(f"{path}: labels cannot be read: {error}")
+            return
+        backends, seen = self._selection().backends, list[Seen]()
+        for label in labels:
+            kind = self.describer.kind(label.question)
+            seen.append(Seen(label.backend, kind, self.describer.features(label.question, kind), label.quality))
+        usual = Request(id="", question=Question(messages=[]), input_tokens=USUAL_TOKENS)
+        now = self._selection().clock.monotonic()
+        candidates = {name: backend.candidate(usual, now) for name, backend in backends.items()}
+        for policy in policies:
+            if hasattr(policy, "labelled"):
+                policy.labelled([of for of in seen if of.backend_id in backends], candidates)
+        logger.info("began with %d labels from %s", len(labels), path)
+
+    def inherit(self, previous: Learning) -> None:
+        """Go on where another left off, whose balancer now goes by this configuration."""
+        self._path, former = previous._path, previous.weights
+        former.rate, former.window = self.weights.rate, self.weights.window
+        self.weights = former
+
+    def observe(self, event: Event) -> None:
+        """Take in an event for the learned weights; policies hear of theirs through the selection."""
+        self.weights.observe(event)
+
+    def _attempt(self, action: Callable[[], Any]) -> bool:
+        """Do what may not fit what was saved; then nothing is changed, and it is told."""
+        try:
+            action()
+        except (ValueError, msgspec.ValidationError) as error:
+            self._trouble(f"what was learned before does not fit and is left: {error}")
+            return False
+        return True
+
+    def _trouble(self, what: str) -> None:
+        self.trouble = what
+        logger.warning(what)
+
+
+def _labels(path: Path) -> Iterator[Label]:
+    decode = msgspec.json.Decoder(Label).decode
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    label = decode(line)
+                except msgspec.DecodeError as error:
+                    raise ValueError(f"line {number}: {error}") from error
+                if not 0.0 <= label.quality <= 1.0:
+                    raise ValueError(f"line {number}: quality {label.quality} lies outside [0, 1]")
+                yield label
+
+
+def _rows(rows: Mapping[str, tuple[float, float, int]]) -> dict[str, dict[str, float]]:
+    """Means with their 95 % interval."""
+    return {
+        name: {
+            "mean": round(mean, 4),
+            "low": round(mean - 1.96 * sd, 4),
+            "high": round(mean + 1.96 * sd, 4),
+            "answers": count,
+        }
+        for name, (mean, sd, count) in rows.items()
+    }
+
+
+def _name(key: tuple[str, str]) -> str:
+    return "/".join(key)
+
+
+def _instances(store: StateStore) -> list[str]:
+    known = (store.read("learning")[1] or {}).get("instances", [])
+    return [str(name) for name in known]
+
+
+def _write(store: StateStore, name: str, value: Mapping[str, Any]) -> None:
+    """Replace a state, whoever changed it meanwhile."""
+    for _ in range(3):
+        version, known = store.read(name)
+        if known == json.loads(json.dumps(value)):
+            return
+        try:
+            store.write(name, value, version, None)
+        except StateConflict:
+            continue
+        return
