@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from equipoise.backends.base import BackendClient, BackendError, StreamItem
+from equipoise.beside import Background, Learned, succeeded
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
 from equipoise.core.efficiency import CostEfficiency
@@ -21,7 +22,6 @@ from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.rollout import VALIDATION
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
-from equipoise.core.weights import LearnedWeights
 from equipoise.escalation import Given, held_to_the_floor
 from equipoise.racing import Race
 from equipoise.reply import Reply, reply_of
@@ -34,31 +34,11 @@ if TYPE_CHECKING:
     from equipoise.config import Config
     from equipoise.scoring.scorer import Scorer
 
-__all__ = ["AnswerStream", "Attempted", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
+__all__ = ["AnswerStream", "Attempted", "Background", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
 
 
 BUDGET_PATIENCE = 1.0
 """Seconds a question waits for a slice of a budget, where there may be one."""
-
-
-class Background(Protocol):
-    """Something that runs beside the questions (probes, the ledger) from `start` to `close`."""
-
-    async def start(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-class Learned(Background, Protocol):
-    """What is known of how good backends are; goes on when a configuration is replaced."""
-
-    weights: LearnedWeights
-
-    def observe(self, event: Event) -> None: ...
-
-    def inherit(self, previous: Any) -> None: ...
-
-    def status(self) -> dict[str, Any]: ...
 
 
 class Crew:
@@ -292,13 +272,8 @@ class LoadBalancer:
                 fresh.scorer.inherit(self.scorer)
             fresh.scorer.tell = self.scored
         self.scorer = fresh.scorer
-        if fresh.learning is not None:
-            if self.learning is not None:
-                fresh.learning.inherit(self.learning)
-            self.learning = fresh.learning
-        if fresh.trials is not None:
-            fresh.trials.ask = self.answer
-        self.trials = fresh.trials
+        self.learning = succeeded(self.learning, fresh.learning)
+        self.trials = fresh.trials.asking(self.answer) if fresh.trials is not None else None
         return former
 
     async def start(self) -> None:

@@ -56,6 +56,11 @@ class Trials:
         self._share, self._allowance, self._chance, self._parallel = share, allowance, chance, parallel
         self._tasks: set[asyncio.Task[None]] = set()
 
+    def asking(self, ask: Callable[[Request], Awaitable[Reply]]) -> Trials:
+        """The same, asking another balancer from now on."""
+        self.ask = ask
+        return self
+
     def offer(self, request: Request, backend_id: str) -> None:
         """Somebody answered this: ask another, perhaps. Never waits."""
         others = self._others(request, backend_id)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from equipoise.canary.candidates import Replay, ReplayVerdict, not_available
 from equipoise.config import Config
-from equipoise.simulation.replaying import replayed
 from equipoise.stores import StoreError
 from equipoise.stores.decisions import stored_decisions
 
@@ -27,6 +26,8 @@ def over(ledger: Path | None) -> Replay:
 
 
 def _verdict(ledger: Path, candidate: Config) -> ReplayVerdict:
+    from equipoise.simulation.replaying import replayed  # brings numpy, which serving does not need
+
     now = time.time()
     try:
         decisions, _ = stored_decisions(ledger, now - RECORDED_SECONDS, now)
