@@ -17,9 +17,6 @@ PENDING_FIELDS = {
 }
 PENDING_VARIABLES: dict[str, str] = {}
 
-PENDING_GATES = {"cost_efficiency_ratio": "Money"}
-"""Criteria of a migration without a measure: they then say "not measured" and hold nothing back."""
-
 
 def pending(name: str) -> str | None:
     """The feature this field (a dotted path) waits for, or None when it has an effect."""

@@ -170,7 +170,7 @@ class Criteria(msgspec.Struct, frozen=True, kw_only=True):
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Sums over questions: asked, answered, seconds and nano-dollars of the answered, of how many the cost is known; the
-    qualities of those that were scored; `least` is what those would have cost at the cheapest that could be asked."""
+    qualities of those that were scored."""
 
     requests: int = 0
     answered: int = 0
@@ -179,7 +179,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     costed: int = 0
     quality: float = 0.0
     scored: int = 0
-    least: NanoUSD = 0
 
     def __add__(self, other: Evidence) -> Evidence:
         return Evidence(
@@ -190,7 +189,6 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
             costed=self.costed + other.costed,
             quality=self.quality + other.quality,
             scored=self.scored + other.scored,
-            least=self.least + other.least,
         )
 
 
@@ -203,7 +201,8 @@ class Result(enum.StrEnum):
 
 
 class Gate(msgspec.Struct, frozen=True, kw_only=True):
-    """One criterion: what it wants, what was measured, and over what. `waits_for` names the feature that will measure it."""
+    """One criterion: what it wants, what was measured, and over what. `waits_for` says what must come before it
+    can be measured at all."""
 
     name: str
     target: float
@@ -233,6 +232,8 @@ def gates(
     seen = f"over {new.requests} questions"
     few = None if new.requests >= needed else f"{new.requests} of at least {needed} questions seen"
     efficiency, why = cost_efficiency(new, old)
+    if not old.cost:  # it may never tell, and that must not hold the move back for ever
+        pending = {**pending, "cost_efficiency_ratio": "the old side tells its cost"}
     unscored = None if new.scored >= needed else f"{new.scored} of at least {needed} answers scored"
     quality = new.quality / new.scored if new.scored and not unscored else None
     return (
@@ -255,14 +256,12 @@ def cost_efficiency(new: Evidence, old: Evidence) -> tuple[float | None, str]:
     """What the old side pays for an answer, divided by what the new one pays; None where the new price is unknown.
 
     The specification's target of 0.8 so lets an answer cost at most a quarter more than before. An old side that
-    reports nothing has an unknown price, not a price of zero: then the new side is measured against the cheapest of its
-    own backends that could be asked.
+    reports nothing has an unknown price, not a price of zero: then there is nothing to compare with.
     """
     if not new.costed or new.costed < new.answered:
         return None, "the price of some new answers is unknown"
     if not old.costed or not old.cost:
-        why = "what the old side pays is unknown; against the cheapest that could be asked"
-        return (new.least / new.cost if new.cost else 1.0), why
+        return None, "what the old side pays is unknown"
     return (old.cost / old.costed) / max(
         new.cost / new.costed, 1.0
     ), f"over {old.costed} old and {new.costed} new answers"

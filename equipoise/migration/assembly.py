@@ -21,7 +21,6 @@ from equipoise.build.canary import rules_of
 from equipoise.canary.shadow import Shadow
 from equipoise.config import Config
 from equipoise.config.migration import IncumbentConfig, MigrationConfig
-from equipoise.config.pending import PENDING_GATES
 from equipoise.core.allowance import Allowance
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerOptions
@@ -47,7 +46,7 @@ from equipoise.stores.state import StateStore
 CLIENT = ("send", "stream", "probe", "close")
 STATE_FILE = "state.sqlite3"
 NO_BREAKER = BreakerOptions(enabled=False)
-DEFAULT_SETTINGS = Settings(pending=PENDING_GATES)
+DEFAULT_SETTINGS = Settings()
 
 
 def side_by_side(
@@ -191,7 +190,6 @@ def settings_of(of: MigrationConfig, rules: Rules | None = None) -> Settings:
         validation_queries=of.validation.queries,
         rescue=of.rescue,
         rules=rules,
-        pending=PENDING_GATES,
     )
 
 

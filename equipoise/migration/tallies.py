@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from equipoise.canary.evidence import is_evidence
 from equipoise.core.attempts import Unanswered
-from equipoise.core.efficiency import frugal
 from equipoise.core.events import AnswerScored
 from equipoise.core.model import CostSource
 from equipoise.core.rollout import CONTROL, Evidence
@@ -36,7 +35,6 @@ class Tallies:
         if reply.cost_source is not CostSource.UNPRICED and (reply.cost > 0 or reply.role != CONTROL):
             sums["cost"] += reply.cost
             sums["costed"] += 1
-            sums["least"] += frugal(reply.decision, reply.cost)
 
     def unanswered(self, era: int, role: str, error: Unanswered) -> None:
         """A question was not answered; some of these say nothing about the side."""
@@ -107,5 +105,4 @@ def evidence(sums: Mapping[str, float], role: str) -> Evidence:
         costed=whole("costed"),
         quality=sums.get(f"{role}.quality", 0.0),
         scored=whole("scored"),
-        least=whole("least"),
     )

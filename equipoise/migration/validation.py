@@ -9,7 +9,6 @@ import msgspec
 
 from equipoise.balancer import Unanswered
 from equipoise.canary.evidence import is_evidence
-from equipoise.core.efficiency import frugal
 from equipoise.core.model import CostSource, NanoUSD, Request, dollars
 from equipoise.core.rollout import PHASES, VALIDATION, Evidence
 from equipoise.migration.split import SplitBalancer
@@ -54,7 +53,6 @@ async def _ask(balancer: SplitBalancer, request: Request) -> Validated:
         seconds=reply.duration,
         cost=reply.cost if known else 0,
         costed=int(known),
-        least=frugal(reply.decision, reply.cost) if known else 0,
         quality=reply.quality or 0.0,
         scored=int(reply.quality is not None),
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 BUSY_SECONDS = 5.0
+_CREATING = threading.Lock()
 
 
 class StoreError(Exception):
@@ -51,7 +54,10 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def make_private(path: Path) -> None:
     """Let nobody but the owner read: SQLite gives its -wal and -shm files the mode of the database."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    # A file that is there is never opened: closing it would drop every lock this process has on it (POSIX), and another
+    # process could then take the write-ahead log away from under a connection of ours.
+    with _CREATING, suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     path.chmod(0o600)
 
 

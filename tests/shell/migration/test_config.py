@@ -12,7 +12,6 @@ from equipoise.build import build
 from equipoise.config import ConfigurationError
 from equipoise.config.load import load
 from equipoise.config.migration import MigrationConfig
-from equipoise.config.pending import PENDING_GATES
 from equipoise.config.save import plain
 from equipoise.migration import HTTPIncumbent, IncumbentClient, Settings, from_config
 from equipoise.migration.assembly import settings_of
@@ -117,10 +116,10 @@ def test_each_field_becomes_a_setting(said: dict[str, Any], field: str, value: o
 
 
 def test_the_defaults_are_the_specification_s() -> None:
-    """Criteria and validation queries; gates without a measure wait for the features of the one table."""
+    """Criteria and validation queries; no gate waits for a feature any more."""
     ours = settings_of(section())
     assert (ours.criteria, ours.validation_queries) == (Settings().criteria, Settings().validation_queries)
-    assert ours.pending == PENDING_GATES
+    assert ours.pending == {}
     assert ours.holds == {1: 3600.0, 2: 3600.0, 3: 3600.0, 4: 3600.0}
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -90,3 +92,26 @@ def _first_schema() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
     migrate(connection, migrations()[:1])
     return connection
+
+
+def test_a_second_opening_does_not_lose_the_locks_of_the_first(tmp_path: Path) -> None:
+    """Closing any descriptor of a file drops all POSIX locks its process holds on it; another process that then was the
+    last to close the database, as far as it could see, would take the log away from under us."""
+    path = tmp_path / "l.db"
+    first, second = open_database(path), open_database(path)
+    first.execute("CREATE TABLE noted (x)")
+    elsewhere = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM noted'); c.close()"
+    subprocess.run([sys.executable, "-c", elsewhere, str(path)], check=True)
+    assert path.with_name("l.db-wal").exists()
+    first.execute("INSERT INTO noted VALUES (1)")
+    assert second.execute("SELECT x FROM noted").fetchall() == [(1,)]
+    first.close()
+    second.close()
+
+
+def test_a_database_made_by_others_becomes_private(tmp_path: Path) -> None:
+    """Whoever made the file with whatever rights: from now on only the owner reads it."""
+    path = tmp_path / "l.db"
+    path.touch(mode=0o644)
+    open_database(path).close()
+    assert path.stat().st_mode & 0o777 == 0o600

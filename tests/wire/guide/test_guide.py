@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.load import load
 from equipoise.config.migration import CriteriaConfig, MigrationConfig
-from equipoise.config.pending import PENDING_FIELDS, PENDING_GATES, PENDING_VARIABLES
+from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES
 from equipoise.core.rollout import PHASES
 from equipoise.telemetry import families as telemetry
 from lightrag_integration import PRODUCTION_LB_FEATURES
@@ -68,7 +68,7 @@ def test_the_runbook_keeps_its_headings() -> None:
 def test_what_is_pending_is_said_to_be_and_nothing_else() -> None:
     """The last section names every row of the table, and no row that has gone."""
     said = set(re.findall(r"`([\w.*]+)`", TEXT.partition("### Pending")[2].partition("\n- ")[2]))
-    assert said == {*PENDING_FIELDS, *PENDING_VARIABLES, *PENDING_GATES}
+    assert said == {*PENDING_FIELDS, *PENDING_VARIABLES}
 
 
 def test_every_variable_flag_phase_and_criterion_is_named() -> None:
