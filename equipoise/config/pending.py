@@ -11,8 +11,6 @@ from equipoise.config.errors import dotted
 from equipoise.config.tree import Tree
 
 PENDING_FIELDS = {
-    "keys.*.requests_per_minute": "Money",
-    "keys.*.tokens_per_minute": "Money",
     "routes.*.cache": "Fleet",
 }
 PENDING_VARIABLES: dict[str, str] = {}
