@@ -65,7 +65,7 @@ class Product:
             route="auto",
             reason="",
             probability=probability,
-            scores={},
+            compared={},
             probabilities=probabilities,
             excluded={},
             candidates=tuple(self._candidates) if own else (self._candidate(name),),

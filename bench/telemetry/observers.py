@@ -38,7 +38,7 @@ def _attempt(index: int, chance: random.Random) -> Attempt:
         route="auto",
         reason="lowest expected cost among 4 that are good enough",
         probability=0.97,
-        scores={name: chance.random() for name in BACKENDS},
+        compared={name: chance.random() for name in BACKENDS},
         probabilities={name: 0.2 for name in BACKENDS},  # noqa: C420 - a dict of its own each time
         excluded={},
         candidates=tuple(_candidate(name, chance) for name in BACKENDS),

@@ -89,7 +89,7 @@ def probe_record(backend: Backend, result: ProbeResult, clock: Clock) -> Attempt
             route=PROBE,
             reason="a deep health probe",
             probability=1.0,
-            scores={},
+            compared={},
             probabilities={},
             excluded={},
             candidates=(),

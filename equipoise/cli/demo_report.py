@@ -64,7 +64,7 @@ def _attempt(attempt: dict[str, Any]) -> None:
     decision = attempt["decision"]
     say(f"  attempt {attempt['number']}: {attempt['backend_id']}, chosen by {attempt['strategy']}")
     _folded("why", str(decision.get("reason", "")))
-    _folded("compared", ", ".join(f"{name} {score:.4g}" for name, score in sorted(decision["scores"].items())))
+    _folded("compared", ", ".join(f"{name} {score:.4g}" for name, score in sorted(decision["compared"].items())))
     _folded("not", ", ".join(_unscored(decision)))
     for name, why in sorted(decision.get("excluded", {}).items()):
         _folded("left out", f"{name}: {why}")
@@ -78,7 +78,7 @@ def _unscored(decision: dict[str, Any]) -> list[str]:
     return [
         f"{one['backend_id']} (quality at least {one['quality_low']:.2f})"
         for one in decision["candidates"]
-        if one["backend_id"] not in decision["scores"]
+        if one["backend_id"] not in decision["compared"]
     ]
 
 

@@ -76,8 +76,8 @@ def _print(told: dict[str, Any]) -> None:
     if told["backend"]:
         say(painted(f"route {told['route']}, {told['strategy']}, a question of kind {told['kind']}", DIM))
     rows = [
-        (name, score, "chosen" if name == told["backend"] else "") for name, score in told.get("scores", {}).items()
+        (name, score, "chosen" if name == told["backend"] else "") for name, score in told.get("compared", {}).items()
     ]
-    rows += [(name, None, why) for name, why in told["excluded"].items() if name not in told.get("scores", {})]
+    rows += [(name, None, why) for name, why in told["excluded"].items() if name not in told.get("compared", {})]
     if rows:
         table(("backend", "score", ""), rows)

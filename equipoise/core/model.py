@@ -235,9 +235,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One choice with its grounds: who was compared, who was left out and why.
 
     `candidates` are those the policy saw; `sampled_from` is 0 when that was everybody eligible, otherwise how many they
-    were drawn from. `panic` says that sick backends were let in because too few looked healthy. `specified` holds the
-    specification's own scores of each candidate by their names there; they decide nothing and are computed only when a
-    decision is shown.
+    were drawn from. `compared` is what the strategy held each backend it compared to be worth, in its own unit. `panic` says
+    that sick backends were let in because too few looked healthy. `scores` are the specification's of each candidate, by
+    their names there; they decide nothing and are computed only when a decision is shown.
     """
 
     backend_id: str
@@ -245,14 +245,14 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     route: str
     reason: str
     probability: float
-    scores: dict[str, float]
+    compared: dict[str, float]
     probabilities: dict[str, float]
     excluded: dict[str, str]
     candidates: tuple[Candidate, ...]
     kind: str = "general"
     panic: bool = False
     sampled_from: int = 0
-    specified: dict[str, dict[str, float | None]] = {}
+    scores: dict[str, dict[str, float | None]] = {}
 
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):

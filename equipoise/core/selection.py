@@ -154,7 +154,7 @@ class Selection:
         does move on."""
         now = self.clock.monotonic()
         decision = self._choose(self._look(request, avoid, None, now), request, now)
-        return msgspec.structs.replace(decision, specified=reports(decision.candidates))
+        return msgspec.structs.replace(decision, scores=reports(decision.candidates))
 
     def foresee(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
         """What `acquire` decides if it is called next, found on copies of all that would move on: nothing does.
@@ -331,7 +331,7 @@ class Selection:
             route=request.route,
             reason=choice.reason,
             probability=probability,
-            scores=choice.scores,
+            compared=choice.scores,
             probabilities=probabilities,
             excluded=seen.excluded,
             candidates=tuple(candidates),

@@ -97,20 +97,20 @@ def document(decision: Decision) -> dict[str, Any]:
         "reason": decision.reason,
         "probability": decision.probability,
         "kind": decision.kind,
-        "scores": {name: _finite(score) for name, score in decision.scores.items()},
+        "compared": {name: _finite(score) for name, score in decision.compared.items()},
+        "scores": decision.scores,
         "probabilities": dict(decision.probabilities),
         "candidates": [_terms(candidate, decision) for candidate in decision.candidates],
         "excluded": dict(decision.excluded),
         "panic": decision.panic,
         "sampled_from": decision.sampled_from,
-        "specified": decision.specified,
     }
 
 
 def _terms(candidate: Candidate, decision: Decision) -> dict[str, Any]:
     """What the score of one candidate is made of: all the numbers a policy sees."""
     numbers = {name: _finite(value) for name, value in msgspec.structs.asdict(candidate).items()}
-    score = decision.scores.get(candidate.backend_id)
+    score = decision.compared.get(candidate.backend_id)
     named: dict[str, Any] = {"backend": numbers.pop("backend_id"), "score": None if score is None else _finite(score)}
     return named | {"expected_cost_usd": dollars(candidate.expected_cost)} | numbers
 

@@ -52,7 +52,7 @@ class _Grounds(msgspec.Struct, array_like=True, gc=False):
 
     reason: str
     probability: float
-    scores: dict[str, float]
+    compared: dict[str, float]
     probabilities: dict[str, float]
     excluded: dict[str, str]
     panic: bool
@@ -79,7 +79,7 @@ def grounds_in(packed: bytes) -> tuple[dict[str, float], tuple[Candidate, ...] |
 
 def _grounds_of(decision: Decision) -> bytes:
     grounds = _Grounds(
-        decision.reason, decision.probability, decision.scores, decision.probabilities, decision.excluded,
+        decision.reason, decision.probability, decision.compared, decision.probabilities, decision.excluded,
         decision.panic, decision.sampled_from, [_values_of(candidate) for candidate in decision.candidates],
     )  # fmt: skip
     return _pack(grounds)
@@ -129,8 +129,8 @@ def _decision_of(story: dict[str, Any]) -> dict[str, Any]:
     decision |= {name: getattr(grounds, name) for name in _Grounds.__struct_fields__ if name != "fields"}
     fields = CANDIDATE_FIELDS[grounds.fields]
     decision["candidates"] = [dict(zip(fields, map(_as_json, values), strict=True)) for values in grounds.candidates]
-    decision["scores"] = {name: _as_json(score) for name, score in grounds.scores.items()}
-    decision["specified"] = _specified(decision["candidates"])
+    decision["compared"] = {name: _as_json(score) for name, score in grounds.compared.items()}
+    decision["scores"] = _specified(decision["candidates"])
     return decision
 
 

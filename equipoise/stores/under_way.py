@@ -122,7 +122,7 @@ def lost(noted: Noted) -> Attempt:
             route=noted.route,
             reason=reason,
             probability=1.0,
-            scores={},
+            compared={},
             probabilities={},
             excluded={},
             candidates=(),

@@ -47,7 +47,7 @@ def decided(it: Selection, wanted: Any) -> Any:
 
 def foreseen(it: Selection, wanted: Any) -> Any:
     try:
-        return msgspec.structs.replace(it.foresee(wanted), specified={})
+        return msgspec.structs.replace(it.foresee(wanted), scores={})
     except NoBackendAvailable as error:
         return error.reasons
 

@@ -65,8 +65,8 @@ def test_everybody_left_out_has_a_reason() -> None:
 def test_an_explained_decision_has_the_scores_of_the_specification_beside_its_own() -> None:
     """They are for people: a decision on the way of a question does not compute them."""
     it = selection([backend("a"), backend("b", quality=0.0)])
-    assert it.acquire(request()).decision.specified == {}
-    told = it.explain(request()).specified
+    assert it.acquire(request()).decision.scores == {}
+    told = it.explain(request()).scores
     assert told["a"]["quality_score"] == pytest.approx(1.0)
     assert told["b"]["cost_efficiency"] is None
 

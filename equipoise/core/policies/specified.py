@@ -67,7 +67,7 @@ def learned_weight(weight: float, performance: float, learning_rate: float) -> f
 
 
 def report(candidate: Candidate, *, configured_quality: float | None = None) -> dict[str, float]:
-    """Return the specification's numbers for one candidate, for `Decision.specified`; costs in dollars.
+    """Return the specification's numbers for one candidate, for `Decision.scores`; costs in dollars.
 
     Without `configured_quality` the believed quality stands for it too. CPU is not measured and counts as
     idle; the performance score needs a throughput in the specification's units and is left to who has one.

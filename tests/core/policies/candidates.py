@@ -64,7 +64,7 @@ def answer(policy: Any, backend: str, quality: float | None, *, request: Request
         route="auto",
         reason="",
         probability=1.0,
-        scores={},
+        compared={},
         probabilities={},
         excluded={},
         candidates=(),

@@ -54,7 +54,7 @@ def decided(choice: Choice, candidates: list[Candidate]) -> Decision:
         route="auto",
         reason=choice.reason,
         probability=choice.probability,
-        scores=choice.scores,
+        compared=choice.scores,
         probabilities=choice.probabilities,
         excluded={},
         candidates=tuple(candidates),

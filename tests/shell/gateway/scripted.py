@@ -21,7 +21,7 @@ DECISION = Decision(
     route="auto",
     reason="lowest expected cost",
     probability=1.0,
-    scores={"graph-a": 1.0, "web-b": 2.0},
+    compared={"graph-a": 1.0, "web-b": 2.0},
     probabilities={},
     excluded={"llm-c": "open"},
     candidates=(),
@@ -147,7 +147,7 @@ STORY = [
         "backend_id": "graph-a",
         "question_hash": "abc",
         "strategy": "cost_optimized",
-        "decision": {"reason": "cheap", "scores": {"graph-a": 1.0}},
+        "decision": {"reason": "cheap", "compared": {"graph-a": 1.0}},
         "verdict": "success",
         "cost": 1_000,
     }

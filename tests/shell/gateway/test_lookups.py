@@ -32,7 +32,7 @@ async def test_a_request_has_a_story(balancer: ScriptedBalancer):
     gateway = gateway_of(balancer)
     story = json.loads(await whole(await gateway.handle(http("GET", "/v1/requests/known"))))
     assert (story["question_hash"], story["answered_by"], story["cost_usd"]) == ("abc", "graph-a", "0.000001000")
-    assert story["attempts"][0]["decision"]["scores"] == {"graph-a": 1.0}
+    assert story["attempts"][0]["decision"]["compared"] == {"graph-a": 1.0}
     assert (await gateway.handle(http("GET", "/v1/requests/unknown"))).status == 404
 
 

@@ -41,7 +41,7 @@ async def test_a_story_tells_every_attempt_in_order_with_its_grounds(ledger: Led
     assert story is not None
     assert [row["number"] for row in story] == [1, 2]
     first = story[0]
-    assert first["decision"] == json.loads(msgspec.json.encode(DECISION)) | {"specified": reports(DECISION.candidates)}
+    assert first["decision"] == json.loads(msgspec.json.encode(DECISION)) | {"scores": reports(DECISION.candidates)}
     assert first["features"] == {"length": 0.5, "year": 1.0}
     assert first["tags"] == ["team:bio", 'odd "tag"']
     assert (first["verdict"], first["error"], first["stream"]) == ("failure", "boom", True)
@@ -58,9 +58,9 @@ async def test_a_story_has_the_scores_of_the_specification_for_every_candidate(l
     assert known is not None
     assert unknown is not None
     names = {"health_score", "quality_score", "cost_efficiency"}
-    told = known[0]["decision"]["specified"]
+    told = known[0]["decision"]["scores"]
     assert {name: set(numbers) for name, numbers in told.items()} == {"web": names, "graph": names}
-    assert unknown[0]["decision"]["specified"] == {}
+    assert unknown[0]["decision"]["scores"] == {}
 
 
 async def test_observed_events_other_than_attempts_are_not_recorded(ledger: Ledger) -> None:

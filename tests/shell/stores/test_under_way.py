@@ -20,7 +20,7 @@ from tests.shell.cli.conftest import ROOT
 def decision(backend: str = "papers") -> Decision:
     return Decision(
         backend_id=backend, strategy="weighted", route="auto", reason="r", probability=1.0,
-        scores={}, probabilities={}, excluded={}, candidates=(),
+        compared={}, probabilities={}, excluded={}, candidates=(),
     )  # fmt: skip
 
 
