@@ -234,6 +234,8 @@ def gates(
     efficiency, why = cost_efficiency(new, old)
     if not old.cost:  # it may never tell, and that must not hold the move back for ever
         pending = {**pending, "cost_efficiency_ratio": "the old side tells its cost"}
+    if not criteria.quality_score_minimum:
+        pending = {**pending, "quality_score_minimum": "a minimum is asked for"}
     unscored = None if new.scored >= needed else f"{new.scored} of at least {needed} answers scored"
     quality = new.quality / new.scored if new.scored and not unscored else None
     return (

@@ -170,6 +170,17 @@ def test_what_was_not_measured_has_not_passed() -> None:
     assert (none["response_time_ms"], none["success_rate_percentage"]) == (Result.NOT_MEASURED, Result.FAILED)
 
 
+def test_what_nobody_asks_for_or_nothing_can_tell_holds_nothing_back() -> None:
+    """A minimum quality of 0, an old side that never tells its cost: not measured, and never waited for."""
+    unscored = structs.replace(GOOD, scored=0, quality=0.0)
+    found = gates(Criteria(quality_score_minimum=0.0), unscored, Evidence(), needed=20, pending={})
+    assert {gate.name for gate in found if gate.result is Result.NOT_MEASURED} == {
+        "cost_efficiency_ratio",
+        "quality_score_minimum",
+    }
+    assert not any(gate.holds_back for gate in found)
+
+
 @given(st.builds(Evidence, requests=st.integers(0, 60), answered=st.integers(0, 60), seconds=st.floats(0, 1e6)))
 def test_nothing_passes_without_a_number(new: Evidence) -> None:
     """Whatever the evidence, a gate that passed shows what it measured; one that waits never says passed."""
