@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from equipoise.backends.base import BackendClient, BackendError, StreamItem
+from equipoise.backends.base import BackendClient, BackendError
 from equipoise.beside import Background, Learned, succeeded
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
@@ -22,11 +22,12 @@ from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.rollout import VALIDATION
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Lease, Selection
+from equipoise.crew import Crew
 from equipoise.escalation import Given, held_to_the_floor
 from equipoise.racing import Race
 from equipoise.reply import Reply, reply_of
 from equipoise.scoring.judge import ROLE as JUDGE
-from equipoise.stream import AnswerStream, close_items, first_of
+from equipoise.stream import AnswerStream, close_items
 from equipoise.trials import Trials
 from equipoise.waiting import WaitingOptions, WaitingRoom
 
@@ -39,20 +40,6 @@ __all__ = ["AnswerStream", "Attempted", "Background", "Hints", "Interrupted", "L
 
 BUDGET_PATIENCE = 1.0
 """Seconds a question waits for a slice of a budget, where there may be one."""
-
-
-class Crew:
-    """The clients of one configuration, and how many questions they are still answering."""
-
-    __slots__ = ("clients", "in_flight")
-
-    def __init__(self, clients: Mapping[str, BackendClient]) -> None:
-        self.clients, self.in_flight = dict(clients), 0
-
-    async def close(self) -> None:
-        """Close every connection."""
-        for client in self.clients.values():
-            await client.close()
 
 
 class LoadBalancer:
@@ -123,9 +110,9 @@ class LoadBalancer:
     async def _answered_by(self, attempts: Attempts, crew: Crew) -> tuple[Lease, Answer]:
         while True:
             lease, outcome = await self._acquired(attempts), None
-            race = self._race(attempts, lease, partial(_send, attempts, crew), streamed=False)
+            race = self._race(attempts, lease, partial(crew.send, attempts), streamed=False)
             try:
-                answer = await (_send(attempts, crew, lease) if race is None else race.run())
+                answer = await (crew.send(attempts, lease) if race is None else race.run())
                 lease = lease if race is None else race.lease
                 outcome = answered(lease, answer, self._now())
             except BackendError as error:
@@ -144,9 +131,9 @@ class LoadBalancer:
         try:
             while True:
                 lease, outcome = await self._acquired(attempts), None
-                race = self._race(attempts, lease, partial(_begin_stream, attempts, crew), streamed=True)
+                race = self._race(attempts, lease, partial(crew.begin_stream, attempts), streamed=True)
                 try:
-                    items, first = await (_begin_stream(attempts, crew, lease) if race is None else race.run())
+                    items, first = await (crew.begin_stream(attempts, lease) if race is None else race.run())
                     lease = lease if race is None else race.lease
                     stream = AnswerStream(attempts, lease, items, first, began, self._now(), partial(self._done, crew))
                     if self.scorer is not None:
@@ -239,6 +226,15 @@ class LoadBalancer:
             self.learning.observe(event)
         for observer in self.observers:
             observer(event)
+
+    def go_on_from(self, base: LoadBalancer) -> None:
+        """Have beside the questions what another balancer has; it is not to be used by itself any more."""
+        self.observers, self.efficiency, self._replenish = base.observers, base.efficiency, base._replenish
+        self.room.options = base.room.options
+        self.scorer, self.learning = base.scorer, base.learning
+        if self.scorer is not None:
+            self.scorer.tell = self.scored
+        self.trials = base.trials.asking(self.answer) if base.trials is not None else None
 
     @classmethod
     def from_config(cls, source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -384,15 +380,6 @@ class LoadBalancer:
 
     def _cancelled(self, lease: Lease) -> Outcome:
         return failed(lease, self._now(), verdict=Verdict.IGNORED, error="the caller went away", code="cancelled")
-
-
-async def _send(attempts: Attempts, crew: Crew, lease: Lease) -> Answer:
-    return await crew.clients[lease.backend_id].send(attempts.request, attempts.seconds_left(lease))
-
-
-async def _begin_stream(attempts: Attempts, crew: Crew, lease: Lease) -> tuple[AsyncIterator[StreamItem], StreamItem]:
-    items = crew.clients[lease.backend_id].stream(attempts.request, attempts.seconds_left(lease))
-    return items, await first_of(items)
 
 
 def _question(question: str | list[Message], *, stream: bool = False) -> Question:

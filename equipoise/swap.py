@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
-from equipoise.balancer import Background, Crew, LoadBalancer
+from equipoise.balancer import Background, LoadBalancer
 from equipoise.build import ClosedWithTheBalancer, Lasting, build
 from equipoise.config import Config
 from equipoise.config.alerts import AlertsConfig
 from equipoise.config.hooks import TracingConfig
 from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
+from equipoise.crew import Crew
 from equipoise.stores.leasing import Leasing
 from equipoise.telemetry.alerts import AlertDesk
 from equipoise.telemetry.push import Pusher

@@ -15,8 +15,8 @@ import msgspec
 
 from equipoise.core.allowance import Allowance
 from equipoise.core.attempts import Unanswered
-from equipoise.core.model import NanoUSD, Request
-from equipoise.core.rollout import SHADOW
+from equipoise.core.model import NanoUSD, Request, Urgency
+from equipoise.core.rollout import TRIAL
 from equipoise.core.routing import Route
 from equipoise.reply import Reply
 from equipoise.stream import AnswerStream
@@ -36,7 +36,7 @@ class Tried(msgspec.Struct):
 class Trials:
     """Asks a share of a route's questions again. At most `parallel` run at once; more are dropped and counted.
 
-    Questions with tools are never copied: they may act. A copy goes by an id of its own, with the role "shadow", and to a
+    Questions with tools are never copied: they may act. A copy goes by an id of its own, with the role "trial", and to a
     backend that did not answer, each as likely as any other: labels of all are worth most where little is known.
     """
 
@@ -108,7 +108,8 @@ class Trials:
             request,
             id=f"{request.id}-trial",
             pinned=backend_id,
-            role=SHADOW,
+            role=TRIAL,
+            urgency=Urgency.SHADOW,
             max_cost=most,
             min_quality=0.0,
             session=None,

@@ -151,9 +151,6 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     balancer.background += [alerts] if alerts else []
     balancer.observers += [sink.observe for sink in (ledger, under_way, metrics, alerts) if sink is not None]
     if metrics is not None:
-        metrics.set_money(
-            lambda: balancer.selection.budgets.status(clock.wall()), lambda: balancer.efficiency.ratio(clock.wall())
-        )
         balancer.background += connected(metrics, balancer, ledger, config)
     records = with_scorer(config, balancer, ledger, on_error)
     hooks, tracing = hooks_of(config), tracing_of(config)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from equipoise.balancer import LoadBalancer
+from equipoise.build.labels import labels_in
 from equipoise.config import Config
 from equipoise.core.allowance import Allowance
 from equipoise.core.events import Event
@@ -34,14 +35,6 @@ MINUTE, HOUR = 60.0, 3600.0
 USUAL_TOKENS = 300
 PARALLEL = 2
 logger = logging.getLogger("equipoise.learning")
-
-
-class Label(msgspec.Struct, frozen=True):
-    """A scored answer to begin with."""
-
-    question: str
-    backend: str
-    quality: float
 
 
 def describer_of(config: Config, selection: Selection) -> Describer:
@@ -109,6 +102,7 @@ class Learning:
     def begin(self) -> None:
         """Take up what was learned before, else the labels there are. Opens the state; contacts nobody."""
         selection = self._selection()
+        self._expect()
         kept = self._read() if self._path is not None and self._path.exists() else {}
         fresh = [policy for key, policy in selection.learners().items() if not self._restore(policy, key, kept)]
         if "weights" in kept:
@@ -206,7 +200,7 @@ class Learning:
     def _teach(self, policies: list[Any], path: Path) -> None:
         """Begin with scored answers from a file."""
         try:
-            labels = list(_labels(path))
+            labels = list(labels_in(path))
         except (OSError, ValueError) as error:
             self._trouble(f"{path}: labels cannot be read: {error}")
             return
@@ -222,8 +216,15 @@ class Learning:
                 policy.labelled([of for of in seen if of.backend_id in backends], candidates)
         logger.info("began with %d labels from %s", len(labels), path)
 
+    def _expect(self) -> None:
+        """Have policies go by the features of these questions."""
+        for policy in self._selection().learners().values():
+            if hasattr(policy, "expect") and policy.expect(len(self.describer.names)):
+                self._trouble("what was learned before is dropped: other kinds of question make other features")
+
     def inherit(self, previous: Learning) -> None:
         """Go on where another left off, whose balancer now goes by this configuration."""
+        self._expect()
         self._path, former = previous._path, previous.weights
         former.rate, former.window = self.weights.rate, self.weights.window
         self.weights = former
@@ -246,31 +247,22 @@ class Learning:
         logger.warning(what)
 
 
-def _labels(path: Path) -> Iterator[Label]:
-    decode = msgspec.json.Decoder(Label).decode
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    label = decode(line)
-                except msgspec.DecodeError as error:
-                    raise ValueError(f"line {number}: {error}") from error
-                if not 0.0 <= label.quality <= 1.0:
-                    raise ValueError(f"line {number}: quality {label.quality} lies outside [0, 1]")
-                yield label
-
-
 def _rows(rows: Mapping[str, tuple[float, float, int]]) -> dict[str, dict[str, float]]:
-    """Means with their 95 % interval."""
+    """Means with their 95 % interval, and how many scored answers of all kinds they rest on."""
     return {
         name: {
-            "mean": round(mean, 4),
-            "low": round(mean - 1.96 * sd, 4),
-            "high": round(mean + 1.96 * sd, 4),
+            "mean": round(_within(mean), 4),
+            "low": round(_within(mean - 1.96 * sd), 4),
+            "high": round(_within(mean + 1.96 * sd), 4),
             "answers": count,
         }
         for name, (mean, sd, count) in rows.items()
     }
+
+
+def _within(quality: float) -> float:
+    """A line goes on beyond what a quality can be."""
+    return min(1.0, max(0.0, quality))
 
 
 def _name(key: tuple[str, str]) -> str:

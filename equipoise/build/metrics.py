@@ -15,17 +15,24 @@ ENOUGH = 10
 
 
 def connected(metrics: Metrics, balancer: LoadBalancer, ledger: Ledger | None, config: Config) -> list[Background]:
-    """Have metrics look at what they show at a scrape; gives who pushes them. The balancer's parts can be replaced."""
-    metrics.set_backend_gauges(lambda: balancer.selection.status())
-    metrics.set_queue(lambda: balancer.status())
-    metrics.set_learned(lambda: weights(balancer))
-    metrics.set_learning(lambda: balancer.learning.status() if balancer.learning else {})
+    """Have metrics look at what they show at a scrape; gives who pushes them."""
+    look_at(metrics, balancer)
     if ledger is not None:
         metrics.set_ledger(ledger.health)
     of = config.metrics
     if of.pushgateway_url is None:
         return []
     return [Pusher(of.pushgateway_url, metrics.render, job=of.push_job, interval=of.push_interval_seconds)]
+
+
+def look_at(metrics: Metrics, balancer: LoadBalancer) -> None:
+    """Show this balancer from now on: the one that answers, whoever it took over from. Its parts can be replaced."""
+    wall = balancer.selection.clock.wall
+    metrics.set_backend_gauges(lambda: balancer.selection.status())
+    metrics.set_queue(lambda: balancer.status())
+    metrics.set_learned(lambda: weights(balancer))
+    metrics.set_learning(lambda: balancer.learning.status() if balancer.learning else {})
+    metrics.set_money(lambda: balancer.selection.budgets.status(wall()), lambda: balancer.efficiency.ratio(wall()))
 
 
 def weights(balancer: LoadBalancer) -> dict[str, dict[str, dict[str, float]]]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from equipoise.build import Estate
 from equipoise.build.canary import plan_of, rules_of
+from equipoise.build.metrics import look_at
 from equipoise.canary.canary import Canary
 from equipoise.canary.candidates import Candidates
 from equipoise.canary.replaying import over
@@ -41,5 +42,5 @@ def from_config(
     canary = Canary(balancer, store, candidates, settings, replay=replay, on_trouble=on_trouble)
     estate.balancer = balancer
     if estate.metrics is not None:
-        estate.metrics.set_backend_gauges(balancer.selection_status)
+        look_at(estate.metrics, balancer)
     return canary

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from equipoise.balancer import Attempted, Background, Crew, LoadBalancer
+from equipoise.balancer import Attempted, Background, LoadBalancer
 from equipoise.canary.evidence import CALLERS_FAULT
 from equipoise.canary.shadow import Shadow
 from equipoise.canary.watch import SIDES, Watch
@@ -20,6 +20,7 @@ from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.rollout import CANDIDATE, CONTROL, RESCUE, SHADOW, candidate_takes
 from equipoise.core.routing import UnknownModel
 from equipoise.core.selection import Selection
+from equipoise.crew import Crew
 from equipoise.reply import Reply
 from equipoise.stream import AnswerStream
 
@@ -80,9 +81,7 @@ class CanaryBalancer(LoadBalancer):
             config_hash=base.config_hash,
             seed=base.seed,
         )
-        self.observers, self.scorer = base.observers, base.scorer
-        if self.scorer is not None:
-            self.scorer.tell = self.scored
+        self.go_on_from(base)
         self.candidate: LoadBalancer | None = None
         self.percentage = 0.0
         self.watch: Watch | None = None
@@ -181,11 +180,7 @@ class CanaryBalancer(LoadBalancer):
         share = self.percentage
         old = [{**row, "side": CONTROL, "has_traffic": share < 100} for row in self.selection.status()]
         new = [{**row, "side": CANDIDATE, "has_traffic": share > 0} for row in candidate.selection.status()]
-        return {"in_flight": self.in_flight + candidate.in_flight, "backends": [*old, *new]}
-
-    def selection_status(self) -> list[dict[str, Any]]:
-        """The control's rows, for gauges that have one series a backend."""
-        return self.selection.status()
+        return {"in_flight": self.in_flight + candidate.in_flight, **self._room_status(), "backends": [*old, *new]}
 
     def drain(self, backend_id: str) -> None:
         """Give a backend no new questions of either side. Raises KeyError for an id that the control does not know."""

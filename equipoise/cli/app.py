@@ -74,6 +74,15 @@ NOUNS = {
             "test": ("equipoise.cli.alerts:send_test", "Send a test notice to those who are told of alerts."),
         },
     ),
+    "learning": (
+        "Look at what was learned of each backend.",
+        {
+            "show": (
+                "equipoise.cli.learning:show",
+                "Show beliefs and learned weights by kind of question, with intervals.",
+            )
+        },
+    ),
     "quality": (
         "Look at how good the answers are.",
         {"report": ("equipoise.cli.quality:report", "Show quality, cost and quality per dollar, with intervals.")},

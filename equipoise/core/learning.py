@@ -174,6 +174,8 @@ class Learner:
     def restore(self, saved: SavedLearner) -> None:
         """Take up what was saved earlier, all of it or nothing; raises ValueError when it does not fit."""
         check(saved)
+        if self.size and saved.size != self.size:
+            raise ValueError(f"learned from {saved.size - 1} features where {self.size - 1} are known here")
         arms = {name: self._revived(arm, saved) for name, arm in saved.arms.items()}
         of = saved.compared
         self.size, self.arms = saved.size, arms

@@ -14,8 +14,9 @@ import msgspec
 from equipoise.core.model import NanoUSD
 
 CONTROL, CANDIDATE, SHADOW, VALIDATION = "control", "candidate", "shadow", "validation"
-RESCUE = "rescue"
-"""The control answers what the candidate could not: a comparison would be unfair with these among the control's."""
+RESCUE, TRIAL = "rescue", "trial"
+"""Rescue: the control answers what the candidate could not; a comparison would be unfair with these among the control's.
+Trial: a copy that buys labels for learning, of no canary's concern."""
 REAL_TIME_MONITORING, COST_OPTIMIZATION = "real_time_monitoring", "cost_optimization"
 QUALITY_BASED_ROUTING, ADAPTIVE_ROUTING = "quality_based_routing", "adaptive_routing"
 FIRST, LAST = 1, 5

@@ -5,6 +5,7 @@ Both are plain functions that never wait, so nothing can come between the look a
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -228,17 +229,19 @@ class Selection:
     def inherit(self, previous: Selection) -> None:
         """Take over the memory and the observers of a selection that this one replaces; what was removed is forgotten.
 
-        Policies of routes that are the same go on with what they have learned.
+        Policies of routes that are the same go on; those of others begin with what was learned before.
         """
         for name, backend in self.backends.items():
             if name in previous.backends:
                 backend.inherit(previous.backends[name])
         self._reweigh()
         for (route, strategy), policy in previous._policies.items():
+            for name in previous.backends.keys() - self.backends.keys():
+                getattr(policy, "forget", _nothing)(name)
             if self.routes.get(route) == previous.routes[route]:
                 self._adopt(route, strategy, policy)
-                for name in previous.backends.keys() - self.backends.keys():
-                    getattr(policy, "forget", _nothing)(name)
+            elif route in self.routes:
+                _teach_anew(self._policy(route, strategy), policy)
         self.observers, self._standards = previous.observers, previous._standards
         previous.budgets.inherit(self.budgets)
         self.budgets = previous.budgets
@@ -359,8 +362,8 @@ class Selection:
 
     def _adopt(self, route: str, strategy: str, policy: Policy) -> None:
         self._policies[route, strategy] = policy
-        self._told += [policy.told] if hasattr(policy, "told") else []
-        self._learners += [policy] if hasattr(policy, "scored") else []
+        self._told = [each.told for each in self._policies.values() if hasattr(each, "told")]
+        self._learners = [each for each in self._policies.values() if hasattr(each, "scored")]
 
     def _teach(self, lease: Lease, outcome: Outcome) -> None:
         """Tell the policies that learn from results; how good an answer was they hear later, through `scored`."""
@@ -385,3 +388,10 @@ class Selection:
         """The route's own backends, then each step of its fallback chain; within each by `priority` and region."""
         steps = (route.backends, *route.fallback)
         return [tiers_of([self.backends[name] for name in step], self.region) for step in steps]
+
+
+def _teach_anew(fresh: Any, policy: Any) -> None:
+    """Tell a policy made otherwise what the former knows; what does not fit its form is left."""
+    if hasattr(policy, "state") and hasattr(fresh, "restore"):
+        with contextlib.suppress(ValueError):
+            fresh.restore(policy.state())

@@ -20,6 +20,9 @@ LEAST, MOST = 0.1, 2.0
 """The specification's bounds."""
 
 MOST_KINDS = 64
+USUAL_VARIANCE, AT_FIRST = 0.0625, 2
+"""How much qualities are taken to scatter, worth two answers: one answer alone does not tell."""
+
 Z95 = 1.96
 
 
@@ -152,7 +155,8 @@ def _measure(weight: Weight, oldest: int) -> None:
         weight.performance = None
         return
     mean = sum(bucket.total for bucket in weight.hours) / scored
-    variance = max(0.0, sum(bucket.squares for bucket in weight.hours) / scored - mean * mean)
+    squares = max(0.0, sum(bucket.squares for bucket in weight.hours) - scored * mean * mean)
+    variance = (squares + AT_FIRST * USUAL_VARIANCE) / (scored + AT_FIRST - 1)
     share = answers / attempts if attempts else 1.0
     weight.performance = share * mean
     spread = share * share * variance / scored + mean * mean * share * (1.0 - share) / max(1, attempts)

@@ -18,6 +18,7 @@ from equipoise.backends.transport import Patience
 from equipoise.balancer import LoadBalancer
 from equipoise.build import Estate, SystemClock, backend_of, client_of, function_named, pool_of
 from equipoise.build.canary import rules_of
+from equipoise.build.metrics import look_at
 from equipoise.canary.shadow import Shadow
 from equipoise.config import Config
 from equipoise.config.migration import IncumbentConfig, MigrationConfig
@@ -153,6 +154,7 @@ def from_config(
     )
     estate.balancer = migration.balancer
     if estate.metrics is not None:
+        look_at(estate.metrics, migration.balancer)
         estate.metrics.set_backend_gauges(lambda: migration.balancer.status()["backends"])
     return migration
 

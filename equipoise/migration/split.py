@@ -55,19 +55,15 @@ class SplitBalancer(LoadBalancer):
             candidate.intake,
             chance=candidate._chance,
             retry=candidate.retry,
-            waiting=candidate.room.options,
             background=candidate.background,
             config_hash=candidate.config_hash,
         )
-        self.observers = candidate.observers
+        self.go_on_from(candidate)
         self.control, self.settings, self.state = control, settings, state
         control.observers = candidate.observers
         self.shadow: Shadow | None = None
         self.watch: Watch | None = None
         self._tallies = tallies
-        self.scorer, self.learning = candidate.scorer, candidate.learning
-        if self.scorer is not None:
-            self.scorer.tell = self.scored
         # As often as before the move: the old side is asked once, whatever the new one is allowed.
         self._control_retry = replace(candidate.retry, max_attempts=1)
         self._control_budget = RetryBudget(self._control_retry, self._now())

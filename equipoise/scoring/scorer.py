@@ -48,7 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     sampling: float = 0.1
     judged: float = 0.05
     weights: Weights = Weights()
-    always: frozenset[str] = frozenset({"shadow", "candidate"})
+    always: frozenset[str] = frozenset({"shadow", "candidate", "trial"})
     queue: int = 256
     remember: int = 10_000
 

@@ -17,7 +17,7 @@ from equipoise.core.policies.comparing import draw, good_enough, lowest, with_ro
 from equipoise.core.policies.configured import NO_OPTIONS, Configured
 from equipoise.core.policies.guard import Guard, static_chance
 from equipoise.core.policies.health_aware import HealthAware, of_two, rows_of
-from equipoise.core.policies.newcomers import Newcomers
+from equipoise.core.policies.newcomers import Newcomers, apart
 from equipoise.core.policies.thompson import Price, chances_to_win, price_for_budget
 
 if TYPE_CHECKING:
@@ -139,12 +139,15 @@ class AdaptiveLearning(Configured):
         return Choice(chosen, {name: b[0] for name, b in beliefs.items()}, reason, probability, probabilities)
 
     def _probabilities(self, beliefs: Mapping[str, tuple[float, float]]) -> dict[str, float]:
-        return self.newcomers.let_in(chances_to_win(beliefs), self.learner.newcomers())
+        known, new = apart(beliefs, self.learner.newcomers())
+        chances = chances_to_win({name: beliefs[name] for name in known})
+        return self.newcomers.let_in(chances, new) if new else chances
 
-    @staticmethod
-    def _best(compared: Sequence[Candidate], beliefs: Mapping[str, tuple[float, float]]) -> str:
-        """Whoever is believed to be best, for sure: nobody's question is for exploring."""
-        return lowest(compared, {name: -mean for name, (mean, _) in beliefs.items()}).backend_id
+    def _best(self, compared: Sequence[Candidate], beliefs: Mapping[str, tuple[float, float]]) -> str:
+        """Whoever is believed to be best, for sure, of those that are known: nobody's question is for exploring."""
+        known, _ = apart(beliefs, self.learner.newcomers())
+        settled = [c for c in compared if c.backend_id in known]
+        return lowest(settled, {name: -beliefs[name][0] for name in known}).backend_id
 
     def affordable(self, candidate: Candidate) -> float:
         """How much of its share of the floor a backend is given: no more than costs that share of the budget."""
@@ -260,6 +263,16 @@ class AdaptiveLearning(Configured):
         twin.chance, twin._cautious = copy.deepcopy(self.chance, memo), copy.deepcopy(self._cautious, memo)
         twin.learner = self.learner.twin()
         return twin
+
+    def expect(self, features: int) -> bool:
+        """Questions have so many features from now on; what was learned from another form is dropped. True if so."""
+        wanted, former = features + 1, self.learner
+        dropped = former.size not in (0, wanted)
+        if dropped:
+            self.learner = type(former)(former.terms)
+            self._awaited.clear()
+        self.learner.size = wanted
+        return dropped
 
     def forget(self, backend_id: str) -> None:
         """Drop the memory of a backend that was removed."""

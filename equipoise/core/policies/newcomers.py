@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from equipoise.core.model import NanoUSD
 
@@ -10,7 +10,7 @@ from equipoise.core.model import NanoUSD
 class Newcomers:
     """Gives backends that joined a small share of questions, while they cost less than half that share of all money.
 
-    Thompson sampling tries what might be best; whom the prior makes look poor it would never meet.
+    Thompson sampling would never meet whom the prior makes look poor, and send most questions to whom it flatters.
     """
 
     def __init__(self, share: float) -> None:
@@ -23,13 +23,15 @@ class Newcomers:
         self.spent += cost
         self.spent_on_new += cost if new else 0
 
-    def let_in(self, probabilities: dict[str, float], new: Sequence[str]) -> dict[str, float]:
-        """Return the probabilities with the newcomers' share mixed in; they sum to what they summed to."""
-        present = [name for name in new if name in probabilities]
-        if not present or self.share <= 0.0 or self.spent_on_new > 0.5 * self.share * self.spent:
-            return probabilities
-        kept, each = 1.0 - self.share, self.share / len(present)
-        mixed = {name: kept * own for name, own in probabilities.items()}
-        for name in present:
-            mixed[name] += each
-        return mixed
+    def let_in(self, probabilities: Mapping[str, float], new: Sequence[str]) -> dict[str, float]:
+        """Return the probabilities of the known with the newcomers' share beside them; they sum to what they summed to."""
+        share = self.share if self.spent_on_new <= 0.5 * self.share * self.spent else 0.0
+        mixed = {name: (1.0 - share) * own for name, own in probabilities.items()}
+        return mixed | dict.fromkeys(new, share / len(new))
+
+
+def apart(present: Iterable[str], newcomers: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return who is known and who is new, of those present; where nobody is known, nobody is new."""
+    names = list(present)
+    known = [name for name in names if name not in newcomers]
+    return (known, [name for name in names if name in newcomers]) if known else (names, [])

@@ -266,6 +266,20 @@ def test_a_newcomer_is_tried_a_little_however_poor_it_looks_and_no_more_than_it_
     assert choices(policy, [known, new], 1)[0].probabilities["new"] < 0.001
 
 
+@pytest.mark.parametrize(("options", "most"), [({}, 0.021), ({"boldness": 0.0, "restlessness": 0.0}, 0.0)])
+def test_a_newcomer_gets_no_more_however_good_it_looks(options: dict[str, float], most: float) -> None:
+    """What is hoped of it is no proof; where live questions are not for exploring it gets none, unless it is alone."""
+    policy = AdaptiveLearning(chance=Random(18), options=options)
+    known, new = candidate("known", quality_mean=0.3), candidate("new", quality_mean=0.99, backend_type="lightrag")
+    policy.choose([known], a_request())
+    for number in range(100):
+        answer(policy, "known", 0.3, request=a_request(id=str(number)), cost=1_000)
+    choice = choices(policy, [known, new], 1)[0]
+    assert choice.scores["new"] > choice.scores["known"]
+    assert choice.probabilities.get("new", 0.0) <= most
+    assert choices(policy, [new], 1)[0].backend_id == "new"
+
+
 def test_learning_that_is_worse_than_its_stand_in_is_paused_and_says_so() -> None:
     """It keeps choosing what turns out worthless: health_aware decides for a while, and status tells why."""
     policy = make_policy("adaptive_learning", chance=Random(17), options={"exploration_floor": 0.3})

@@ -11,8 +11,10 @@ import pytest
 from equipoise import LoadBalancer
 from equipoise.build import build
 from equipoise.build.metrics import weights
+from equipoise.canary.sides import CanaryBalancer
 from equipoise.config.load import load
 from equipoise.core.events import AnswerScored
+from equipoise.swap import built_beside, take_over
 from equipoise.telemetry.prometheus import Metrics
 
 QUESTIONS = ("Latest metabolomics news?", "What is glycolysis?", "Compare LC-MS versus NMR", "Who wrote Hamlet?")
@@ -113,8 +115,9 @@ async def test_what_does_not_fit_is_left_and_told(tmp_path: Path, caplog: pytest
     async with built(tmp_path, kinds={"law": ["tort"]}) as other:
         reply = await other.ask("Is this a tort?")
         assert reply.text
-        assert "not learned" in other.decide("Is this a tort?").reason
-        assert policy(other).status()["doubts"] >= 1
+        assert "not learned" not in other.decide("Is this a tort?").reason
+        assert policy(other).learner.save().tick == 0
+        assert "does not fit" in other.learning.status()["trouble"]  # type: ignore[union-attr]
 
 
 async def test_labels_are_a_beginning_where_nothing_was_learned(tmp_path: Path, labels: Path) -> None:
@@ -192,3 +195,45 @@ async def test_a_kind_of_ones_own_is_found_and_learned_about(tmp_path: Path) -> 
     async with built(tmp_path, kinds={"law": ["tort", "statut*"]}) as balancer:
         assert balancer.decide("Is this a tort?").kind == "law"
         assert balancer.decide("Which statutes apply?").kind == "law"
+
+
+async def test_whoever_takes_a_balancers_place_goes_on_with_what_it_has(tmp_path: Path) -> None:
+    """A place for a canary costs nothing: what was learned, copies, waiting room and cost efficiency are the same."""
+    base = built(tmp_path, routes={"auto": {"explore": "shadow"}}, learning={"shadow_share": 1.0})
+    balancer = CanaryBalancer(base)
+    async with balancer:
+        assert (balancer.learning, balancer.efficiency) == (base.learning, base.efficiency)
+        assert balancer.room.options == base.room.options
+        for number in range(10):
+            await balancer.ask(QUESTIONS[number % 4])
+            await asyncio.sleep(0.002)
+        assert balancer.trials is not None
+        assert balancer.trials.counts.answered > 5
+        balancer.learning.weights.adjust(balancer.selection.clock.wall())  # type: ignore[union-attr]
+        assert balancer.learning.weights.rows()  # type: ignore[union-attr]
+
+
+async def test_a_backend_that_joins_while_running_leaves_what_is_known_of_others(tmp_path: Path) -> None:
+    """Its route is another then; beliefs of those that were there stay, and the new one is a newcomer."""
+    async with built(tmp_path) as balancer:
+        await taught(balancer, "b", 150)
+        more = configured(tmp_path)
+        more["backend_instances"]["d"] = {"backend_type": "function", "function": f"{__name__}:worthy"}
+        config = load(more).config
+        await take_over(balancer, built_beside(config), config)
+        assert policy(balancer).learner.arms["b"].scored > 50
+        probabilities = balancer.decide(QUESTIONS[0]).probabilities
+        assert probabilities["b"] > 0.9
+        assert 0.01 < probabilities["d"] < 0.03  # however good its prior looks
+
+
+async def test_other_kinds_while_running_begin_anew(tmp_path: Path) -> None:
+    """Other features cannot be compared: what was learned is dropped, which is told, and learning goes on."""
+    async with built(tmp_path) as balancer:
+        await taught(balancer, "b", 60)
+        config = load(configured(tmp_path, kinds={"law": ["tort"]})).config
+        await take_over(balancer, built_beside(config), config)
+        assert "not learned" not in balancer.decide("Is this a tort?").reason
+        await taught(balancer, "c", 60)
+        assert policy(balancer).learner.arms["c"].scored > 20
+        assert "other kinds" in balancer.learning.status()["trouble"]  # type: ignore[union-attr]
