@@ -24,6 +24,7 @@ from equipoise.canary.candidates import (
     changes_strategy,
     differences,
     not_available,
+    outlined,
 )
 from equipoise.canary.keeping import TOPIC, Keeping
 from equipoise.canary.settings import Settings
@@ -111,10 +112,14 @@ class Canary:
             refusal = "" if force else self._lacking(fresh) or await self._not_replayed(config, different)
             if refusal or dry_run:
                 await fresh.close()
-                return self._refused(refusal) if refusal else {"outcome": "planned", "at": share, "differs": different}
+                return (
+                    self._refused(refusal)
+                    if refusal
+                    else {"outcome": "planned", "at": share, "differs": outlined(different)}
+                )
             await self._candidates.keep(candidate)
-            await self._begun(candidate, fresh, self._starting(candidate, share, different, who, why))
-            return {"outcome": "started", "differs": different, **self.document()}
+            await self._begun(candidate, fresh, self._starting(candidate, share, outlined(different), who, why))
+            return {"outcome": "started", "differs": outlined(different), **self.document()}
 
     async def order(
         self,

@@ -89,6 +89,12 @@ def differences(control: Config, candidate: Config) -> list[str]:
     return sorted(dotted(path) for path in old.keys() | new.keys() if old.get(path) != new.get(path))
 
 
+def outlined(different: list[str]) -> list[str]:
+    """The same for people: of what only one side has, its name alone and not all that is in it."""
+    whole = tuple(f"{name}." for name in different)
+    return [name for name in different if not name.startswith(whole)]
+
+
 def changes_strategy(different: list[str]) -> bool:
     """Is another strategy, or are other options of one, among the differences?"""
     return any(name.startswith(STRATEGY[:2]) or name.endswith((".strategy", ".strategy_options")) for name in different)

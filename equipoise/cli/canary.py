@@ -6,7 +6,9 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from equipoise.cli import canary_report as report
 from equipoise.cli.candidate import given, percent
@@ -19,6 +21,7 @@ from equipoise.core.ladder import Command
 from equipoise.gateway.canarying import START, STATE
 
 Document = dict[str, Any]
+Watch = Annotated[bool, Parameter(name=["--watch", "-w"])]
 EVERY = 1.0
 OVER = ("none", "promoted", "ended")
 
@@ -74,9 +77,7 @@ def start(
     return _ordered(START, body, who, why, admin_url, "json" if json else output, yes=yes or dry_run)
 
 
-def status(
-    *, watch: bool = False, w: bool = False, output: Output = None, admin_url: str | None = None, json: bool = False
-) -> int:
+def status(*, watch: Watch = False, output: Output = None, admin_url: str | None = None, json: bool = False) -> int:
     """Show where the canary stands, the evidence measure by measure, and what is waited for.
 
     With --watch exit code 0 when it was promoted, 1 when it was rolled back.
@@ -85,8 +86,6 @@ def status(
     ----------
     watch: bool
         Look again every second until it is over.
-    w: bool
-        The same.
     output: Output
         Its form.
     admin_url: str
@@ -95,7 +94,7 @@ def status(
         Print one JSON document.
     """
     found = _get(admin_url)
-    if not (watch or w):
+    if not watch:
         if not as_documents(found, output, json):
             report.standing(found)
         return OK

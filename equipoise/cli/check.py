@@ -25,8 +25,8 @@ COLUMNS = ("backend", "kind", "url", "model", "key", "weight", "per minute", "at
 
 
 def check(
-    *,
     config: Annotated[Path | None, Parameter(name=["--config", "-c"])] = None,
+    *,
     fix: bool = False,
     dry_run: bool = False,
     explain: str | None = None,

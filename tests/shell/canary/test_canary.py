@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from equipoise.canary import Candidate, CandidateRefused
+from equipoise.canary.candidates import outlined
 from equipoise.core.events import CanaryDecided
 from equipoise.core.ladder import Command
 from equipoise.core.rollout import candidate_takes
@@ -349,6 +350,12 @@ async def test_the_text_of_a_candidate_is_for_its_owner_only(tmp_path: Path) -> 
         (file,) = (tmp_path / "canary").glob("*.json")
         assert file.stat().st_mode & 0o077 == 0
         assert secret not in str(told) + str(await lab.canary.status()) + str(lab.events)
+
+
+def test_what_only_one_side_has_is_named_once() -> None:
+    """A new route differs in everything it says; people are told that there is a new route."""
+    different = ["routes", "routes.auto.backends", "routes.auto.strategy", "routes_of_others", "strategy"]
+    assert outlined(different) == ["routes", "routes_of_others", "strategy"]
 
 
 def test_a_candidate_is_found_by_its_text() -> None:
