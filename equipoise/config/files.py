@@ -81,7 +81,7 @@ def _parse(text: str, path: Path) -> Any:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise _unreadable(place, _words(error)) from error
+        raise _unreadable(place, _words(error), _quoting(text, mark.line) if mark else None) from error
     except (YAMLError, ValueError, RecursionError) as error:
         raise _unreadable(path, "is not valid YAML: " + without_secrets(str(error).splitlines()[0])) from error
 
@@ -89,6 +89,12 @@ def _parse(text: str, path: Path) -> Any:
 def _words(error: MarkedYAMLError) -> str:
     problem = without_secrets(str(error.problem or "is not valid").splitlines()[0])
     return f"is not valid YAML: {problem}"
+
+
+def _quoting(text: str, line: int) -> str | None:
+    """Inside {…} a bare ${NAME} begins another mapping."""
+    here = text.splitlines()[line : line + 1]
+    return 'inside {…} a reference wants quotes: "${NAME}"' if here and "${" in here[0] else None
 
 
 def _check_json(text: str, path: Path) -> None:

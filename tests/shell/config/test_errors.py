@@ -49,6 +49,7 @@ equipoise.yaml:11:11: aliases.gpt-4o: there is no route, strategy or backend of 
     [
         ("backend_instances:\n  a: [1\n", "equipoise.yaml:3:1: is not valid YAML:"),
         ("a: 1\na: 2\n", "equipoise.yaml:2:1: is not valid YAML: found duplicate key"),
+        ("a: {key: ${NAME}, b: 1}\n", 'inside {…} a reference wants quotes: "${NAME}"'),
         ("", "equipoise.yaml: the file is empty"),
         ("- 1\n", "equipoise.yaml: must be a mapping of fields"),
         ("a: !!python/object:os.system x\n", "equipoise.yaml"),
