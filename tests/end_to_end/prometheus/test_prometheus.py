@@ -58,7 +58,7 @@ def test_rules_and_configuration_are_valid(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
-    it = Fleet(tmp_path, strategy="adaptive_learning")
+    it = Fleet(tmp_path, strategy="adaptive_learning", weight_adjustment_frequency_minutes=0.02)
     await it.start()
     yield it
     await it.stop()
@@ -95,11 +95,11 @@ def tell(fleet: Fleet, name: str) -> None:
     it.tell(
         AnswerScored(
             request_id="r", attempt=1, backend_id=name, route="auto", tenant="t", kind="general", role="answer",
-            quality=0.8, variance=0.01, source="judge",
+            quality=0.8, variance=0.01, source="judge", wall=time.time(),
         )
     )  # fmt: skip
     evidence = {"e_value": 1.5, "candidate_requests": 40.0}
-    it.tell(CanaryDecided(canary="new", verdict="hold", share=10.0, message="", evidence=evidence, wall=time.time()))
+    it.tell(CanaryDecided(canary="new", verdict="hold", share=0.1, message="", evidence=evidence, wall=time.time()))
     it.tell(BackendChanged(name, "ejected", "outlier", time.time()))
     it.tell(BackendChanged(name, "open", "test", time.time()))
     it.tell(AttemptEnded(attempt(backend_id=name, verdict=Verdict.NO_ANSWER)))
