@@ -42,9 +42,13 @@ def describer_of(config: Config, selection: Selection) -> Describer:
     terms = {
         kind: (*DEFAULT_TERMS.get(kind, ()), *config.kinds.get(kind, ())) for kind in {*DEFAULT_TERMS, *config.kinds}
     }
-    kinds = (*TOLD_APART, *(kind for kind in config.kinds if kind not in (*KINDS, "graph")))
     wanted = config.learning.embedding == "auto" and any(learns(route.strategy) for route in selection.routes.values())
-    return Describer(Vocabulary(terms), kinds, _embedding() if wanted else None)
+    return Describer(Vocabulary(terms), kinds_told_apart(config), _embedding() if wanted else None)
+
+
+def kinds_told_apart(config: Config) -> tuple[str, ...]:
+    """The kinds of question there are here, without the general one."""
+    return (*TOLD_APART, *(kind for kind in config.kinds if kind not in (*KINDS, "graph")))
 
 
 def _embedding() -> Callable[[str], tuple[float, ...]] | None:

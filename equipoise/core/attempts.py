@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from equipoise.core.events import AttemptBegan, AttemptEnded, Event
-from equipoise.core.features import FEATURES_VERSION, hand_features
+from equipoise.core.features import FEATURES_VERSION, embedding_in, hand_features
 from equipoise.core.hedge import Hedges
 from equipoise.core.model import (
     Attempt,
@@ -362,7 +362,7 @@ class Attempts:
     def _features_of(self, decision: Decision) -> dict[str, float]:
         """Numbers about the question, for replay: only chance shows what another choice would have brought."""
         if decision.probability < 1.0 and not self._features:
-            self._features = hand_features(self.request.question.text)
+            self._features = hand_features(self.request.question.text) | embedding_in(self.request.features)
         return self._features if decision.probability < 1.0 else {}
 
 

@@ -179,6 +179,15 @@ LEANING = 0.1
 """How much better the web is believed to be, until answers have shown it, at a question all about what is new."""
 
 
+EMBEDDING_NAMES = tuple(f"embedding_{i}" for i in range(EMBEDDED))
+
+
+def embedding_in(features: tuple[float, ...]) -> dict[str, float]:
+    """Return the embedding's part of what a strategy went by, by name and to four digits; nothing where there is none."""
+    own = features[len(USUAL) : len(USUAL) + EMBEDDED]
+    return {name: round(value, 4) for name, value in zip(EMBEDDING_NAMES, own, strict=False)} if any(own) else {}
+
+
 class Describer:
     """Turns a text into its kind and its features: the hand-made numbers, a static embedding if there is one, its kind.
 
@@ -206,14 +215,23 @@ class Describer:
     @property
     def names(self) -> tuple[str, ...]:
         """What each feature is."""
-        return (*USUAL, *(f"embedding_{i}" for i in range(EMBEDDED)), *(f"kind_{kind}" for kind in self.kinds))
+        return (*USUAL, *EMBEDDING_NAMES, *(f"kind_{kind}" for kind in self.kinds))
 
     def features(self, text: str, kind: str) -> tuple[float, ...]:
         """Return what a learning strategy goes by."""
-        numbers = hand_features(text, self.vocabulary)
-        hand = [max(-MOST, min(MOST, (numbers[name] - mean) / spread)) for name, (mean, spread) in USUAL.items()]
         own = self._embed(text) if self._embed else NO_EMBEDDING
-        return (*hand, *own, *[OF_A_KIND if kind == one else 0.0 for one in self.kinds])
+        return self._together(hand_features(text, self.vocabulary), own, kind)
+
+    def recalled(self, recorded: Mapping[str, float], kind: str) -> tuple[float, ...]:
+        """Return the same from numbers that were recorded; nothing where they are not all there."""
+        if not recorded.keys() >= USUAL.keys():
+            return ()
+        own = tuple(recorded.get(name, 0.0) for name in EMBEDDING_NAMES)
+        return self._together(recorded, own, kind)
+
+    def _together(self, numbers: Mapping[str, float], embedding: tuple[float, ...], kind: str) -> tuple[float, ...]:
+        hand = [max(-MOST, min(MOST, (numbers[name] - mean) / spread)) for name, (mean, spread) in USUAL.items()]
+        return (*hand, *embedding, *[OF_A_KIND if kind == one else 0.0 for one in self.kinds])
 
 
 def leanings(backend_type: str, size: int) -> dict[int, float]:

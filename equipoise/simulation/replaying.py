@@ -11,11 +11,24 @@ from typing import Any
 import msgspec
 
 from equipoise.build import own_policies, price_of
+from equipoise.build.learning import kinds_told_apart
 from equipoise.build.policies import policies_of
 from equipoise.build.routes import routes_of
 from equipoise.config import Config
 from equipoise.core import replay
-from equipoise.core.model import NANO_PER_USD, CostSource, Message, Policy, Question, Request
+from equipoise.core.events import AnswerScored
+from equipoise.core.features import USUAL, Describer
+from equipoise.core.model import (
+    NANO_PER_USD,
+    CostSource,
+    Decision,
+    Message,
+    Outcome,
+    Policy,
+    Question,
+    Request,
+    Verdict,
+)
 from equipoise.core.pricing import Price, cost_of
 from equipoise.core.replay import Finding, Recorded
 from equipoise.core.routing import Route
@@ -116,10 +129,22 @@ def _target(
     chance = random.Random(seed)  # noqa: S311 - a policy's own chance
     make = policies_of(chance, own_policies(config, routes))
     policies = {name: make(route, route.strategy) for name, route in routes.items()}
-    return [_chances(one, routes[one.route], policies[one.route], config, prices) for one in decisions]
+    describer = Describer(kinds=kinds_told_apart(config))
+    told = [_asked(one, routes[one.route], number, describer) for number, one in enumerate(decisions)]
+    return [
+        _chances(one, request, routes[one.route], policies, config, prices)
+        for one, request in zip(decisions, told, strict=True)
+    ]
 
 
-def _chances(one: StoredDecision, route: Route, policy: Policy, config: Config, prices: _Prices) -> Mapping[str, float]:
+def _chances(
+    one: StoredDecision,
+    request: Request,
+    route: Route,
+    policies: Mapping[str, Policy],
+    config: Config,
+    prices: _Prices,
+) -> Mapping[str, float]:
     candidates = [
         msgspec.structs.replace(
             c,
@@ -131,28 +156,68 @@ def _chances(one: StoredDecision, route: Route, policy: Policy, config: Config, 
     ]
     if not candidates:
         return {one.backend_id: 1.0}
-    request = _request(one, route)
-    choice = policy.choose(candidates, request)
-    _teach(policy, one, request, prices)
+    choice = policies[one.route].choose(candidates, request)
+    for policy in policies.values():
+        _teach(policy, one, request, prices)
     return choice.probabilities or {choice.backend_id: 1.0}
 
 
-def _request(one: StoredDecision, route: Route) -> Request:
+def _asked(one: StoredDecision, route: Route, number: int, describer: Describer) -> Request:
     return Request(
-        id="replayed",
+        id=f"replayed-{number}",
         question=SOMETHING,
         route=one.route,
         kind=one.kind,
         input_tokens=one.question_tokens,
         min_quality=route.min_quality,
+        features=describer.recalled(one.features, one.kind),
     )
 
 
 def _teach(policy: Any, one: StoredDecision, request: Request, prices: _Prices) -> None:
-    """A policy that learns is told what was seen, after it has chosen; what nobody scored teaches nothing."""
-    reward = (one.quality if one.answered else 0.0) if hasattr(policy, "learn") else None
-    if reward is not None:
-        policy.learn(one.backend_id, request, reward, None, prices.cost(one))
+    """A policy that learns is told what was seen, after it has chosen; of what nobody scored, only that it was answered.
+
+    None of it was its own choice, so that its price stays where it began.
+    """
+    if hasattr(policy, "told"):
+        policy.told(one.backend_id, one.answered)
+    if not hasattr(policy, "scored"):
+        return
+    verdict = Verdict.SUCCESS if one.answered else Verdict.FAILURE
+    outcome = Outcome(verdict=verdict, duration=one.seconds or 0.0, cost=prices.cost(one), usage=one.usage)
+    policy.attempted(request, _decision(one), outcome, own=False)
+    if one.answered and one.quality is not None:
+        policy.scored(_score(one, request))
+
+
+def _decision(one: StoredDecision) -> Decision:
+    return Decision(
+        backend_id=one.backend_id,
+        strategy=one.strategy,
+        route=one.route,
+        reason="recorded",
+        probability=one.probabilities.get(one.backend_id, 0.0),
+        compared={},
+        probabilities=one.probabilities,
+        excluded={},
+        candidates=one.candidates,
+        kind=one.kind,
+    )
+
+
+def _score(one: StoredDecision, request: Request) -> AnswerScored:
+    return AnswerScored(
+        request_id=request.id,
+        attempt=1,
+        backend_id=one.backend_id,
+        route=one.route,
+        tenant="",
+        kind=one.kind,
+        role="answer",
+        quality=min(1.0, max(0.0, one.quality or 0.0)),
+        variance=0.0,
+        source="recorded",
+    )
 
 
 def _recorded(one: StoredDecision, prices: _Prices | None) -> Recorded:
@@ -160,7 +225,7 @@ def _recorded(one: StoredDecision, prices: _Prices | None) -> Recorded:
         backend_id=one.backend_id,
         probabilities=one.probabilities,
         kind=one.kind,
-        features=tuple(one.features.values()),
+        features=tuple(one.features[name] for name in USUAL) if one.features.keys() >= USUAL.keys() else (),
         answered=one.answered,
         quality=one.quality,
         cost=(one.cost if prices is None else prices.cost(one)) / NANO_PER_USD,

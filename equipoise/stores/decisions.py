@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from equipoise.core.features import FEATURES_VERSION
 from equipoise.core.model import Candidate, CostSource, NanoUSD, Usage, Verdict
 from equipoise.stores.reports import QUALITY
 from equipoise.stores.rows import grounds_in
@@ -18,7 +19,8 @@ PINNED = "pinned"
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 """What says something of a backend; throttles, refusals and callers that left do not."""
 _ROWS = f"""
-SELECT route, strategy, kind, session, backend_id, verdict, cost, cost_source, latency, first_token, features, decision,
+SELECT route, strategy, kind, session, backend_id, verdict, cost, cost_source, latency, first_token, features, features_version,
+       decision,
        question_tokens, input_tokens, output_tokens, cached_tokens, reasoning_tokens, citation_tokens, searches, fees,
        ({QUALITY}) AS quality
 FROM attempts
@@ -97,7 +99,7 @@ def _decision_of(row: sqlite3.Row) -> StoredDecision | None:
         seconds=row["latency"],
         first_token=row["first_token"],
         quality=row["quality"],
-        features=json.loads(row["features"]),
+        features=json.loads(row["features"]) if row["features_version"] == FEATURES_VERSION else {},
         question_tokens=row["question_tokens"],
         usage=usage,
         candidates=candidates,

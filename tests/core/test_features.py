@@ -16,6 +16,7 @@ from equipoise.core.features import (
     Describer,
     Vocabulary,
     classify,
+    embedding_in,
     hand_features,
     leanings,
     window,
@@ -129,3 +130,15 @@ def test_the_quick_way_to_split_plain_text_finds_the_same_words(text: str) -> No
     """For ASCII, translating signs away and splitting gives what searching for words gives."""
     printable = "".join(sign if sign.isprintable() else " " for sign in text.lower())
     assert words_of(printable) == frozenset(_WORD.findall(printable))
+
+
+def test_what_was_recorded_gives_the_features_it_was_made_from() -> None:
+    """Hand-made numbers and embedding by name, to four digits; of a record that lacks some, none."""
+    describer = Describer(embed=lambda text: tuple(0.1 * i for i in range(EMBEDDED)))
+    text = "Which metabolites rise in type 2 diabetes, and why?"
+    kind = describer.kind(text)
+    made = describer.features(text, kind)
+    recorded = hand_features(text) | embedding_in(made)
+    assert Describer().recalled(recorded, kind) == pytest.approx(made, abs=1e-4)
+    assert Describer().recalled({"length": 0.3}, kind) == ()
+    assert embedding_in(Describer().features(text, kind)) == {}

@@ -130,6 +130,15 @@ def test_a_worse_policy_is_told_apart(explored: Path, tmp_path: Path, capsys: py
     assert told["measures"]["cost_usd"]["change"]["high"] < 0.0  # type: ignore[index]
 
 
+def test_a_policy_that_learns_is_taught_by_the_record(
+    explored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It begins with the operator's even word and ends with the best; what it would have been worth says so."""
+    _, told = judged(explored, tmp_path, config(strategy="adaptive_learning"), capsys)
+    assert told["chosen"]["a"] > 0.75  # type: ignore[index]
+    assert told["measures"]["quality"]["doubly_robust"]["value"] > 0.8  # type: ignore[index]
+
+
 def test_other_prices_change_the_bill_and_who_is_cheapest(
     explored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
