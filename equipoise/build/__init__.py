@@ -63,8 +63,7 @@ __all__ = [
 def selection_of(
     config: Config, clock: Clock, chance: Chance, budgets: Budgets | None = None
 ) -> tuple[Selection, tuple[str, ...]]:
-    """Who decides, by this clock, and the names of the user's own strategies. A simulation stands on the same, without
-    budgets: nobody renews them there."""
+    """Who decides, by this clock, and the names of the user's own strategies. A simulation stands on the same."""
     backends = [backend_of(name, of, config, chance, clock) for name, of in config.backend_instances.items()]
     routes = routes_of(config)
     own = own_policies(config, routes)

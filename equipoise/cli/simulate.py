@@ -12,6 +12,7 @@ from equipoise.cli.exits import OK, USAGE, Failure
 from equipoise.cli.output import Output, as_documents, remark, say, table, tell
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.scenario import Scenario, read_scenario
+from equipoise.core.account import Unit
 
 if TYPE_CHECKING:
     from equipoise.simulation import Story
@@ -138,8 +139,15 @@ def _print(stories: list[Story]) -> None:
         say(f"\n{story.strategy}")
         for line in in_letters(story):
             say(line)
+        for row in story.as_dict()["budgets"]:
+            say(f"  budget {row['budget']}: {_spent(row)} in the last window")
         if story.unanswered:
             say("  unanswered: " + ", ".join(f"{count} {code}" for code, count in story.unanswered.most_common()))
+
+
+def _spent(row: dict[str, Any]) -> str:
+    unit = Unit[row["unit"].upper()]
+    return f"{unit.written(row['spent'])} of {unit.written(row['limit'])} ({row['share']:.0%})"
 
 
 def _row(numbers: dict[str, Any]) -> tuple[Any, ...]:

@@ -96,6 +96,10 @@ class Scenario(Section):
     """What comes."""
     troubles: tuple[Trouble, ...] = ()
     """What goes wrong."""
+    scored: Share | None = None
+    """Share of answers whose quality becomes known to strategies that learn; `quality_sampling_rate` when absent."""
+    scored_after_seconds: NotNegative = 5.0
+    """When it does, from the answer."""
     seed: WholeNumber = 1
     """Another seed is another run; the same is the same to the last answer."""
     only: Texts | None = None

@@ -8,12 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from equipoise.build import selection_of
+from equipoise.build.budgets import budgets_of
+from equipoise.build.learning import kinds_told_apart
 from equipoise.build.routes import retry_of
 from equipoise.config import BackendConfig, Config
 from equipoise.config.scenario import ModelledBackend, Questions, Scenario, Trouble
+from equipoise.core.intake import learns
 from equipoise.simulation.arrivals import at_random, of_trace
 from equipoise.simulation.clock import VirtualClock
 from equipoise.simulation.run import Crowd, Run
+from equipoise.simulation.scoring import Scoring, described
 from equipoise.simulation.server import Server
 from equipoise.simulation.shapes import Shape, fitted
 
@@ -30,7 +34,7 @@ def run_of(scenario: Scenario, config: Config, strategy: str | None, recorded: R
     """One run under one strategy (None: the route's own). Raises ValueError naming what does not fit together."""
     config = _taking_part(scenario, config)
     clock, chance = VirtualClock(), random.Random(scenario.seed)  # noqa: S311 - a simulation
-    selection, _ = selection_of(config, clock, chance)
+    selection, _ = selection_of(config, clock, chance, budgets_of(config))
     if scenario.route not in selection.routes:
         raise ValueError(f"there is no route {scenario.route}; there are {', '.join(selection.routes)}")
     servers = {
@@ -47,8 +51,15 @@ def run_of(scenario: Scenario, config: Config, strategy: str | None, recorded: R
         route=scenario.route,
         strategy=strategy,
         seed=scenario.seed + 1,
+        scoring=_scoring(scenario, config, strategy or selection.routes[scenario.route].strategy),
     )
     return run, crowd_of(scenario.questions, scenario.seed + 2)
+
+
+def _scoring(scenario: Scenario, config: Config, strategy: str) -> Scoring:
+    share = config.quality_sampling_rate if scenario.scored is None else scenario.scored
+    known = described(scenario.questions.kinds, kinds_told_apart(config)) if learns(strategy) else {}
+    return Scoring(share, scenario.scored_after_seconds, known)
 
 
 def crowd_of(of: Questions, seed: int) -> Crowd:

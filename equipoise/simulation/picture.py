@@ -18,7 +18,7 @@ def in_letters(story: Story) -> list[str]:
     """Shares of traffic, 95th percentile and breakers over time, a character for a sixtieth of it."""
     traffic = story.traffic()
     totals = [sum(counts) for counts in zip(*traffic.values(), strict=True)] or [0] * BUCKETS
-    width = max((len(name) for name in traffic), default=0)
+    width = max(len(name) for name in (*traffic, "quality"))
     lines = [f"  traffic over {_time(story.lasted)}, each row full at 100 %"]
     for name, counts in traffic.items():
         shares = [count / total if total else 0.0 for count, total in zip(counts, totals, strict=True)]
@@ -26,6 +26,11 @@ def in_letters(story: Story) -> list[str]:
     seconds = story.slowest()
     top = max((value for value in seconds if value is not None), default=0.0)
     lines.append(f"  {'p95':<{width}} |{_bars([value or 0.0 for value in seconds], top)}| up to {top:.1f} s")
+    qualities = [value or 0.0 for value in story.qualities()]
+    lines.append(f"  {'quality':<{width}} |{_bars(qualities, 1.0)}| full at 1")
+    for name, shares in story.spending().items():
+        lines.append(f"  budget {name}, full when it is spent")
+        lines.append(f"  {'':<{width}} |{_bars(shares, 1.0)}| {shares[-1]:.0%} at the end")
     lanes = story.lanes()
     if lanes:
         lines.append("  breakers: · closed, ? half open, █ open")
@@ -39,7 +44,7 @@ def as_svg(stories: Sequence[Story]) -> str:
     for story in stories:
         drawn = _panel(story, y)
         parts.append(drawn)
-        y += 2 * TALL + LOW * (len(story.lanes()) + 3) + 20
+        y += 3 * TALL + LOW * 2 + LOW * (len(story.lanes()) + 3) + 20
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 20} {y}" font-family="sans-serif" font-size="13">'
     return f'{head}<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n'
 
@@ -68,7 +73,8 @@ def _panel(story: Story, top: int) -> str:
     drawn = [f'<text x="10" y="{top + 14}" font-weight="bold">{escape(title)}</text>']
     drawn.append(_shares(story, top + LOW))
     drawn.append(_seconds(story, top + 2 * LOW + TALL))
-    drawn.append(_lanes(story, top + 3 * LOW + 2 * TALL))
+    drawn.append(_levels(story, top + 3 * LOW + 2 * TALL))
+    drawn.append(_lanes(story, top + 5 * LOW + 3 * TALL))
     return "".join(drawn)
 
 
@@ -94,12 +100,34 @@ def _shares(story: Story, top: int) -> str:
 def _seconds(story: Story, top: int) -> str:
     seconds = story.slowest()
     most = max((value for value in seconds if value is not None), default=1.0)
-    points = " ".join(
-        f"{_x(i):.1f},{top + TALL * (1.0 - value / most):.1f}" for i, value in enumerate(seconds) if value is not None
-    )
     label = f'<text x="10" y="{top + 12}">p95, to {most:.1f} s</text>'
-    base = f'<line x1="{LEFT}" y1="{top + TALL}" x2="{LEFT + WIDTH}" y2="{top + TALL}" stroke="#999"/>'
-    return f'{label}{base}<polyline points="{points}" fill="none" stroke="#333" stroke-width="1.5"/>'
+    return label + _base(top) + _line(seconds, most, top, "#333")
+
+
+def _levels(story: Story, top: int) -> str:
+    """Quality, and the share of each budget that is spent, between 0 and 1; each line is named at its colour."""
+    lines: list[tuple[str, Sequence[float | None]]] = [("quality", story.qualities())]
+    lines += [(f"spent: {name}", shares) for name, shares in story.spending().items()]
+    drawn = [_base(top)]
+    for number, (name, values) in enumerate(lines):
+        colour = COLOURS[number % len(COLOURS)]
+        drawn.append(_line(values, 1.0, top, colour))
+        drawn.append(f'<rect x="10" y="{top + 18 * number}" width="10" height="3" fill="{colour}"/>')
+        drawn.append(f'<text x="26" y="{top + 18 * number + 8}">{escape(name[:16])}</text>')
+    return "".join(drawn)
+
+
+def _base(top: int) -> str:
+    return f'<line x1="{LEFT}" y1="{top + TALL}" x2="{LEFT + WIDTH}" y2="{top + TALL}" stroke="#999"/>'
+
+
+def _line(values: Sequence[float | None], most: float, top: int, colour: str) -> str:
+    points = " ".join(
+        f"{_x(i):.1f},{top + TALL * (1.0 - min(1.0, value / most)):.1f}"
+        for i, value in enumerate(values)
+        if value is not None
+    )
+    return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.5"/>'
 
 
 def _lanes(story: Story, top: int) -> str:

@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempts, Unanswered
+from equipoise.core.events import AnswerScored, Event
 from equipoise.core.model import Answer, Chance, Message, Question, Request, Usage, Verdict
 from equipoise.core.retry import RetryBudget, RetryOptions
 from equipoise.core.selection import Lease, Selection
 from equipoise.simulation.arrivals import Arrival
 from equipoise.simulation.clock import VirtualClock
+from equipoise.simulation.scoring import NO_SCORING, Scoring
 from equipoise.simulation.server import Result, Server
 from equipoise.simulation.shapes import lengths
 from equipoise.simulation.story import Story
+from equipoise.simulation.treasury import Treasury
 
 STATUS = {"failing": 500, "throttling": 429}
 SOMETHING = Question(messages=[Message("user", "")])
@@ -46,8 +49,10 @@ class Run:
         route: str = "auto",
         strategy: str | None = None,
         seed: int = 1,
+        scoring: Scoring = NO_SCORING,
     ) -> None:
-        self.selection, self.servers, self.clock = selection, servers, clock
+        self.selection, self.servers, self.clock, self.scoring = selection, servers, clock, scoring
+        self.treasury = Treasury(selection.budgets, clock.wall)
         self.story = Story(strategy or selection.routes[route].strategy)
         self.story.beginning = clock.wall()
         selection.observers.append(self.story.observe)
@@ -62,6 +67,10 @@ class Run:
         self._await_next()
         while self.clock.step():
             pass
+        if self.selection.budgets.active:
+            self.treasury.turn()
+            self.story.budgets = self.selection.budgets.status(self.clock.wall())
+            self.story.curves = self.treasury.curves
         return self.story
 
     def _await_next(self) -> None:
@@ -74,7 +83,8 @@ class Run:
         self._count += 1
         if self._count % 1000 == 0:
             self._told(self._count)
-        route = self.selection.routes[self._route]
+        self.treasury.keep_up()
+        route, kind = self.selection.routes[self._route], self._crowd.kind(self._chance)
         request = Request(
             id=f"simulated-{self._count}",
             question=SOMETHING,
@@ -84,15 +94,27 @@ class Run:
             min_quality=route.min_quality,
             deadline=self.clock.now + route.timeout,
             tenant=self._crowd.tenant,
-            kind=self._crowd.kind(self._chance),
+            kind=kind,
+            features=self.scoring.features(kind),
         )
         tokens = arrival.output_tokens or lengths(self._chance, self._crowd.output_tokens)
-        attempts = Attempts(request, self.selection, self._budget, self._retry, self._chance, self._tell)
+        attempts = Attempts(request, self.selection, self._budget, self._retry, self._chance, self.tell)
         _Asking(self, attempts, tokens, self.clock.now).ask()
 
-    def _tell(self, event: object) -> None:
+    def tell(self, event: Event) -> None:
+        """Tell whoever observes."""
         for observer in self.selection.observers:
-            observer(event)  # type: ignore[arg-type]
+            observer(event)
+
+    def judged(self, request: Request, backend_id: str, quality: float) -> None:
+        """Perhaps somebody scores this answer, some time later: then those that learn hear of it."""
+        if self._chance.random() < self.scoring.share:
+            score = self.scoring.score(request, backend_id, quality)
+            self.clock.at(self.clock.now + self.scoring.after_seconds, lambda: self._scored(score))
+
+    def _scored(self, score: AnswerScored) -> None:
+        self.selection.scored(score)
+        self.tell(score)
 
 
 class _Asking:
@@ -106,13 +128,23 @@ class _Asking:
     def ask(self) -> None:
         """The next attempt, if there may be one."""
         try:
-            lease = self.attempts.acquire()
+            lease = self._lease()
         except Unanswered as nobody:
             self.run.story.failed(self.run.clock.now, nobody.code)
             return
         clock = self.run.clock
         self.run.servers[lease.backend_id].ask(self.tokens, lambda result: self._answered(lease, result))
         clock.at(clock.now + self.attempts.seconds_left(lease) + LATE, lambda: self._timed_out(lease))
+
+    def _lease(self) -> Lease:
+        """The next attempt; where all that is missing is a slice of a budget, after a turn. Raises Unanswered."""
+        try:
+            return self.attempts.acquire()
+        except Unanswered as refused:
+            if not refused.short:
+                raise
+        self.run.treasury.turn()
+        return self.attempts.acquire()
 
     def _answered(self, lease: Lease, result: Result) -> None:
         if lease.settled:  # too late: the attempt was given up
@@ -124,6 +156,7 @@ class _Asking:
         usage = Usage(input_tokens=self.attempts.request.input_tokens, output_tokens=result.tokens)
         self.attempts.settle(lease, answered(lease, Answer(usage=usage), now, result.first_token))
         quality = run.servers[lease.backend_id].quality_of(self.attempts.request.kind)
+        run.judged(self.attempts.request, lease.backend_id, quality)
         run.story.answered(now, self.began, result.first_token, lease.backend_id, quality)
 
     def _timed_out(self, lease: Lease) -> None:

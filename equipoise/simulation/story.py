@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from typing import Any
 
-from equipoise.core.events import AttemptEnded, BackendChanged, Event
+from equipoise.core.events import AttemptEnded, BackendChanged, BudgetCrossed, Event
 from equipoise.core.model import Verdict, dollars
 
 BUCKETS = 60
+BUDGET = ("budget", "unit", "limit", "spent", "count", "share")
 
 
 class Story:
@@ -22,8 +23,11 @@ class Story:
         self.unanswered: Counter[str] = Counter()
         self.shares: Counter[str] = Counter()
         self.attempts = self.failed_attempts = self.cost = 0
-        self.quality = 0.0
+        self.quality = array("d")
         self.lasted = 0.0
+        self.budgets: list[dict[str, Any]] = []
+        self.curves: dict[str, list[tuple[float, float]]] = {}
+        self.crossings: list[tuple[float, str, float]] = []
         self.changes: list[tuple[float, str, str, str]] = []
         self._asked: dict[str, array[float]] = {}
         self.beginning = 0.0
@@ -38,6 +42,8 @@ class Story:
             self._asked.setdefault(attempt.backend_id, array("d")).append(attempt.wall - self.beginning)
         elif type(event) is BackendChanged:
             self.changes.append((event.wall - self.beginning, event.backend_id, event.state, event.reason))
+        elif type(event) is BudgetCrossed:
+            self.crossings.append((event.wall - self.beginning, event.budget, event.share))
 
     def answered(self, now: float, began: float, first_token: float, backend_id: str, quality: float) -> None:
         """A question was answered, with quality in [0, 1]."""
@@ -46,7 +52,7 @@ class Story:
         self.seconds.append(now - began)
         self.first.append(first_token - began)
         self.shares[backend_id] += 1
-        self.quality += quality
+        self.quality.append(quality)
 
     def failed(self, now: float, code: str) -> None:
         """A question ended without an answer."""
@@ -69,10 +75,16 @@ class Story:
             "attempts_per_question": self.attempts / max(1, self.asked),
             "seconds": {name: percentile(self.seconds, p) for name, p in PERCENTILES},
             "first_token_seconds": {name: percentile(self.first, p) for name, p in PERCENTILES},
-            "quality": self.quality / count if count else None,
+            "quality": sum(self.quality) / count if count else None,
             "cost_usd": dollars(self.cost),
             "shares": {name: self.shares[name] / count for name in sorted(self.shares)} if count else {},
             "breaker_changes": len(self.changes),
+            "breaker_story": [
+                {"at_seconds": at, "backend": who, "state": state, "reason": reason}
+                for at, who, state, reason in self.changes
+            ],
+            "budgets": [{name: row[name] for name in BUDGET} for row in self.budgets],
+            "budget_story": [{"at_seconds": at, "budget": name, "share": share} for at, name, share in self.crossings],
             "lasted_seconds": self.lasted,
         }
 
@@ -87,11 +99,35 @@ class Story:
             parts[_bucket(at, self.lasted, buckets)].append(seconds)
         return [percentile(part, 0.95) for part in parts]
 
+    def qualities(self, buckets: int = BUCKETS) -> list[float | None]:
+        """Mean quality by part of the time in which an answer ended: what is learned shows as a rise."""
+        sums, counts = [0.0] * buckets, [0] * buckets
+        for at, quality in zip(self.ended, self.quality, strict=True):
+            place = _bucket(at, self.lasted, buckets)
+            sums[place] += quality
+            counts[place] += 1
+        return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
+
+    def spending(self, buckets: int = BUCKETS) -> dict[str, list[float]]:
+        """The share of each budget that was spent, at the end of each part of the time."""
+        return {name: self._curve(points, buckets) for name, points in self.curves.items()}
+
+    def _curve(self, points: list[tuple[float, float]], buckets: int) -> list[float]:
+        shares, share, left = [], 0.0, deque(points)
+        for number in range(buckets):
+            until = self.beginning + self.lasted * (number + 1) / buckets
+            while left and left[0][0] <= until:
+                share = left.popleft()[1]
+            shares.append(share)
+        return shares
+
     def lanes(self, buckets: int = BUCKETS) -> dict[str, list[str]]:
         """The state of each breaker that ever changed, by part of the time (the worst in it)."""
         found = {}
         for name in sorted({change[1] for change in self.changes}):
-            found[name] = self._lane([(at, state) for at, who, state, _ in self.changes if who == name], buckets)
+            found[name] = self._lane(
+                [(at, state) for at, who, state, _ in self.changes if who == name and state in SEVERITY], buckets
+            )
         return found
 
     def _lane(self, changes: list[tuple[float, str]], buckets: int) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -144,7 +144,7 @@ class Leasing:
         if pacer.starts != window.starts:
             length = window.ends - window.starts
             rows = await asyncio.to_thread(store.periods, name, int(window.starts - length), int(window.starts))
-            pacer.begin(window.starts, window.ends, _weights(rows, window.starts - length, length))
+            pacer.begin(window.starts, window.ends, slot_weights(rows, window.starts - length, length))
         pacer.limit = account.standing.limit
         pacer.observed(account.standing.spent, account.standing.count, wall)
 
@@ -158,7 +158,7 @@ class Leasing:
             self._on_error(f"budgets: {error}")
 
 
-def _weights(rows: list[tuple[int, int, int]], starts: float, length: float) -> list[float]:
+def slot_weights(rows: Sequence[tuple[int, int, int]], starts: float, length: float) -> list[float]:
     """How many movements each slot of an earlier window had."""
     weights = [0.0] * SLOTS
     for period, _, count in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -13,6 +14,7 @@ from equipoise.cli import main
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import load
 from equipoise.config.scenario import read_scenario
+from equipoise.core.events import EJECTED, BackendChanged
 from equipoise.core.model import Strategy
 from equipoise.simulation.arrivals import at_random, of_trace
 from equipoise.simulation.assembly import of_llmperf, run_of
@@ -67,7 +69,7 @@ def test_every_question_is_settled_whatever_goes_wrong(folder: Path, strategy: s
     assert story.asked == 1500
     assert story.attempts >= 1500
     assert [row["in_flight"] for row in run.selection.status()] == [0, 0, 0]
-    assert len(story.seconds) > 1400
+    assert len(story.seconds) > 1300  # c is soon known to be below the floor: in the worst moments nobody is left
 
 
 def test_the_same_seed_is_the_same_run(folder: Path) -> None:
@@ -83,12 +85,13 @@ def test_what_fails_at_once_is_left_alone_while_it_fails(folder: Path) -> None:
     run, crowd = prepared(
         folder, "round_robin", "troubles: [{backend: b, what: failing, at_seconds: 100, for_seconds: 100}]\n"
     )
+    crowd.arrivals = at_random(4.0, 3000, 0.0, random.Random(7), 100)  # a second trip lasts minutes
     story = run.play(crowd)
     assert story.failed_attempts < 20
     assert story.failed_attempts / story.attempts < 0.02
-    parts = story.traffic(30)["b"]
-    assert sum(parts[10:14]) < 0.2 * sum(parts[1:5])
-    assert sum(parts[-8:-4]) > 0.7 * sum(parts[1:5])
+    parts = story.traffic(60)["b"]
+    assert sum(parts[10:15]) < 0.2 * sum(parts[1:6])
+    assert sum(parts[-8:-3]) > 0.7 * sum(parts[1:6])
     assert {state for _, who, state, _ in story.changes if who == "b"} == {"open", "half_open", "closed"}
 
 
@@ -139,13 +142,73 @@ def test_a_wrong_scenario_is_told_with_file_line_and_field(folder: Path) -> None
     assert "bad.yaml:3:7: backends.a.slotz" in told
 
 
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_a_budget_holds_under_every_strategy_and_its_story_is_told(folder: Path, strategy: str) -> None:
+    """Enough for a part of the questions: then they are refused, and alerts come once. An answer longer than was thought
+    possible may lead a little beyond, as it may in earnest, and that is told."""
+    (folder / "equipoise.yaml").write_text(CONFIG + "budgets: {day: {usd: 0.5, window: day}}\n")
+    run, crowd = prepared(folder, strategy)
+    story = run.play(crowd)
+    (row,) = story.as_dict()["budgets"]
+    overrun = any(share == 1.0 for _, _, share in story.crossings)
+    assert 400_000_000 < row["spent"] <= row["limit"] + overrun * 5_000_000
+    assert row["spent"] == story.cost
+    assert story.unanswered["budget_exceeded"] > 300
+    assert len(story.seconds) + sum(story.unanswered.values()) == 1500
+    assert [share for _, _, share in story.crossings if share < 1.0] == [0.7, 0.9]
+    assert story.spending()["day"][-1] > 0.8
+
+
+def test_a_budget_begins_anew_with_its_window(folder: Path) -> None:
+    """Two days of questions under a daily budget that is too small: answered in the mornings, told twice."""
+    (folder / "equipoise.yaml").write_text(CONFIG + "budgets: {hour: {requests: 300, window: hour}}\n")
+    run, crowd = prepared(folder, "weighted")
+    crowd = Crowd(at_random(0.2, 1500, 0.0, random.Random(3), 100), 100, {"general": 1.0}, "default")
+    story = run.play(crowd)
+    windows = math.ceil(story.lasted / 3600.0)
+    assert 300 * (windows - 2) < len(story.seconds) <= 300 * (windows + 1)
+    assert sum(share == 0.9 for _, _, share in story.crossings) >= windows - 1
+
+
+def test_what_answers_are_worth_is_learned(folder: Path) -> None:
+    """By kind of question: each goes to who is good at it, in the end; without scores nobody knows."""
+    more = """
+scored: 1.0
+"""
+    kinds = (
+        SCENARIO.replace("count: 1500", "count: 4000, kinds: {metabolomics: 1, review: 1}")
+        .replace("b: {tokens_per_second: 40}", "b: {tokens_per_second: 40, quality: {metabolomics: 0.1, review: 0.9}}")
+        .replace("a: {tokens_per_second: 60}", "a: {tokens_per_second: 60, quality: {metabolomics: 0.9, review: 0.1}}")
+    )
+    (folder / "s.yaml").write_text(kinds + more)
+    found = {}
+    for scored in (1.0, 0.0):
+        scenario = read_scenario(folder / "s.yaml").model_copy(update={"scored": scored})
+        run, crowd = run_of(
+            scenario, load(Path(scenario.config), environ={}).config, "adaptive_learning", lambda name: None
+        )
+        found[scored] = run.play(crowd).qualities(10)[-1] or 0.0
+    assert found[1.0] > 0.8
+    assert found[0.0] < 0.6
+
+
+def test_an_outlier_that_is_put_aside_has_its_place_in_the_story(folder: Path) -> None:
+    """It is told like any change of a breaker, and the lanes are drawn all the same."""
+    run, crowd = prepared(folder, "round_robin")
+    story = run.play(crowd)
+    story.observe(BackendChanged("a", EJECTED, "too slow", story.beginning + 1.0))
+    assert story.as_dict()["breaker_story"][-1]["state"] == "ejected"
+    assert set(story.lanes()["a"]) == {"closed"}
+
+
 def test_the_command_prints_a_table_a_picture_or_a_document(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """And refuses what does not fit together with exit code 2."""
     scenario, picture = str(folder / "scenario.yaml"), folder / "run.svg"
     assert main(["simulate", scenario, "--count", "300", "--strategy", "weighted", "--picture", str(picture)]) == 0
     out = capsys.readouterr().out
     assert "weighted" in out
-    assert "p95 |" in out.replace("p95  |", "p95 |")
+    assert "  p95     |" in out
+    assert "  quality |" in out
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
     assert main(["simulate", scenario, "--count", "300", "--json"]) == 0
     (run,) = json.loads(capsys.readouterr().out)["runs"]
