@@ -53,6 +53,7 @@ class Regression:
         "_pull",
         "_slope",
         "_steps",
+        "_sums",
         "evidence",
         "first",
         "others",
@@ -92,7 +93,7 @@ class Regression:
 
     def learn(self, x: Vector, reward: float, weight: float, tick: int) -> None:
         """Take in one reward."""
-        for evidence in (self.own, self.evidence):
+        for evidence in self._sums:
             evidence.age_to(tick, self.terms.memory)
             evidence.add(x, reward, weight)
         self._step(x, weight)
@@ -101,7 +102,7 @@ class Regression:
         """Exchange a reward, given with its weight at a tick, for a better one of the same answer."""
         was, its_weight, given = old
         freshness = math.exp((given - tick) / self.terms.memory)
-        for evidence in (self.own, self.evidence):
+        for evidence in self._sums:
             evidence.age_to(tick, self.terms.memory)
             evidence.add(x, was, -its_weight, freshness, count=0)
             evidence.add(x, reward, weight, freshness, count=0)
@@ -141,7 +142,8 @@ class Regression:
         """Invert anew, and let the oldest fade once there is more than can still be true."""
         if self.own.weight > self.terms.most:
             self.own.scale(self.terms.most / self.own.weight)
-        self.evidence = merged(self.own, self.others or Evidence(len(self.prior)), self.terms.memory)
+        self.evidence = self.own if self.others is None else merged(self.own, self.others, self.terms.memory)
+        self._sums = (self.own,) if self.others is None else (self.own, self.evidence)
         self._inverse: Matrix = np.asarray(
             np.linalg.inv(self.evidence.gram + np.diag(self.precision)), dtype=np.float64
         )
