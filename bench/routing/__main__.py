@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from bench.routing.features import describer
+from bench.routing.others import OTHERS
 from bench.routing.setting import Setting
 from bench.routing.targets import TARGETS
 
@@ -30,10 +31,11 @@ def main() -> int:
     setting = Setting(
         of.data, described, of.part, of.shuffles or (2 if of.quick else 8), not (of.no_peer or of.quick), of.quick
     )
-    wanted = [name for name in TARGETS if not of.only or name in of.only.split(",")]
+    targets = {**TARGETS, **OTHERS}
+    wanted = [name for name in targets if not of.only or name in of.only.split(",")]
     found, began = [], time.monotonic()
     for name in wanted:
-        found += TARGETS[name](setting)
+        found += targets[name](setting)
         print(f"({name}: {time.monotonic() - began:.0f} s since the start)", flush=True)
     print(f"\nWhat was promised, on the part to {of.part}, {setting.shuffles} shuffles:")
     for line in found:

@@ -37,10 +37,10 @@ class Product:
     def choose(self, features: tuple[float, ...], kind: str) -> int:
         """The number of the model that is asked."""
         self._asked += 1
-        self._request = Request(id=str(self._asked), question=NOTHING, features=features, kind=kind)
-        self._candidates = [self._candidate(model) for model in self.models]
-        self._choice = self.policy.choose(self._candidates, self._request)
-        return self.models.index(self._choice.backend_id)
+        self.request = Request(id=str(self._asked), question=NOTHING, features=features, kind=kind)
+        self.candidates = [self._candidate(model) for model in self.models]
+        self.choice = self.policy.choose(self.candidates, self.request)
+        return self.models.index(self.choice.backend_id)
 
     def learn(self, features: tuple[float, ...], kind: str, model: int, reward: float, cost: float) -> None:
         """What the answer was worth and cost."""
@@ -51,7 +51,7 @@ class Product:
     ) -> None:
         name = self.models[model]
         if own:
-            request, choice = self._request, self._choice
+            request, choice = self.request, self.choice
             probability, probabilities = choice.probability, choice.probabilities
             self._costs[name][0] += cost
             self._costs[name][1] += 1.0
@@ -68,7 +68,7 @@ class Product:
             compared={},
             probabilities=probabilities,
             excluded={},
-            candidates=tuple(self._candidates) if own else (self._candidate(name),),
+            candidates=tuple(self.candidates) if own else (self._candidate(name),),
             kind=kind,
         )
         outcome = Outcome(verdict=Verdict.SUCCESS, duration=1.0, cost=round(cost * NANO_PER_USD))
