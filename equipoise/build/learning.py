@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,9 @@ from equipoise.core.policies.adaptive_learning import Seen
 from equipoise.core.selection import Selection
 from equipoise.core.vocabulary import DEFAULT_TERMS
 from equipoise.core.weights import LearnedWeights
+from equipoise.stores import learned
+from equipoise.stores.names import HeldName
 from equipoise.stores.sqlite import StoreError
-from equipoise.stores.state import StateConflict, StateStore
 from equipoise.trials import Trials
 
 STATE_FILE = "state.sqlite3"
@@ -101,13 +100,16 @@ class Learning:
         self.trouble: str | None = None
         self.copies: Callable[[], dict[str, Any]] | None = None
         self._path = config.state_path / STATE_FILE if config.ledger_path else None
+        self._held: HeldName | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
         """Take up what was learned before, else the labels there are. Opens the state; contacts nobody."""
         selection = self._selection()
         self._expect()
-        kept = self._read() if self._path is not None and self._path.exists() else {}
+        if self._path is not None:
+            self._hold(self._path.parent)
+        kept = self._read(self._path) if self._path is not None and self._path.exists() else {}
         fresh = [policy for key, policy in selection.learners().items() if not self._restore(policy, key, kept)]
         if "weights" in kept:
             self._attempt(lambda: self.weights.restore(kept["weights"]))
@@ -132,6 +134,20 @@ class Learning:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         await self._save()
+        if self._held is not None:
+            self._held.release()
+
+    @property
+    def instance(self) -> str:
+        """The name this process saves under: the configured one, with a number behind where others go by it."""
+        wanted = self._config.learning.instance
+        return wanted if self._held is None else self._held.name.removeprefix("learning-")
+
+    def _hold(self, folder: Path) -> None:
+        try:
+            self._held = HeldName(folder, f"learning-{self._config.learning.instance}")
+        except OSError as error:
+            self._trouble(f"nobody knows whether another process learns under the same name: {error}")
 
     def status(self) -> dict[str, Any]:
         """What is believed, whether it decides, and the learned weights, for people and scrapers."""
@@ -147,6 +163,7 @@ class Learning:
             }
         return {
             "features": {"embedding": self.describer.embeds, "kinds": [*self.describer.kinds, "general"]},
+            "instance": self.instance,
             "trouble": self.trouble,
             "policies": routes,
             "copies": self.copies() if self.copies is not None else None,
@@ -172,7 +189,7 @@ class Learning:
         states = {_name(key): policy.state() for key, policy in self._selection().learners().items()}
         states["weights"] = self.weights.state()
         try:
-            others = await asyncio.to_thread(self._exchange, states)
+            others = await asyncio.to_thread(learned.exchange, self._path, self.instance, states)
         except StoreError as error:
             self._trouble(f"what was learned cannot be kept: {error}")
             return
@@ -181,18 +198,9 @@ class Learning:
             if theirs and hasattr(policy, "take_in"):
                 self._attempt(partial(policy.take_in, theirs))
 
-    def _exchange(self, states: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Write our own, read what others wrote; in a thread."""
-        own = self._config.learning.instance
-        with closing(StateStore(self._path or "")) as store:
-            _write(store, f"learning/{own}", states)
-            _write(store, "learning", {"instances": sorted({own, *_instances(store)})})
-            return [store.read(f"learning/{name}")[1] or {} for name in _instances(store) if name != own]
-
-    def _read(self) -> dict[str, Any]:
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
-            with closing(StateStore(self._path or "")) as store:
-                return store.read(f"learning/{self._config.learning.instance}")[1] or {}
+            return learned.read(path, self.instance)
         except StoreError as error:
             self._trouble(f"what was learned cannot be read: {error}")
             return {}
@@ -230,6 +238,9 @@ class Learning:
         """Go on where another left off, whose balancer now goes by this configuration."""
         self._expect()
         self._path, former = previous._path, previous.weights
+        if self._held is not None:
+            self._held.release()
+        self._held, previous._held = previous._held, None
         former.rate, former.window = self.weights.rate, self.weights.window
         self.weights = former
 
@@ -271,21 +282,3 @@ def _within(quality: float) -> float:
 
 def _name(key: tuple[str, str]) -> str:
     return "/".join(key)
-
-
-def _instances(store: StateStore) -> list[str]:
-    known = (store.read("learning")[1] or {}).get("instances", [])
-    return [str(name) for name in known]
-
-
-def _write(store: StateStore, name: str, value: Mapping[str, Any]) -> None:
-    """Replace a state, whoever changed it meanwhile."""
-    for _ in range(3):
-        version, known = store.read(name)
-        if known == json.loads(json.dumps(value)):
-            return
-        try:
-            store.write(name, value, version, None)
-        except StateConflict:
-            continue
-        return

@@ -41,6 +41,7 @@ RESTART = (
     "tracing",
     "metrics",
     "grafana",
+    "learning.instance",
     "enable_grafana_dashboards",
     "log.format",
     "log.access",

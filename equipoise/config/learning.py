@@ -17,7 +17,8 @@ class LearningConfig(Section):
     save_seconds: Positive = 60.0
     """Seconds between two savings of what was learned; it is also saved at the end."""
     instance: Text = "main"
-    """Name under which this process saves what it learned; processes of different names learn from each other."""
+    """Name under which this process saves what it learned; several processes that share a state directory learn from each
+    other, and get a number behind the name."""
     shadow_share: Share = 0.05
     """Share of questions copied to another backend on routes with `explore: shadow`."""
     shadow_usd_per_hour: NotNegative = 0.5

@@ -93,7 +93,8 @@ async def test_what_was_learned_is_there_after_a_restart(tmp_path: Path) -> None
 
 async def test_two_processes_learn_from_each_other(tmp_path: Path) -> None:
     """Each saves under its own name; neither overwrites nor counts twice."""
-    first, second = (built(tmp_path, learning={"instance": name}) for name in ("one", "two"))
+    first, second = built(tmp_path), built(tmp_path)
+    assert [of.learning.status()["instance"] for of in (first, second)] == ["main", "main-2"]  # type: ignore[union-attr]
     async with first, second:
         await taught(first, "c", 150)
         own = policy(first).learner.save().arms
