@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from equipoise.core.backend import UNSUPPORTED, Backend
+from equipoise.core.health import SLOW_START_SECONDS
 from equipoise.core.model import Candidate, Chance, Choice, NoBackendAvailable, Request
 from equipoise.core.purse import Purse
 from equipoise.core.tier import Tier
@@ -185,7 +186,9 @@ def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str])
         if why is None and purse is not None:
             why = purse.why_not(backend)
         if why is None:
-            why = backend.unwell(now) or backend.cold(now)
+            why = backend.unwell(now)
+            if why is None and now - backend.health.since < SLOW_START_SECONDS:
+                why = backend.cold(now)
             (unwell if why else eligible).append(backend)
         if why is not None:
             excluded[backend.id] = why

@@ -63,7 +63,8 @@ class Health:
         self._bound = max(LOWEST_HEALTH, wilson_lower(self.success.value, self.success.samples))
         if success:
             self.down, self.probe_failures = False, 0
-        self._judge()
+        if not success or self.status is not HealthStatus.HEALTHY:
+            self._judge()
 
     def probed(
         self,

@@ -34,7 +34,7 @@ class Hedges:
 
     def delay(self, backend: Backend, now: float, *, streamed: bool) -> float | None:
         """Seconds after which an attempt there is overdue: its own 95th percentile; None while that is not known."""
-        return (backend.load.first_tokens if streamed else backend.load.durations).worst(now)
+        return (backend.load.watch() if streamed else backend.load.durations).worst(now)
 
     def slow(self, backend: Backend) -> bool:
         """Is this backend no help: slow itself, or with many overdue?"""

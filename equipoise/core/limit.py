@@ -26,22 +26,24 @@ class AdaptiveCap:
     questions away would make it an outage.
     """
 
-    __slots__ = ("_answers", "_best", "_binding_until", "_pace", "_shrunk_at", "value")
+    __slots__ = ("_answers", "_best", "_pace", "_shrunk_at", "binding_until", "value")
 
     def __init__(self, start: float = START) -> None:
         self.value = start
         self._pace, self._best, self._answers = 0.0, math.inf, 0
-        self._shrunk_at = self._binding_until = -math.inf
+        self._shrunk_at = self.binding_until = -math.inf
 
     def at(self, now: float) -> float:
         """Attempts at once that are let through now; infinite while it does not bind."""
-        return math.ceil(self.value) if now < self._binding_until else math.inf
+        return math.ceil(self.value) if now < self.binding_until else math.inf
 
     def answered(self, duration: float, tokens: int, in_flight: int) -> None:
         """Adapt to an answer of so many tokens, given while so many were in flight."""
-        self._answers += 1
-        self._pace += (duration / (tokens + HEAD_TOKENS) - self._pace) / min(self._answers, MEAN_OF)
-        self._best = min(self._best * DRIFT, self._pace)
+        if self._answers < MEAN_OF:
+            self._answers += 1
+        self._pace += (duration / (tokens + HEAD_TOKENS) - self._pace) / self._answers
+        drifted = self._best * DRIFT
+        self._best = drifted if drifted < self._pace else self._pace
         if 2 * in_flight < self.value:
             return
         if self._pace > CROWDED * self._best:
@@ -51,7 +53,7 @@ class AdaptiveCap:
 
     def overloaded(self, began: float, now: float) -> None:
         """An attempt begun then was throttled or timed out: a tenth less, once for all that were under way together."""
-        self._binding_until = now + BINDING_SECONDS
+        self.binding_until = now + BINDING_SECONDS
         if began >= self._shrunk_at:
             self.value, self._shrunk_at = max(1.0, self.value * SHRINK), now
 

@@ -35,7 +35,7 @@ class Load:
     """Attempts in flight and expected times of one backend, in seconds.
 
     `peak` times (in flight + 1) is the load of Finagle's balancer; `usual_tokens` the usual length of an answer;
-    `durations` and `first_tokens` know their quantiles.
+    `durations` and, once `watch` was called, `first_tokens` know their quantiles.
     """
 
     __slots__ = (
@@ -60,7 +60,8 @@ class Load:
         self.response_time = Average(expected_seconds)
         self.peak = expected_seconds
         self._peak_at = 0.0
-        self.durations, self.first_tokens = Recent(), Recent()
+        self.durations = Recent()
+        self.first_tokens: Recent | None = None
 
     def completed(self, duration: float, first_token: float | None, tokens: int, now: float) -> None:
         """Learn from an answer of `tokens` output tokens; `first_token` is None where it could not be seen."""
@@ -69,12 +70,19 @@ class Load:
         self.durations.add(duration, now)
         if first_token is not None:
             self.first_token.add(first_token)
-            self.first_tokens.add(first_token, now)
+            if self.first_tokens is not None:
+                self.first_tokens.add(first_token, now)
         if tokens > 0:
             head = first_token if first_token is not None else min(self.first_token.value, duration)
             self.seconds_per_token.add((duration - head) / tokens)
             self.output_tokens.add(float(tokens))
             self.usual_tokens = int(self.output_tokens.value)
+
+    def watch(self) -> Recent:
+        """The waits for first tokens from now on; only hedging asks for them."""
+        if self.first_tokens is None:
+            self.first_tokens = Recent()
+        return self.first_tokens
 
     def expected_tokens(self, most: int) -> int:
         """The usual length of an answer, cut where the caller cuts (0: he does not)."""

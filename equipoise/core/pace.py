@@ -9,20 +9,41 @@ from __future__ import annotations
 from collections import deque
 
 FADING = 0.995
-WARM = 10
+WARM, EVERY = 10, 8
 """Answers before anything is called unusual."""
 MOST_BELIEVED = 2.0
 """A long wait moves what is usual no more than one of twice the usual: a bad hour must not become the norm at once."""
 
 
-class Line:
-    """A straight line through the points seen, the latest some two hundred of them."""
+class Usual:
+    """The usual of a number: its mean with the fading memory of the line."""
 
-    __slots__ = ("_n", "_x", "_xx", "_xy", "_y", "samples")
+    __slots__ = ("_samples", "_value")
+
+    def __init__(self) -> None:
+        self._samples, self._value = 0, 0.0
+
+    def add(self, seen: float) -> float | None:
+        """Take in a number; returns what was usual before it, None while it is too early to say."""
+        usual = self._value
+        if self._samples < WARM:
+            self._samples += 1
+            self._value += (seen - usual) / self._samples
+            return None
+        most = MOST_BELIEVED * usual
+        self._value += ((most if seen > most else seen) - usual) * (1.0 - FADING)
+        return usual
+
+
+class Line:
+    """A straight line through the points seen, the latest some two hundred of them; fitted anew with every eighth."""
+
+    __slots__ = ("_base", "_n", "_slope", "_x", "_xx", "_xy", "_y", "samples")
 
     def __init__(self) -> None:
         self.samples = 0
         self._n = self._x = self._y = self._xx = self._xy = 0.0
+        self._base = self._slope = 0.0
 
     def add(self, x: float, y: float) -> None:
         """Take in a point."""
@@ -30,16 +51,22 @@ class Line:
         self._n = self._n * FADING + 1.0
         self._x = self._x * FADING + x
         self._y = self._y * FADING + y
-        self._xx = self._xx * FADING + x * x
-        self._xy = self._xy * FADING + x * y
+        if x:
+            self._xx = self._xx * FADING + x * x
+            self._xy = self._xy * FADING + x * y
+        if self.samples <= WARM or self.samples % EVERY == 0:
+            self._fit()
 
     def at(self, x: float) -> float:
         """The height of the line there; neither its slope nor its beginning is ever negative."""
+        return self._base + self._slope * x
+
+    def _fit(self) -> None:
         n, mean_x, mean_y = self._n, self._x / self._n, self._y / self._n
         spread = self._xx / n - mean_x * mean_x
         slope = (self._xy / n - mean_x * mean_y) / spread if spread > 1.0 else 0.0
-        slope = max(0.0, min(slope, mean_y / mean_x if mean_x else 0.0))
-        return mean_y + slope * (x - mean_x)
+        self._slope = max(0.0, min(slope, mean_y / mean_x if mean_x else 0.0))
+        self._base = mean_y - self._slope * mean_x
 
 
 class Pace:
@@ -48,8 +75,8 @@ class Pace:
     __slots__ = ("_floor", "_recent", "_wait", "_whole")
 
     def __init__(self, floor: float) -> None:
-        self._floor = floor
-        self._whole, self._wait = Line(), Line()
+        self._floor = max(floor, 1e-6)
+        self._whole, self._wait = Line(), Usual()
         self._recent: deque[tuple[float, float | None, int]] = deque(maxlen=WARM)
 
     def answered(self, duration: float, first_token: float | None, tokens: int) -> float:
@@ -60,22 +87,19 @@ class Pace:
         """
         self._recent.append((duration, first_token, tokens))
         if first_token is not None:
-            return self._seen(self._wait, 0.0, first_token)
-        return self._seen(self._whole, tokens, duration)
+            return first_token / max(self._wait.add(first_token) or first_token, self._floor)
+        whole, usual = self._whole, self._whole.at(tokens)
+        if whole.samples < WARM:
+            whole.add(tokens, duration)
+            return 1.0
+        whole.add(tokens, min(duration, MOST_BELIEVED * usual))
+        return duration / max(usual, self._floor)
 
     def accept(self) -> None:
         """Its last answers show what is usual from now on."""
-        self._whole, self._wait = Line(), Line()
+        self._whole, self._wait = Line(), Usual()
         for duration, first_token, tokens in self._recent:
             if first_token is None:
                 self._whole.add(tokens, duration)
             else:
-                self._wait.add(0.0, first_token)
-
-    def _seen(self, line: Line, x: float, seconds: float) -> float:
-        if line.samples < WARM:
-            line.add(x, seconds)
-            return 1.0
-        usual = line.at(x)
-        line.add(x, min(seconds, MOST_BELIEVED * usual))
-        return seconds / max(usual, self._floor, 1e-6)
+                self._wait.add(first_token)

@@ -8,11 +8,11 @@ KEPT = 64
 ENOUGH = 10
 HOLDS_SECONDS = 60.0
 """What was seen longer ago says nothing about now: without fresh answers there is no rule, so a rule cannot starve."""
-EVERY = 8
+EVERY = 16
 
 
 class Recent:
-    """Durations in seconds; the median and the 95th percentile are brought up to date with every eighth."""
+    """Durations in seconds; the median and the 95th percentile are brought up to date with every sixteenth."""
 
     __slots__ = ("_count", "_seen", "_until", "_usual", "_worst")
 

@@ -28,12 +28,21 @@ class Silence:
 
     def replied(self, *, answered: bool) -> bool:
         """Take in a reply; True when the backend has gone silent, whereupon the evidence begins anew."""
+        if answered and not self.evidence:  # the usual case, and the shortest way
+            if self._replies < MEMORY:
+                self._replies += 1.0
+            self.usual -= self.usual / self._replies
+            return False
         usual = min(max(self.usual, 1.0 / MEMORY), MOST_USUAL)
         ratio = (1.0 - SILENT) / (1.0 - usual) if answered else SILENT / usual
         self.evidence = max(0.0, self.evidence + math.log(ratio))
-        self._replies = min(self._replies + 1.0, MEMORY)
-        self.usual += ((not answered) - self.usual) / self._replies
+        self._learn(0.0 if answered else 1.0)
         silent = self.evidence >= CERTAIN
         if silent:
             self.evidence = 0.0
         return silent
+
+    def _learn(self, empty: float) -> None:
+        if self._replies < MEMORY:
+            self._replies += 1.0
+        self.usual += (empty - self.usual) / self._replies
