@@ -212,6 +212,32 @@ async def of_health_check_timeout_seconds(b: Bench) -> Pair:
     return seen
 
 
+async def of_health_check_path(b: Bench) -> Pair:
+    """The kind's own probe finds a LightRAG server well; at a path that it does not have nobody is."""
+    seen, engine = [], await b.engine("lightrag")
+    for path in ("/health", "/nowhere"):
+        config = backend_config("a", "lightrag", engine, health_check_path=path, consecutive_failures_threshold=1)
+        it = b.balance(config)
+        await it.start_monitoring()
+        await asyncio.sleep(0.3)
+        seen.append(it.get_health_summary()["backends"]["a"])
+    return seen
+
+
+async def of_cascade_failure_prevention(b: Bench) -> Pair:
+    """Three of four are out and the last has all it takes: whether the three are asked, too."""
+    seen = []
+    for on in (True, False):
+        few = [b.nowhere(name, extra={"max_concurrent_requests": 3}) for name in "abcd"]
+        it = b.balance(*few, strategy="round_robin", cascade_failure_prevention=on)
+        selection = it.balancer.selection
+        for name in "abc":
+            selection.backends[name].breaker.eject(selection.clock.monotonic(), "a test")
+        selection.backends["d"].limit.value = selection.backends["d"].load.in_flight = 1
+        seen.append(set(await chosen(it, 4)))
+    return seen
+
+
 async def of_consecutive_failures_threshold(b: Bench) -> Pair:
     seen = []
     for count in (1, 50):

@@ -136,3 +136,77 @@ def test_there_is_a_client_for_every_kind() -> None:
     for wrong in (lambda: make_client("oracle"), lambda: make_client("perplexity", api="x")):
         with pytest.raises(ValueError):
             wrong()
+
+
+class Broken(Probed):
+    """Its probe breaks down."""
+
+    async def probe(self) -> ProbeResult:
+        """A defect of a client's own."""
+        raise LookupError("a defect")
+
+
+async def test_no_check_ends_without_a_result() -> None:
+    """One is well, one breaks down, one hangs beyond its interval: each check that was due is told, with its end."""
+    told: list[tuple[str, ProbeResult]] = []
+    clients: dict[str, BackendClient] = {"well": Probed(), "broken": Broken(), "hanging": Probed(60.0)}  # type: ignore[dict-item]
+    schedules = {name: Schedule(interval=0.1, timeout=0.25) for name in clients}
+    prober = Prober(clients, lambda name, result: told.append((name, result)), schedules=schedules, jitter=0.0)
+    await prober.start()
+    await asyncio.sleep(0.7)
+    await prober.close()
+    ends = {name: [result for one, result in told if one == name] for name in clients}
+    assert all(result.healthy and result.completed for result in ends["well"])
+    assert {result.error for result in ends["broken"]} == {"the probe broke down: LookupError"}
+    assert {result.error for result in ends["hanging"]} == {
+        "no answer to the probe in 0.25 s",
+        "the check before it is not over",
+    }
+    assert all(not result.completed for name in ("broken", "hanging") for result in ends[name])
+    assert all(len(results) >= 4 for results in ends.values())
+
+
+@pytest.mark.parametrize("kind", ["lightrag", "perplexity", "openai_direct", "local_llm"])
+async def test_the_operators_path_stands_for_the_kinds_own_probe(kind: str, upstream: ScriptedUpstream) -> None:
+    """Any success will do there, and nothing else is asked."""
+    upstream.routes["/alive"] = Response(204)
+    client = make_client(kind, endpoint_url=upstream.url, probe_path="/alive")
+    found = await client.probe()
+    await client.close()
+    assert found.healthy
+    assert found.details == {"path": "/alive", "status": 204}
+    assert [request.path for request in upstream.seen] == ["/alive"]
+
+
+SEARCH_FOUND = b'{"status":"success","message":"","data":{"chunks":[]},"metadata":{"query_mode":"naive"}}'
+
+
+async def test_a_deep_probe_searches_now_and_then_and_says_what_it_used(upstream: ScriptedUpstream) -> None:
+    """One embedding every five minutes, told as usage; without `deep_probe` nothing is searched."""
+    upstream.routes |= {
+        "/health": Response(200, JSON, b'{"status":"healthy"}'),
+        "/auth/verify": Response(404),
+        "/query/data": Response(200, JSON, SEARCH_FOUND),
+    }
+    client = make_client("lightrag", endpoint_url=upstream.url, deep_probe=True)
+    first, second = await client.probe(), await client.probe()
+    await client.close()
+    assert first.healthy
+    assert first.usage is not None
+    assert first.usage.input_tokens > 0
+    assert second.usage is None
+    assert sum(request.path == "/query/data" for request in upstream.seen) == 1
+
+
+async def test_a_deep_probe_finds_what_health_does_not_tell(upstream: ScriptedUpstream) -> None:
+    """With its embeddings down LightRAG says healthy, and 500 when it is to search (seen of 1.5.7)."""
+    upstream.routes |= {
+        "/health": Response(200, JSON, b'{"status":"healthy"}'),
+        "/auth/verify": Response(404),
+        "/query/data": Response(500, JSON, b'{"detail":"Internal server error"}'),
+    }
+    client = make_client("lightrag", endpoint_url=upstream.url, deep_probe=True)
+    found = await client.probe()
+    await client.close()
+    assert not found.healthy
+    assert "500" in (found.error or "")
