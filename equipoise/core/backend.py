@@ -118,9 +118,7 @@ class Backend:
         """Why it takes no more at this instant, however healthy: throttled, or at a limit."""
         if now < self.cooling_until:
             return f"throttled for {self.cooling_until - now:.1f} s more"
-        limit = self.limit
-        held = limit.maximum is not None or now < limit.adaptive.binding_until
-        if held and self.load.in_flight >= limit.cap(now):
+        if self.limit.binds(now) and self.load.in_flight >= self.limit.cap(now):
             return f"at its limit of {self.limit.cap(now):.0f} attempts at once"
         if self.rate is not None and self.rate.seconds_until_free(now) > 0:
             return f"at its limit of {self.rate.per_minute} requests a minute"

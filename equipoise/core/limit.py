@@ -73,6 +73,10 @@ class ConcurrencyLimit:
         self.adaptive = AdaptiveCap(START)
         self._best = 0.0
 
+    def binds(self, now: float) -> bool:
+        """Is there a cap at all? Asked before it is computed, for each backend of each decision."""
+        return self.maximum is not None or now < self.adaptive.binding_until
+
     def cap(self, now: float) -> float:
         """Attempts at once that are let through now."""
         learned = self.adaptive.at(now)

@@ -11,7 +11,7 @@ from equipoise.http import Request, Response
 from equipoise.sandbox import Faults, SandboxBackend
 from lightrag_integration import PRODUCTION_LB_FEATURES, HybridQueryRouter
 from lightrag_integration.production_load_balancer import BackendInstanceConfig, ProductionLoadBalancer
-from tests.specified import alerted, costed, learned
+from tests.specified import alerted, costed, learned, probed
 from tests.specified.conftest import QUESTION, Balance, Start, backend_config
 
 Pair = tuple[Any, Any] | list[Any]
@@ -189,41 +189,6 @@ async def of_half_open_max_requests(b: Bench) -> Pair:
     return states
 
 
-async def probes_within(b: Bench, seconds: float, whole: dict[str, Any], **fields_: Any) -> int:
-    engine = await b.engine("lightrag")
-    it = b.balance(backend_config("a", "lightrag", engine, **fields_), **whole)
-    await it.start_monitoring()
-    await asyncio.sleep(seconds)
-    return engine.stats.requests
-
-
-async def of_health_check_interval_seconds(b: Bench) -> Pair:
-    counts = [await probes_within(b, 0.5, {}, health_check_interval_seconds=s) for s in (0.05, 30.0)]
-    return counts[0] > counts[1], False
-
-
-async def of_health_check_timeout_seconds(b: Bench) -> Pair:
-    seen = []
-    for seconds in (0.05, 10.0):
-        it = b.balance(b.silent(health_check_timeout_seconds=seconds))
-        await it.start_monitoring()
-        await asyncio.sleep(0.4)
-        seen.append(it.get_backend_status()["backends"]["a"]["last_health_check"] is None)
-    return seen
-
-
-async def of_health_check_path(b: Bench) -> Pair:
-    """The kind's own probe finds a LightRAG server well; at a path that it does not have nobody is."""
-    seen, engine = [], await b.engine("lightrag")
-    for path in ("/health", "/nowhere"):
-        config = backend_config("a", "lightrag", engine, health_check_path=path, consecutive_failures_threshold=1)
-        it = b.balance(config)
-        await it.start_monitoring()
-        await asyncio.sleep(0.3)
-        seen.append(it.get_health_summary()["backends"]["a"])
-    return seen
-
-
 async def of_cascade_failure_prevention(b: Bench) -> Pair:
     """Three of four are out and the last has all it takes: whether the three are asked, too."""
     seen = []
@@ -288,29 +253,6 @@ async def of_minimum_quality_threshold(b: Bench) -> Pair:
     return await floored(b), await floored(b, minimum_quality_threshold=0.1)
 
 
-async def of_enable_real_time_monitoring(b: Bench) -> Pair:
-    counts = [await probes_within(b, 0.3, {"enable_real_time_monitoring": on}) for on in (True, False)]
-    return counts[0] > 0, counts[1] > 0
-
-
-async def most_probes_at_once(b: Bench, seconds: float, **whole: int) -> int:
-    b.most_at_once = 0
-    it = b.balance(*(b.silent(name) for name in "abc"), **whole)
-    await it.start_monitoring()
-    await asyncio.sleep(seconds)
-    await it.stop_monitoring()
-    return b.most_at_once
-
-
-async def of_max_concurrent_health_checks(b: Bench) -> Pair:
-    return await most_probes_at_once(b, 0.3, max_concurrent_health_checks=1), await most_probes_at_once(b, 0.3)
-
-
-async def of_health_check_batch_size(b: Bench) -> Pair:
-    """Batches of one start one after the other, so fewer are out after the same short time."""
-    return await most_probes_at_once(b, 0.04, health_check_batch_size=1) < 3, await most_probes_at_once(b, 0.04) < 3
-
-
 async def of_global_circuit_breaker_enabled(b: Bench) -> Pair:
     return [await breaker_after(b.balance(b.nowhere(), global_circuit_breaker_enabled=on), 5) for on in (True, False)]
 
@@ -341,6 +283,7 @@ CHECKS: dict[str, Check] = (
     | alerted.CHECKS
     | costed.CHECKS
     | learned.CHECKS
+    | probed.CHECKS
 )
 
 
