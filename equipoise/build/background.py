@@ -58,8 +58,11 @@ def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
     )
 
 
-def under_way_of(config: Config, ledger: Ledger | None) -> UnderWay | None:
-    """Where attempts are noted while they last; what earlier processes left there is booked now. None on Windows."""
+def under_way_of(ledger: Ledger | None, on_error: Callable[[str], None]) -> UnderWay | None:
+    """Where attempts are noted while they last; what earlier processes left there is booked now.
+
+    None on Windows, and where the disk has no room for it, which is told.
+    """
     if ledger is None or sys.platform == "win32":
         return None
     from equipoise.stores.under_way import UnderWay, left_behind
@@ -67,7 +70,11 @@ def under_way_of(config: Config, ledger: Ledger | None) -> UnderWay | None:
     folder = ledger.path.parent
     for attempt in left_behind(folder):
         ledger.record(attempt)
-    return UnderWay(folder)
+    try:
+        return UnderWay(folder)
+    except OSError as error:
+        on_error(f"what is under way is not noted in {folder}: {error.strerror or error}")
+        return None
 
 
 def probe_record(backend: Backend, result: ProbeResult, clock: Clock) -> Attempt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,11 @@ from zoneinfo import ZoneInfo
 from equipoise.build.clock import SystemClock
 from equipoise.config import Config
 from equipoise.config.budgets import BudgetConfig
-from equipoise.core.account import BudgetOptions, Unit
+from equipoise.core.account import GRACE, BudgetOptions, Unit
 from equipoise.core.budget import Budgets
 from equipoise.core.pacing import Pacer
 from equipoise.core.pricing import nano_dollars
+from equipoise.core.selection import LONGEST_STREAM
 from equipoise.core.window import Window
 from equipoise.stores.leasing import Leasing
 from equipoise.stores.sqlite_leases import SqliteLeases
@@ -31,11 +33,19 @@ def budgets_of(config: Config) -> Budgets:
     budgets = Budgets(said, windows)
     if config.enable_cost_optimization:
         budgets.pacers = {of.name: Pacer(of.limit) for of in said if _is_paced(config, of.name)}
+    budgets.longest = GRACE + longest_answer(config)
     keys = config.keys
     budgets.known_scopes(
         backends=config.backend_instances, tenants={"default", *(key.tenant for key in keys.values())}, keys=keys
     )
     return budgets
+
+
+def longest_answer(config: Config) -> float:
+    """Seconds that an attempt may take at most, by anybody's deadline."""
+    backends = [of.timeout_seconds for of in config.backend_instances.values()]
+    routes = [min(route.timeout_seconds or config.timeout_seconds, LONGEST_STREAM) for route in config.routes.values()]
+    return max(config.timeout_seconds, *backends, *routes)
 
 
 def _is_paced(config: Config, name: str) -> bool:
@@ -106,5 +116,12 @@ def leasing_of(
     config: Config, budgets: Callable[[], Budgets], clock: SystemClock, on_error: Callable[[str], None]
 ) -> Leasing:
     """Who renews the slices of this process."""
-    path: Path = config.state_path / "budgets.sqlite3"
-    return Leasing(budgets, lambda: SqliteLeases(path), secrets.token_hex(6), wall=clock.wall, on_error=on_error)
+    folder: Path = config.state_path
+    return Leasing(
+        budgets,
+        lambda: SqliteLeases(folder / "budgets.sqlite3"),
+        secrets.token_hex(6),
+        clock=clock,
+        folder=None if sys.platform == "win32" else folder,
+        on_error=on_error,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import MutableSequence
 
 import msgspec
 
@@ -17,8 +18,7 @@ FRESH = 1.0
 LEAD = 2.0
 """Seconds of demand that a holder likes to have free, so that the next slice is there before it is needed."""
 GRACE = 600.0
-"""Seconds after its deadline that a reservation nobody settled is taken for spent, and so long after a window that what a
-dead gateway held still counts: its last questions may have been billed then."""
+"""Seconds after its deadline that a reservation nobody settled is taken for spent: it may have been billed until then."""
 KEEP = 0.8
 """Weight of the past in the averages of demand, each turn."""
 
@@ -59,17 +59,19 @@ class Account:
 
     Of the slice held, `free` is neither spent nor reserved: promises are given only out of it. `used` and `spent` (by
     period) are waiting to be told to the store; `needed` and `waiting` are the largest and the sum of what was refused
-    for want of a slice since the last turn. Below `low` it is time for one.
+    for want of a slice since the last turn. Below `low` it is time for one. `shown[0]` is `free` where it outlives this
+    process: at no time more than what is certainly neither spent nor promised.
     """
 
     __slots__ = (
         "demand", "free", "id", "largest", "lately", "low", "needed", "options", "overrun", "pending", "reserved",
-        "slot_ends", "spent", "standing", "standing_at", "sums", "unit", "used", "waiting", "window",
+        "shown", "slot_ends", "spent", "standing", "standing_at", "sums", "unit", "used", "waiting", "window",
     )  # fmt: skip
 
     def __init__(self, name: str, options: BudgetOptions, window: Window) -> None:
         self.id, self.options, self.window, self.unit = name, options, window, int(options.unit)
         self.free = self.reserved = self.used = 0
+        self.shown: MutableSequence[int] = [0]
         self.spent: dict[int, list[int]] = {}
         self.sums, self.slot_ends = [0, 0], float("-inf")
         self.demand = self.largest = self.needed = self.waiting = self.low = 0
@@ -79,19 +81,17 @@ class Account:
         self.standing_at = float("-inf")
         self.overrun = False
 
-    def book(self, reserved: int, actual: int, wall: float) -> None:
-        """Replace a reservation by what it came to; an amount beyond it is booked too, and may leave less than nothing."""
+    def expire(self, reserved: int, at: float) -> None:
+        """Take a reservation for spent, in full, at the instant it ended: later nothing of it was held any more."""
         self.reserved -= reserved
-        self.free += reserved - actual
-        self.used += actual
-        self.note(actual, 1, wall)
+        self.used += reserved
+        self.note(reserved, 1, at)
 
-    def note(self, amount: int, count: int, wall: float) -> None:
-        """Write an amount into the period it falls in."""
-        if wall >= self.slot_ends:
-            self.open_slot(wall)
-        self.sums[0] += amount
-        self.sums[1] += count
+    def note(self, amount: int, count: int, at: float) -> None:
+        """Write an amount into the period an instant falls in, which may be over."""
+        sums = self.spent.setdefault(self.window.slot(at)[0], [0, 0])
+        sums[0] += amount
+        sums[1] += count
 
     def open_slot(self, wall: float) -> None:
         """From now on amounts are added to the period of this instant."""
@@ -130,25 +130,34 @@ class Account:
 
     # ---- a turn at the store ----
 
-    def ask(self, wall: float, seconds: float) -> Ask:
-        """What to tell and ask the store, `seconds` after the last turn. The same again until `granted` was called."""
+    def ask(self, wall: float, seconds: float, longest: float = GRACE) -> Ask:
+        """What to tell and ask the store, `seconds` after the last turn. The same again until `granted` was called.
+
+        `longest` is for how many seconds anybody's reservation may be open.
+        """
         if self.pending is None:
-            self.pending = self._composed(wall, seconds)
+            self.pending = self._composed(wall, seconds, longest)
         return self.pending
 
     def granted(self, grant: Grant, wall: float) -> None:
         """Take in what the store says we hold; what was used since the turn was composed is still to be told."""
         self.pending, self.standing, self.standing_at = None, grant, wall
-        self.free = grant.held - self.reserved - self.used
+        self.free = self.shown[0] = grant.held - self.reserved - self.used
 
     def calm(self) -> None:
         """Forget what was in demand: nobody will come any more."""
         self.demand, self.largest, self.lately, self.needed, self.waiting = 0, 0, 0.0, 0, 0
 
-    def farewell(self, wall: float) -> Ask:
+    def hidden(self) -> Account:
+        """Itself, with its place left to another account of that name."""
+        self.shown[0] = 0
+        self.shown = [0]
+        return self
+
+    def farewell(self, wall: float, longest: float = GRACE) -> Ask:
         """The last turn: everything is told and given back; what is promised stays held, for its bill may still come."""
         self.calm()
-        ask = self.pending or self._composed(wall, 1.0)
+        ask = self.pending or self._composed(wall, 1.0, longest)
         return msgspec.structs.replace(ask, need=0, want=0)
 
     @property
@@ -156,7 +165,7 @@ class Account:
         """Nothing held, promised or untold: it may be forgotten."""
         return not (self.free or self.reserved or self.used or self.spent or self.pending)
 
-    def _composed(self, wall: float, seconds: float) -> Ask:
+    def _composed(self, wall: float, seconds: float, longest: float) -> Ask:
         aim = self._aim(seconds)
         scarce = self.standing is not None and self.standing.headroom < aim
         back = max(0, self.free - max(self.needed, self.largest if scarce else 4 * aim))
@@ -168,7 +177,7 @@ class Account:
             budget=self.options.name,
             limit=self.options.limit,
             since=self.window.since(wall),
-            began=self.window.began(wall) - GRACE,
+            began=self.window.began(wall) - longest,
             keep=self.window.keep(wall),
             spent=tuple((period, amount, count) for period, (amount, count) in self.spent.items()),
             used=self.used,
@@ -177,6 +186,7 @@ class Account:
             want=want,
         )
         self.free -= back
+        self.shown[0] = self.free
         self.used, self.spent, self.slot_ends = 0, {}, float("-inf")
         self.needed = self.waiting = 0
         return ask

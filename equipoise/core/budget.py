@@ -6,12 +6,12 @@ Memory only. What may be spent here is a slice held from a store (`slices`), ren
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from equipoise.core.account import EACH, Account, BudgetOptions, Unit
+from equipoise.core.account import EACH, GRACE, Account, BudgetOptions, Unit
 from equipoise.core.events import BudgetCrossed, Event
 from equipoise.core.model import Request
 from equipoise.core.pacing import Pacer
@@ -48,6 +48,18 @@ class Reservation(msgspec.Struct, gc=False):
     expired: bool = False
 
 
+class Places(Protocol):
+    """Where numbers outlive the process."""
+
+    def place(self, account: str) -> MutableSequence[int]:
+        """The one number of this account."""
+        ...
+
+    def close(self) -> None:
+        """Nothing is held any more: nobody will look for it."""
+        ...
+
+
 def _nothing(event: Event) -> None:
     """Nobody listens yet."""
 
@@ -56,10 +68,11 @@ class Budgets:
     """All budgets of a gateway, with what it holds of them.
 
     `windows` gives each budget's by its name. `lapses` is when the slices held here are no longer ours, because the
-    store was not reached for too long: from then on nothing is promised. `tell` hears of overruns, `wake` is called when
-    a slice runs low, once a turn. `money_price` is what a nano-dollar is worth in quality while a budget is paced, by the
-    strictest of `pacers`. `holder` is the name the slices are held under, `turn` counts the turns, `keeper` is who takes them
-    now.
+    store was not reached for too long, by either clock (Unix and monotonic seconds: one may be set back, the other may
+    stand still): from then on nothing is promised. `longest` is for how many seconds a reservation may be open. `tell`
+    hears of overruns, `wake` is called when a slice runs low, once a turn. `money_price` is what a nano-dollar is worth in
+    quality while a budget is paced, by the strictest of `pacers`. `holder` is the name the slices are held under, `turn`
+    counts the turns, `keeper` is who takes them now; what is free of them stands in `places` as well.
     """
 
     def __init__(self, options: Iterable[BudgetOptions] = (), windows: Mapping[str, Window] | None = None) -> None:
@@ -68,7 +81,9 @@ class Budgets:
         self.open: dict[int, Reservation] = {}
         self.tell: Callable[[Event], None] = _nothing
         self.wake: Callable[[], None] = lambda: None
-        self.lapses = float("inf")
+        self.lapses = float("inf"), float("inf")
+        self.longest = GRACE
+        self.places: Places | None = None
         self.holder, self.turn = "", 0
         self.keeper: object = None
         self.pacers: dict[str, Pacer] = {}
@@ -83,6 +98,7 @@ class Budgets:
         self.adopt(fresh.options.values(), fresh.windows)
         self.pacers = {name: self.pacers.get(name, pacer) for name, pacer in fresh.pacers.items()}
         self.money_price = self.money_price if self.pacers else 0.0
+        self.longest = max(self.longest, fresh.longest)
         for name, account in fresh.accounts.items():
             self.accounts.setdefault(name, account)
 
@@ -95,14 +111,18 @@ class Budgets:
         for name, account in list(self.accounts.items()):
             of = self.options.get(account.options.name)
             if of is None or of.unit != account.options.unit:
-                self._former.append(self.accounts.pop(name))
+                self._former.append(self.accounts.pop(name).hidden())
             else:
                 account.options, account.window = of, self.windows[of.name]
                 account.slot_ends = float("-inf")
 
     # ---- beside every attempt ----
 
-    def why_not(self, backend: Backend, request: Request, wall: float) -> Refusal | None:
+    def lapsed(self, wall: float, now: float) -> bool:
+        """Is what is held here no longer ours, by the clock on the wall or the monotonic one?"""
+        return wall > self.lapses[0] or now > self.lapses[1]
+
+    def why_not(self, backend: Backend, request: Request, wall: float, *, lapsed: bool = False) -> Refusal | None:
         """Why the worst case of this question at this backend does not fit; None when it does."""
         accounts = self.stack(backend.id, request)
         if not accounts:
@@ -112,7 +132,7 @@ class Budgets:
             if any(account.unit == Unit.USD for account in accounts):
                 return Refusal("nobody knows its price, and this request has a budget")
             cost = 0
-        if wall > self.lapses:
+        if lapsed:
             return Refusal("the store of budgets does not answer", short=True)
         needs = (cost, 1, tokens)
         for account in accounts:
@@ -121,17 +141,18 @@ class Budgets:
         return None
 
     def reserve(self, backend: Backend, request: Request, wall: float, expires: float) -> Reservation:
-        """Keep the worst case free; only right after `why_not` gave None, in the same breath."""
+        """Keep the worst case free; only right after `why_not` gave None, in the same breath. None is open for more than
+        `longest`, so that a store knows when nothing more can come of what a dead holder held."""
         accounts = self.stack(backend.id, request)
         cost, tokens = backend.worst_case(request) if accounts else (0, 0)
-        return self.hold(accounts, (cost or 0, 1, tokens), expires)
+        return self.hold(accounts, (cost or 0, 1, tokens), min(expires, wall + self.longest))
 
     def hold(self, accounts: tuple[Account, ...], needs: Amounts, expires: float) -> Reservation:
         """Take these amounts out of what is free."""
         low = False
         for account in accounts:
             need = needs[account.unit]
-            account.free -= need
+            account.shown[0] = account.free = account.free - need
             account.reserved += need
             account.demand += need
             if need > account.largest:
@@ -152,7 +173,7 @@ class Budgets:
         More than was reserved is booked like the rest and told once a window: then a bill was wrong or a bound too low.
         """
         del self.open[reservation.number]
-        if reservation.expired:
+        if reservation.expired or wall > reservation.expires:
             self._settle_late(reservation, actual, wall)
             return
         needs = reservation.needs
@@ -160,7 +181,7 @@ class Budgets:
             unit = account.unit
             need, amount = needs[unit], actual[unit]
             account.reserved -= need
-            account.free += need - amount
+            account.shown[0] = account.free = account.free + need - amount
             account.used += amount
             if wall >= account.slot_ends:
                 account.open_slot(wall)
@@ -173,12 +194,13 @@ class Budgets:
             self._pace(actual[0], wall)
 
     def _settle_late(self, reservation: Reservation, actual: Amounts, wall: float) -> None:
-        """It was booked in full: what it came to less is taken back from the sums, what it came to more is used as well."""
+        """It is booked in full: what it came to less is taken back from the sums, what it came to more is used as well."""
+        self._expire(reservation)
         for account in reservation.accounts:
             more = actual[account.unit] - reservation.needs[account.unit]
-            account.note(more, 0, wall)
+            account.note(more, 0, reservation.expires)
             account.used += max(0, more)
-            account.free -= max(0, more)
+            account.shown[0] = account.free = account.free - max(0, more)
             if more > 0:
                 self._overrun(account, wall)
 
@@ -191,10 +213,14 @@ class Budgets:
             if not reservation.expired:
                 late.append(reservation)
         for reservation in late:
+            self._expire(reservation)
+        return len(late)
+
+    def _expire(self, reservation: Reservation) -> None:
+        if not reservation.expired:
             reservation.expired = True
             for account in reservation.accounts:
-                account.book(reservation.needs[account.unit], reservation.needs[account.unit], wall)
-        return len(late)
+                account.expire(reservation.needs[account.unit], reservation.expires)
 
     def stack(self, backend_id: str, request: Request) -> tuple[Account, ...]:
         """The accounts that an attempt of this request at this backend is booked to."""
@@ -216,7 +242,7 @@ class Budgets:
         self._former = [account for account in self._former if not account.idle]
         for account in self._former:
             account.calm()
-        return [account.ask(wall, seconds) for account in self.asking]
+        return [account.ask(wall, seconds, self.longest) for account in self.asking]
 
     @property
     def asking(self) -> list[Account]:

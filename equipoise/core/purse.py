@@ -12,15 +12,16 @@ from equipoise.core.model import Request
 class Purse:
     """Asks the budgets of one request about each backend, and remembers who was refused."""
 
-    __slots__ = ("_budgets", "_request", "_wall", "refused")
+    __slots__ = ("_budgets", "_lapsed", "_request", "_wall", "refused")
 
-    def __init__(self, budgets: Budgets, request: Request, wall: float) -> None:
+    def __init__(self, budgets: Budgets, request: Request, wall: float, now: float) -> None:
         self._budgets, self._request, self._wall = budgets, request, wall
+        self._lapsed = budgets.lapsed(wall, now)
         self.refused: dict[str, Refusal] = {}
 
     def why_not(self, backend: Backend) -> str | None:
         """Why the worst case at this backend does not fit, in words for people; None when it does."""
-        refusal = self._budgets.why_not(backend, self._request, self._wall)
+        refusal = self._budgets.why_not(backend, self._request, self._wall, lapsed=self._lapsed)
         if refusal is None:
             return None
         self.refused[backend.id] = refusal

@@ -293,7 +293,7 @@ class Selection:
         backend.bound.billed(reservation.needs[0], outcome.cost)
 
     def _look(self, request: Request, avoid: frozenset[str], corpus: str | None, now: float) -> Look:
-        purse = Purse(self.budgets, request, self.clock.wall()) if self.budgets.active else None
+        purse = Purse(self.budgets, request, self.clock.wall(), now) if self.budgets.active else None
         if request.pinned is not None:
             return self._look_at_pinned(Viewer(request, avoid, None, now, "pair", self._chance, None, purse))
         route = self.routes[request.route]

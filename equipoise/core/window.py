@@ -55,9 +55,9 @@ class Window:
         return math.floor((wall - self.length) / self.width) if self.rolls else math.floor(self.starts)
 
     def began(self, wall: float) -> float:
-        """The first instant that counts."""
+        """The first instant that counts: what is of the same part as it counts too."""
         self.turn(wall)
-        return wall - self.length if self.rolls else self.starts
+        return self.since(wall) * self.width if self.rolls else self.starts
 
     def keep(self, wall: float) -> int:
         """The first period worth remembering: one window back, for the shape of its day."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from equipoise.core.slices import Ask, Grant
@@ -28,6 +28,14 @@ class LeaseStore(Protocol):
 
     def leave(self, holder: str, turn: int, asks: Sequence[Ask], now: float) -> None:
         """The holder's last turn; what it does not give back is lost."""
+        ...
+
+    def holdings(self, holder: str) -> tuple[float, list[str]]:
+        """Until when the holder is alive (Unix seconds; 0 when it is not known), and the accounts it holds anything of."""
+        ...
+
+    def give_back(self, holder: str, free: Mapping[str, int], now: float) -> int:
+        """Take from a dead holder's slices what is known not to have been spent, by account; gives the sum."""
         ...
 
     def periods(self, account: str, first: int, before: int) -> list[tuple[int, int, int]]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from equipoise.core.budget import Budgets, crossed
+from equipoise.core.model import Clock
 from equipoise.core.pacing import SLOTS, Pacer
 from equipoise.stores.leases import LeaseStore
 from equipoise.stores.sqlite import StoreError
@@ -22,8 +24,10 @@ SHORTEST_PAUSE = 0.005
 class Leasing:
     """Takes the turns of one gateway at a store of headroom.
 
-    `budgets` gives the budgets of the present configuration; the store is opened when there are any. `on_error` is told
-    when the store cannot be used; then nothing new is promised once the slices lapse, and turns are tried again.
+    `budgets` gives the budgets of the present configuration; the store is opened when there are any. `folder` is where
+    what is free outlives this process, and where what others left is looked for; without one, what the dead held is
+    lost. `on_error` is told when the store cannot be used; then nothing new is promised once the slices lapse, and
+    turns are tried again.
     """
 
     def __init__(
@@ -32,10 +36,12 @@ class Leasing:
         open_store: Callable[[], LeaseStore],
         name: str,
         *,
-        wall: Callable[[], float],
+        clock: Clock,
+        folder: Path | None = None,
         on_error: Callable[[str], None] = lambda message: None,
     ) -> None:
-        self._budgets, self._open, self._name, self._wall, self._on_error = budgets, open_store, name, wall, on_error
+        self._budgets, self._open, self._name, self._clock, self._on_error = budgets, open_store, name, clock, on_error
+        self._folder = folder
         self._store: LeaseStore | None = None
         self._task: asyncio.Task[None] | None = None
         self._taking: asyncio.Task[None] | None = None
@@ -109,8 +115,9 @@ class Leasing:
             self.error = str(error)
 
     async def _taken(self, store: LeaseStore, budgets: Budgets) -> None:
-        wall = self._wall()
+        wall, now = self._clock.wall(), self._clock.monotonic()
         budgets.holder, budgets.keeper = budgets.holder or self._name, budgets.keeper or self
+        self._show(budgets)
         asks = budgets.asks(wall, min(wall - self._turned_at, LEASE_SECONDS))
         beat = wall - self._beat_at >= BEAT_SECONDS
         grants = await asyncio.to_thread(
@@ -118,12 +125,30 @@ class Leasing:
         )
         if beat or any(ask.changes for ask in asks):
             self._beat_at = wall
-            budgets.lapses = wall + LEASE_SECONDS - 1.0
+            budgets.lapses = wall + LEASE_SECONDS - 1.0, now + LEASE_SECONDS - 1.0
         budgets.turn, self._turned_at = budgets.turn + 1, wall
         budgets.granted(grants, wall)
+        if beat and self._folder is not None:
+            await self._give_back(self._folder, store, wall)
         await self._alert(store, budgets, wall)
         for name, pacer in budgets.pacers.items():
             await self._pace(store, budgets, name, pacer, wall)
+
+    def _show(self, budgets: Budgets) -> None:
+        """Have what is free of every account stand where it outlives us."""
+        if budgets.places is None and self._folder is not None and budgets.active:
+            from equipoise.stores.remains import Remains
+
+            with suppress(OSError):  # then what we hold is lost if we die, as it is on a machine that has no such place
+                budgets.places = Remains(self._folder, budgets.holder)
+        if budgets.places is not None:
+            for account in budgets.accounts.values():
+                account.shown = budgets.places.place(account.id)
+
+    async def _give_back(self, folder: Path, store: LeaseStore, wall: float) -> None:
+        from equipoise.stores.remains import give_back
+
+        await asyncio.to_thread(give_back, folder, store, wall)
 
     async def _alert(self, store: LeaseStore, budgets: Budgets, wall: float) -> None:
         for account in list(budgets.accounts.values()):
@@ -150,12 +175,20 @@ class Leasing:
 
     async def _leave(self, store: LeaseStore) -> None:
         budgets = self._budgets()
-        asks = [account.farewell(self._wall()) for account in budgets.asking]
+        asks = [account.farewell(self._clock.wall(), budgets.longest) for account in budgets.asking]
         try:
-            await asyncio.to_thread(store.leave, budgets.holder, budgets.turn + 1, asks, self._wall())
+            await asyncio.to_thread(store.leave, budgets.holder, budgets.turn + 1, asks, self._clock.wall())
             budgets.turn, budgets.keeper = budgets.turn + 1, None
+            _hide(budgets)
         except StoreError as error:
             self._on_error(f"budgets: {error}")
+
+
+def _hide(budgets: Budgets) -> None:
+    """Everything was given back."""
+    if budgets.places is not None:
+        budgets.places.close()
+        budgets.places = None
 
 
 def slot_weights(rows: Sequence[tuple[int, int, int]], starts: float, length: float) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -94,6 +94,28 @@ class SqliteLeases:
             self._run("DELETE FROM holders WHERE holder = ? AND holder NOT IN (SELECT holder FROM held)", holder)
 
         self._transaction(left)
+
+    def holdings(self, holder: str) -> tuple[float, list[str]]:
+        """As LeaseStore has it."""
+        alive = "SELECT expires FROM holders WHERE holder = ?"
+        held = "SELECT account FROM held WHERE holder = ?"
+
+        def found() -> tuple[float, list[str]]:
+            row = self._run(alive, holder).fetchone()
+            return (row[0] if row else 0.0), [account for (account,) in self._run(held, holder)]
+
+        return self._transaction(found, "BEGIN")
+
+    def give_back(self, holder: str, free: Mapping[str, int], now: float) -> int:
+        """As LeaseStore has it."""
+
+        def given() -> int:
+            row = self._run("SELECT expires FROM holders WHERE holder = ?", holder).fetchone()
+            if row is None or row[0] > now:
+                return 0
+            return sum(self._given_back(account, holder, amount, now) for account, amount in free.items())
+
+        return self._transaction(given)
 
     def periods(self, account: str, first: int, before: int) -> list[tuple[int, int, int]]:
         """As LeaseStore has it."""
@@ -212,6 +234,15 @@ class SqliteLeases:
             "WHERE account = ? AND holder != ? AND expires > ? AND amount > 0"
         )
         return int(self._run(sql, account, holder, now).fetchone()[0]) + 1
+
+    def _given_back(self, account: str, holder: str, free: int, now: float) -> int:
+        place = "account = ? AND holder = ?"
+        row = self._run(f"SELECT amount FROM held WHERE {place}", account, holder).fetchone()  # noqa: S608
+        amount = max(0, min(free, row[0])) if row else 0
+        if amount:
+            self._run(f"UPDATE held SET amount = amount - ? WHERE {place}", amount, account, holder)  # noqa: S608
+            self._note(account.partition("[")[0], f"{amount} given back of what a dead gateway held in {account}", now)
+        return amount
 
     def _note(self, budget: str, what: str, now: float) -> None:
         self._run("INSERT INTO changes (wall, budget, what) VALUES (?, ?, ?)", now, budget, what)

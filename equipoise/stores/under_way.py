@@ -6,8 +6,6 @@ about three microseconds an attempt, and kill -9 takes nothing away. Only the ma
 
 from __future__ import annotations
 
-import fcntl
-import mmap
 import os
 import secrets
 from collections.abc import Iterator
@@ -17,6 +15,7 @@ import msgspec
 
 from equipoise.core.events import AttemptBegan, AttemptEnded, Event
 from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Outcome, Usage, Verdict
+from equipoise.stores.orphans import Belongings, claimed
 
 SLOT, SLOTS = 512, 4_096
 PREFIX = "under-way-"
@@ -52,11 +51,8 @@ class UnderWay:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}"
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.ftruncate(descriptor, SLOT * SLOTS)  # after the lock: whoever finds it empty leaves it alone
-        self._memory, self._descriptor = mmap.mmap(descriptor, SLOT * SLOTS), descriptor
+        self._file = Belongings(folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}", SLOT * SLOTS)
+        self._memory = self._file.memory
         self._free = list(range(SLOTS - 1, -1, -1))
         self._taken: dict[tuple[str, int], int] = {}
 
@@ -73,9 +69,7 @@ class UnderWay:
     def close(self) -> None:
         """Nothing is under way any more: the file goes. What begins or ends later is not noted."""
         self._free, self._taken = [], {}
-        self._memory.close()
-        os.close(self._descriptor)
-        self._path.unlink(missing_ok=True)
+        self._file.close()
 
     def _begin(self, event: AttemptBegan) -> None:
         data = _encode(noted(event))
@@ -141,15 +135,8 @@ def lost(noted: Noted) -> Attempt:
 
 
 def _taken_from(path: Path) -> Iterator[Noted]:
-    """The slots of a file whose owner is gone; none of one that is alive, for it holds a lock."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        data = file.read()
-        if data:
-            path.unlink(missing_ok=True)
+    """The slots of a file whose owner is gone."""
+    data = claimed(path)
     for at in range(0, len(data), SLOT):
         length = int.from_bytes(data[at : at + 2], "little")
         if 0 < length <= SLOT - 2:

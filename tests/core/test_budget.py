@@ -167,7 +167,7 @@ def test_when_the_store_is_silent_nothing_is_promised() -> None:
     """Slices that may have lapsed are not spent from."""
     it = selection([backend("a")])
     it.budgets = budgets(BudgetOptions(name="day", limit=10**9))
-    it.budgets.lapses = it.clock.wall() - 1.0
+    it.budgets.lapses = it.clock.wall() - 1.0, float("inf")
     with pytest.raises(NoBackendAvailable, match="does not answer"):
         it.acquire(request())
 

@@ -158,6 +158,6 @@ async def test_a_store_that_fails_stops_what_has_a_budget_and_nothing_breaks(
     await ask(running)
     await leasing(running).turn()
     assert "budgets.sqlite3" in str(leasing(running).health()["error"])
-    monkeypatch.setattr(running.selection.budgets, "lapses", 0.0)
+    monkeypatch.setattr(running.selection.budgets, "lapses", (0.0, 0.0))
     with pytest.raises(Unanswered, match="does not answer"):
         await ask(running)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -90,8 +89,7 @@ def test_any_order_of_beginnings_and_ends_leaves_the_difference(steps: list[tupl
                 request_id, of = sorted(open_ones)[key % len(open_ones)]
                 it.observe(ended(request_id, of))
                 open_ones.discard((request_id, of))
-        it._memory.close()
-        os.close(it._descriptor)  # as when the process is gone: the lock goes with it
+        it._file.abandon()
         assert {(each.request_id, each.number) for each in left_behind(Path(place))} == open_ones
 
 
