@@ -66,6 +66,7 @@ class Told:
     ledger: int
     spent: int
     held: int
+    lost: int
     unknown: int
     answers: Counter[str]
     killed: int
@@ -184,8 +185,21 @@ async def run(gateways: int, each: int, cap: int, kill: int, seconds: float, fol
     await server.drain(1.0)
     if kill:
         await asyncio.sleep(11.0)  # until what the dead held is known to be lost
+    lost = sums(folder)[3]
+    if kill:
+        await started_and_stopped(file)
     ledger, spent, held, unknown = sums(folder)
-    return Told(cap, upstream.billed, ledger, spent, held, unknown, answers, kill, took)
+    return Told(cap, upstream.billed, ledger, spent, held, lost, unknown, answers, kill, took)
+
+
+async def started_and_stopped(file: Path) -> None:
+    """One that comes later: it looks after what the dead left."""
+    gateway = Gateway(file)
+    try:
+        await gateway.ready()
+    finally:
+        gateway.process.terminate()
+        await asyncio.to_thread(gateway.process.communicate, timeout=30)
 
 
 def problems(told: Told) -> list[str]:
@@ -201,6 +215,8 @@ def problems(told: Told) -> list[str]:
         found.append(f"billed {told.billed}, in the ledger {told.ledger}, in the budget {told.spent}")
     if told.killed and told.billed > told.spent + told.unknown:
         found.append("what was billed is not covered by what was spent or lost")
+    if told.killed and not told.unknown < told.lost:
+        found.append("nothing of what the dead had free was given back")
     if not told.killed and told.billed < told.cap * 0.99:
         found.append(f"only {told.billed / told.cap:.1%} of the budget could be used")
     return found
@@ -210,7 +226,8 @@ def report(told: Told) -> None:
     """The figures."""
     print(f"cap ${dollars(told.cap)}; billed by the upstream ${dollars(told.billed)} ({told.billed / told.cap:.4%})")
     print(
-        f"ledger ${dollars(told.ledger)}; budget: spent ${dollars(told.spent)}, held {told.held}, lost with the killed ${dollars(told.unknown)}"
+        f"ledger ${dollars(told.ledger)}; budget: spent ${dollars(told.spent)}, held {told.held}; the killed held "
+        f"${dollars(told.lost)}, of which ${dollars(told.unknown)} may have been spent"
     )
     print(f"answers: {dict(told.answers)}; {told.killed} killed; {told.seconds:.1f} s")
 

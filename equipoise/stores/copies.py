@@ -9,6 +9,8 @@ from pathlib import Path
 
 from equipoise.stores.sqlite import StoreError, make_private, open_for_reading
 
+FREE = "free-of-"
+"""Beside the store of budgets: what gateways had free of it (`remains`)."""
 AT_ONCE = 1_000  # pages; between two portions a writer gets its turn
 
 
@@ -45,6 +47,8 @@ def restore(source: Path, target: Path) -> None:
             with closing(sqlite3.connect(target, timeout=0.5, isolation_level=None)) as store:
                 _require_alone(store, target)
                 copy.backup(store)
+        for left in target.parent.glob(f"{FREE}*"):
+            left.unlink()  # a dead gateway's word about another time
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot put {source} in the place of {target}: {error}") from error
 

@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import MutableSequence
 from pathlib import Path
 
+from equipoise.stores.copies import FREE
 from equipoise.stores.leases import LeaseStore
 from equipoise.stores.orphans import Belongings, claimed
 
-PREFIX = "free-of-"
 SLOTS = 4_096
 NAME, SLOT = 16, 24
 """Bytes of a digest, and of a slot: a digest of the account's name, and a number."""
@@ -29,7 +29,7 @@ class Remains:
 
     def __init__(self, folder: Path, holder: str) -> None:
         boot = _digest(BOOT.read_text())
-        self._file = Belongings(folder / f"{PREFIX}{holder}", SLOT * (SLOTS + 1))
+        self._file = Belongings(folder / f"{FREE}{holder}", SLOT * (SLOTS + 1))
         self._memory = memoryview(self._file.memory)
         self._memory[:NAME] = boot
         self._places: dict[str, MutableSequence[int]] = {}
@@ -61,11 +61,11 @@ def give_back(folder: Path, store: LeaseStore, now: float) -> int:
     A gateway is dead when its lease is over and its process gone. The file goes first: if we die too, it stays lost.
     Raises StoreError.
     """
-    return sum(_given_back(path, store, now) for path in sorted(folder.glob(PREFIX + "*")))
+    return sum(_given_back(path, store, now) for path in sorted(folder.glob(FREE + "*")))
 
 
 def _given_back(path: Path, store: LeaseStore, now: float) -> int:
-    holder = path.name.removeprefix(PREFIX)
+    holder = path.name.removeprefix(FREE)
     until, accounts = store.holdings(holder)
     data = claimed(path) if until <= now else b""
     if data[:NAME] != _digest(BOOT.read_text()):

@@ -172,6 +172,48 @@ def test_when_the_store_is_silent_nothing_is_promised() -> None:
         it.acquire(request())
 
 
+@pytest.mark.parametrize("set_back", ["wall", "monotonic"])
+def test_a_lease_lapses_by_either_clock(set_back: str) -> None:
+    """The clock on the wall may be set back, the monotonic one stands still while the machine sleeps."""
+    it = selection([backend("a")])
+    it.budgets = budgets(BudgetOptions(name="day", limit=10**9))
+    late = {"wall": it.clock.wall(), "monotonic": it.clock.monotonic()}
+    it.budgets.lapses = (
+        late["wall"] - (1.0 if set_back == "monotonic" else -3600.0),
+        late["monotonic"] - (1.0 if set_back == "wall" else -3600.0),
+    )
+    with pytest.raises(NoBackendAvailable, match="does not answer"):
+        it.acquire(request())
+
+
+def test_what_is_settled_after_its_time_is_booked_to_its_time() -> None:
+    """A gateway that stood still hears of a bill in the next window; the money was spent in the one before, and what was
+    free of the slice is not more for it."""
+    days = Window(bounds=lambda wall: (wall // DAY * DAY, wall // DAY * DAY + DAY))
+    found = Budgets([BudgetOptions(name="day", limit=1000)], {"day": days})
+    found.known_scopes(backends=(), tenants=(), keys=())
+    (account,) = found.accounts.values()
+    began = 1_790_000_000.0 // DAY * DAY
+    reservation = found.hold((account,), (600, 1, 0), began + DAY - 10.0)
+    found.settle(reservation, (400, 1, 0), began + DAY + 5.0)
+    assert {period >= began + DAY for period in account.spent} == {False}
+    assert sum(amount for amount, _ in account.spent.values()) == 400
+    assert (account.used, account.reserved) == (600, 0)
+    assert account.shown[0] == account.free == -600
+
+
+def test_no_reservation_is_open_for_longer_than_the_store_counts_on() -> None:
+    """So a slice that was lost longer ago can be forgotten: nothing of it can still be billed."""
+    it = selection([backend("a", timeout=10_000.0)])
+    it.budgets = budgets(BudgetOptions(name="day", limit=10**9))
+    it.budgets.longest = 900.0
+    lease = it.acquire(request())
+    assert lease.reservation is not None
+    assert lease.reservation.expires == it.clock.wall() + 900.0
+    (asked,) = it.budgets.asks(it.clock.wall(), 1.0)
+    assert asked.began == it.budgets.accounts["day"].window.began(it.clock.wall()) - 900.0
+
+
 def test_max_tokens_is_no_bound_where_the_engine_does_not_obey_it() -> None:
     """LightRAG knows no max_tokens: what it may answer is learned."""
     graph = backend("a", type=BackendType.LIGHTRAG)

@@ -52,3 +52,12 @@ def test_it_is_said_when_a_budget_renews() -> None:
     rolling = Window(length=3600.0)
     oldest, _ = rolling.slot(1_000_000.0)
     assert 1_000_000.0 + 3600 <= (rolling.renews_at(oldest, 1_000_100.0) or 0) <= 1_000_000.0 + 3660
+
+
+@given(st.floats(1e9, 2e9), st.booleans())
+def test_the_first_instant_that_counts_is_of_the_first_part_that_counts(wall: float, rolling: bool) -> None:
+    """What is lost and what was spent fall out together: else an amount could be missing from both."""
+    window = Window(length=DAY) if rolling else Window(bounds=days)
+    began = window.began(wall)
+    assert window.slot(began + 1e-3)[0] == window.since(wall)
+    assert window.slot(began - 1e-3)[0] < window.since(wall)
