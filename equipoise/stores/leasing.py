@@ -118,15 +118,15 @@ class Leasing:
         wall, now = self._clock.wall(), self._clock.monotonic()
         budgets.holder, budgets.keeper = budgets.holder or self._name, budgets.keeper or self
         self._show(budgets)
-        asks = budgets.asks(wall, min(wall - self._turned_at, LEASE_SECONDS))
-        beat = wall - self._beat_at >= BEAT_SECONDS
+        asks = budgets.asks(wall, min(now - self._turned_at, LEASE_SECONDS))
+        beat = now - self._beat_at >= BEAT_SECONDS or budgets.lapsed(wall, now)
         grants = await asyncio.to_thread(
             store.renew, budgets.holder, budgets.turn + 1, asks, wall, LEASE_SECONDS, beat=beat
         )
         if beat or any(ask.changes for ask in asks):
-            self._beat_at = wall
+            self._beat_at = now
             budgets.lapses = wall + LEASE_SECONDS - 1.0, now + LEASE_SECONDS - 1.0
-        budgets.turn, self._turned_at = budgets.turn + 1, wall
+        budgets.turn, self._turned_at = budgets.turn + 1, now
         budgets.granted(grants, wall)
         if beat and self._folder is not None:
             await self._give_back(self._folder, store, wall)
@@ -148,7 +148,8 @@ class Leasing:
     async def _give_back(self, folder: Path, store: LeaseStore, wall: float) -> None:
         from equipoise.stores.remains import give_back
 
-        await asyncio.to_thread(give_back, folder, store, wall)
+        with suppress(OSError):  # another user's file: then it stays lost
+            await asyncio.to_thread(give_back, folder, store, wall)
 
     async def _alert(self, store: LeaseStore, budgets: Budgets, wall: float) -> None:
         for account in list(budgets.accounts.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,35 @@ async def test_one_tenant_cannot_spend_anothers(tmp_path: Path) -> None:
         with pytest.raises(Unanswered, match="tenant=x"):
             await ask(balancer, tenant="x")
         await ask(balancer, tenant="y")
+
+
+@pytest.mark.parametrize("step", [-7200.0, 7200.0])
+async def test_a_clock_that_is_set_stops_nothing(
+    running: LoadBalancer, monkeypatch: pytest.MonkeyPatch, step: float
+) -> None:
+    """Backwards or forwards: at the next turn the store has said again what is held, and the lease is shown to be alive."""
+    clock = SetClock()
+    monkeypatch.setattr(leasing(running), "_clock", clock)
+    monkeypatch.setattr(running.selection, "clock", clock)
+    await ask(running)
+    clock.set_by = step
+    for _ in range(3):
+        clock.passed += 8.0
+        await leasing(running).turn()
+        assert not running.selection.budgets.lapsed(clock.wall(), clock.monotonic())
+        await ask(running)
+
+
+class SetClock:
+    """The machine's, which somebody has set to another hour."""
+
+    set_by = passed = 0.0
+
+    def wall(self) -> float:
+        return time.time() + self.set_by + self.passed
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
 
 
 async def test_a_store_that_fails_stops_what_has_a_budget_and_nothing_breaks(
