@@ -39,7 +39,7 @@ class Terms:
 
     __slots__ = ("memory", "most", "ridge", "swing")
 
-    def __init__(self, ridge: float = 10.0, swing: float = 7.5, memory: float = 100.0, most: float = 20_000.0) -> None:
+    def __init__(self, ridge: float = 10.0, swing: float = 25.0, memory: float = 100.0, most: float = 20_000.0) -> None:
         self.ridge, self.swing, self.memory, self.most = ridge, swing, memory, most
 
 

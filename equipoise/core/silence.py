@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import math
 
+from equipoise.core.model import BackendType
+
 SILENT = 0.8
 USUAL = 0.05
+USUAL_OF = {BackendType.LIGHTRAG: 0.5}
+"""The usual share, until it has shown its own, of a backend that knows its documents and nothing else: where it is asked
+of everything, most of that may be off its topic, which must not cost it the questions that only it can answer."""
+
 MOST_USUAL = 0.6
 PRIOR_REPLIES = 20.0
 MEMORY = 200.0
@@ -23,8 +29,8 @@ class Silence:
 
     __slots__ = ("_replies", "evidence", "usual")
 
-    def __init__(self) -> None:
-        self.usual, self._replies, self.evidence = USUAL, PRIOR_REPLIES, 0.0
+    def __init__(self, usual: float = USUAL) -> None:
+        self.usual, self._replies, self.evidence = usual, PRIOR_REPLIES, 0.0
 
     def replied(self, *, answered: bool) -> bool:
         """Take in a reply; True when the backend has gone silent, whereupon the evidence begins anew."""

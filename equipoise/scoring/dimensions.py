@@ -21,6 +21,10 @@ _REFUSAL = re.compile(
     r"(?:no|not enough|insufficient|lacks?(?: the)?|without) (?:relevant |sufficient |enough |specific |necessary )?"
     r"(?:information|context|data|results|documents?)|(?:does|do|did) not (?:contain|provide|include|mention|have) "
     r"(?:any |enough |sufficient |the )?(?:relevant |specific |necessary )?(?:information|context|data|answer|details)|"
+    r"(?:the|this|these|your|no) (?:provided |given |retrieved |available |supplied |above |cited )*"
+    r"(?:context|documents?|passages?|sources?|texts?|excerpts?|abstracts?|search results?)(?: provided| given)? "
+    r"(?:says? nothing|(?:does|do|did)(?: not|n't) (?:say|mention|contain|address|answer|cover|discuss|specify|state|provide|include)|"
+    r"(?:is|are) (?:silent|not (?:sufficient|enough))|(?:mentions?|contains?|addresses|provides?) (?:nothing|no ))|"
     r"as an ai(?: language)? model)",
     re.IGNORECASE,
 )

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 
 from equipoise.core.breaker import BreakerState
-from equipoise.core.model import Outcome, Verdict
-from equipoise.core.silence import Silence
+from equipoise.core.model import BackendType, Outcome, Verdict
+from equipoise.core.silence import USUAL_OF, Silence
 from tests.fakes import FakeClock, backend, request, selection
 
 
@@ -28,6 +28,19 @@ def test_questions_off_its_topic_are_no_silence() -> None:
     for _ in range(300):
         it.replied(answered=chance.random() >= 0.3)
     assert sum(it.replied(answered=chance.random() >= 0.3) for _ in range(5000)) <= 5
+
+
+def test_a_graph_that_is_asked_of_everything_is_given_time_to_show_its_share() -> None:
+    """Two thirds of the first questions are off its topic: hardly ever an alarm; a graph that then falls silent is found."""
+    alarms = 0
+    for seed in range(200):
+        it, chance = Silence(USUAL_OF[BackendType.LIGHTRAG]), Random(seed)
+        alarms += any(it.replied(answered=chance.random() >= 0.67) for _ in range(100))
+    assert alarms <= 20
+    it = Silence(USUAL_OF[BackendType.LIGHTRAG])
+    for _ in range(300):
+        it.replied(answered=True)
+    assert any(it.replied(answered=False) for _ in range(5))
 
 
 def test_a_silent_backend_is_left_after_five_affected_requests() -> None:

@@ -87,7 +87,7 @@ class AdaptiveLearning(Configured):
             "restlessness": 0.4,
             "newcomer_share": 0.02,
             "memory": 100.0,
-            "swing": 7.5,
+            "swing": 25.0,
             "price": 0.02,
             "cost_scale_usd": 0.01,
             "budget_per_request_usd": 0.0,

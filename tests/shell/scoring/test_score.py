@@ -48,7 +48,18 @@ def test_stuffing_in_the_words_of_the_sources_is_no_support() -> None:
     assert scored(ASKED, heap, contexts=[PASSAGE]).value < 0.5 < scored(ASKED, TRUE, contexts=[PASSAGE]).value
 
 
-@pytest.mark.parametrize("text", ["I'm sorry, I can't help with that.", "I do not have enough information.", "", "   "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, I can't help with that.",
+        "I do not have enough information.",
+        "The context says nothing about this.",
+        "The provided documents do not mention this topic.",
+        "These search results don't address the question.",
+        "",
+        "   ",
+    ],
+)
 def test_a_refusal_and_nothing_are_worth_nearly_nothing(text: str) -> None:
     """However politely."""
     assert scored(ASKED, text, contexts=[PASSAGE]).value < 0.1
