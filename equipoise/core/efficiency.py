@@ -1,7 +1,8 @@
 """Cost efficiency: what the cheapest backends that were good enough would have cost, of what was paid.
 
 1.0 when every answer came from the cheapest; 0.8 when a quarter more was paid than that; attempts that gave no answer are
-paid and would not have been needed.
+paid and would not have been needed. What a graph asked through us for an answer is part of what that answer cost: it is paid
+as it comes, and judged with the question it was for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Verdict
 
 SLOTS = 48
+MOST_PARENTS = 4_096
+"""Questions whose calls wait to be judged; beyond it the oldest calls count as not needed, like those after an answer."""
 
 
 def frugal(decision: Decision, cost: NanoUSD, floor: float = 0.0) -> NanoUSD:
@@ -38,6 +41,7 @@ class CostEfficiency:
         self.seconds, self.target = seconds, target
         self._width, self._floor = seconds / SLOTS, floor
         self._slots: deque[list[int]] = deque(maxlen=SLOTS + 1)
+        self._inner: dict[str, list[NanoUSD]] = {}
 
     def observe(self, event: Event) -> None:
         """Take in an attempt whose price is known; other events say nothing."""
@@ -62,9 +66,26 @@ class CostEfficiency:
 
     def _add(self, attempt: Attempt) -> None:
         slot, cost = int(attempt.wall / self._width), attempt.outcome.cost
-        answered = attempt.outcome.verdict is Verdict.SUCCESS
-        least = frugal(attempt.decision, cost, self._floor(attempt.decision.route)) if answered else 0
+        least = self._least(attempt)
         if not self._slots or self._slots[-1][0] < slot:
             self._slots.append([slot, 0, 0])
         self._slots[-1][1] += cost
         self._slots[-1][2] += least
+
+    def _least(self, attempt: Attempt) -> NanoUSD:
+        """What would have been enough: at the cheapest, or here with the cheapest calls."""
+        cost, floor = attempt.outcome.cost, self._floor(attempt.decision.route)
+        calls, enough = self._inner.pop(attempt.request_id, (0, 0))
+        if attempt.outcome.verdict is not Verdict.SUCCESS:
+            return 0
+        if attempt.parent is not None:
+            self._wait(attempt.parent, cost, frugal(attempt.decision, cost, floor))
+            return 0
+        return min(cost + enough, frugal(attempt.decision, cost + calls, floor))
+
+    def _wait(self, parent: str, cost: NanoUSD, least: NanoUSD) -> None:
+        if parent not in self._inner and len(self._inner) >= MOST_PARENTS:
+            del self._inner[next(iter(self._inner))]
+        sums = self._inner.setdefault(parent, [0, 0])
+        sums[0] += cost
+        sums[1] += least
