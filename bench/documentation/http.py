@@ -26,6 +26,7 @@ HINTS = {
     hints.TAGS: "up to 16 words, with commas, for the ledger",
     hints.SESSION: "what belongs together",
     hints.PRIORITY: "`interactive` (default) or `batch`: who goes first when there is not room for all",
+    hints.DATA_CLASS: "what the question holds, with commas, beside what its key and route say ([data classes](../data-classes.md))",
     hints.REPEATABLE: "`true` lets a question with tools be asked again though it may have been acted on",
 }
 

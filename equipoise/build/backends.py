@@ -53,6 +53,7 @@ def backend_of(name: str, of: BackendConfig, config: Config, chance: Chance, clo
         region=of.region,
         corpus=of.corpus,
         llm_via=of.llm_via,
+        allows=frozenset(of.allows),
         price=price_of(of, config.default_price),
         quality=of.quality_score,
         reliability=of.reliability_score,

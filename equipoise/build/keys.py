@@ -29,4 +29,5 @@ def _caller(name: str, of: KeyConfig) -> Caller:
         requests_per_minute=of.requests_per_minute,
         tokens_per_minute=of.tokens_per_minute,
         expires=of.expires_at,
+        data_classes=frozenset(of.data_class),
     )

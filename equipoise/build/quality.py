@@ -128,7 +128,10 @@ def judge_of(of: JudgeConfig, balancer: LoadBalancer) -> Judge:
     clock = balancer.selection.clock
 
     async def ask(request: Request, question: Question, most: NanoUSD) -> Judged:
-        hints = Hints(request_id=f"{request.id}.judge", tenant=TENANT, max_cost=most, repeatable=False)
+        classes = request.data_classes
+        hints = Hints(
+            request_id=f"{request.id}.judge", tenant=TENANT, max_cost=most, repeatable=False, data_classes=classes
+        )
         sized, _ = balancer.intake.request(question, hints)
         deadline = clock.monotonic() + of.timeout_seconds
         reply = await balancer.answer(
@@ -136,8 +139,12 @@ def judge_of(of: JudgeConfig, balancer: LoadBalancer) -> Judge:
         )
         return Judged(reply.text, reply.cost)
 
+    def allowed(backend_id: str, request: Request) -> bool:
+        judge = balancer.selection.backends.get(backend_id)
+        return judge is not None and request.data_classes <= judge.options.allows
+
     allowance = Allowance(round(of.max_usd_per_hour * NANO_PER_USD), 1, clock)
-    return Judge(of.backend, ask, allowance, own_answers=of.own_answers)
+    return Judge(of.backend, ask, allowance, allowed=allowed, own_answers=of.own_answers)
 
 
 def closeness_of(embedding: str) -> Closeness | None:

@@ -30,7 +30,18 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         escalate=of.escalate,
         exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
         options=_options(of, config),
+        data_classes=_data_classes(name, of, config),
     )
+
+
+def _data_classes(name: str, of: RouteConfig, config: Config) -> frozenset[str]:
+    """What its questions hold: its own, and on a graph's way to its models all that the graph may be shown.
+
+    On the wire nothing says which question such a call is for, and one may come after that question is over; so each is
+    taken for the most delicate there may be.
+    """
+    graphs = (backend for backend in config.backend_instances.values() if name in backend.llm_via)
+    return frozenset(of.data_class).union(*(graph.allows for graph in graphs))
 
 
 def _options(of: RouteConfig, config: Config) -> dict[str, dict[str, float]]:

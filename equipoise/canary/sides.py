@@ -57,6 +57,7 @@ def hints_of(request: Request, seconds: float) -> Hints:
         request_id=request.id,
         trace=request.trace,
         repeatable=request.repeatable,
+        data_classes=request.data_classes,
     )
 
 
@@ -116,7 +117,9 @@ class CanaryBalancer(LoadBalancer):
         if not taken:
             return replace(request, role=CONTROL), warning
         try:
-            sized, said = candidate.request(question, replace(hints, request_id=request.id))
+            sized, said = candidate.request(
+                question, replace(hints, request_id=request.id, data_classes=request.data_classes)
+            )
         except Unanswered:  # the control knows what is meant: the candidate should
             if self.watch is not None:
                 self.watch.failed(CANDIDATE)

@@ -39,6 +39,7 @@ def create(
     budgets: str = "",
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
+    data_class: str = "",
     expires: str | None = None,
     dry_run: bool = False,
     config: ConfigFile = None,
@@ -63,6 +64,8 @@ def create(
         Questions it may ask in any minute.
     tokens_per_minute: int
         Tokens it may use in any minute.
+    data_class: str
+        What all its questions hold, separated by commas: only backends whose `allows` names it are asked.
     expires: str
         After how long (90d) or when (2027-01-01, UTC) it stops being good.
     dry_run: bool
@@ -86,6 +89,7 @@ def create(
         budgets=_names(budgets) or (),
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        data_class=_data_classes(data_class, loaded),
         expires=_end(expires),
     )
     if dry_run:
@@ -223,6 +227,7 @@ def shown(key: StoredKey) -> dict[str, Any]:
         "budgets": list(key.budgets),
         "requests_per_minute": key.requests_per_minute,
         "tokens_per_minute": key.tokens_per_minute,
+        "data_class": list(key.data_class),
         "former_secret_until": _date(
             max((s.until for s in key.secrets[1:] if s.until and s.until > now), default=None)
         ),
@@ -238,6 +243,7 @@ def _configured(config: Config) -> list[dict[str, Any]]:
         key = StoredKey(
             name=name, tenant=of.tenant, routes=of.routes, strategies=of.strategies, budgets=of.budgets,
             requests_per_minute=of.requests_per_minute, tokens_per_minute=of.tokens_per_minute, expires=of.expires_at,
+            data_class=of.data_class,
         )  # fmt: skip
         rows.append(shown(key) | {"from": "configuration"})
     return rows
@@ -260,6 +266,21 @@ def _check(
         raise Failure(f"there is no strategy {', '.join(unknown)}", USAGE, f"known: {', '.join(STRATEGIES)}")
     if any(limit is not None and limit <= 0 for limit in limits):
         raise Failure("a limit by the minute is above 0", USAGE)
+
+
+def _data_classes(said: str, config: Config) -> tuple[str, ...]:
+    """Raises Failure for what is no name, or what nobody could answer."""
+    from equipoise.core.data_classes import read
+
+    if not said:
+        return ()
+    try:
+        classes = read(said)
+    except ValueError as error:
+        raise Failure(f"--data-class {error}", USAGE) from None
+    if not any(classes <= set(of.allows) for of in config.backend_instances.values()):
+        raise Failure(f"no backend allows {', '.join(sorted(classes))}: nobody could answer", USAGE, "see `allows`")
+    return tuple(sorted(classes))
 
 
 def _require(store: KeyStore, name: str, config: Config) -> None:

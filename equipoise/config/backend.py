@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from equipoise.config.data_classes import DataClasses
 from equipoise.config.fields import (
     Count,
     FilePath,
@@ -109,6 +110,8 @@ class BackendConfig(Section):
     """What it charges, where the backend does not say so itself."""
     llm_via: Texts = ()
     """Routes by which this LightRAG server asks its own language model and embeddings through us, and nobody else."""
+    allows: DataClasses = ()
+    """Data classes it may be shown. Questions with a class go only where `allows` names it, those without one anywhere."""
     region: Text | None = None
     """Where it is."""
     corpus: Text | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from equipoise.config.data_classes import unanswerable
 from equipoise.config.errors import NOTHING, Path, Problem, did_you_mean
 from equipoise.config.strategies import broken_options, own_strategies
 from equipoise.core.model import BackendType, Strategy
@@ -39,6 +40,7 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Problem]:
     yield from _names(data, tuple(map(str, backends)))
     yield from broken_options(data)
     yield from _inner_routes(data)
+    yield from unanswerable(data)
     if data.get("migration") and "incumbent" in backends:
         yield Problem(("backend_instances", "incumbent"), "this is the old side's name while there is a migration")
     yield from _switches(data)

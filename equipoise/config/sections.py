@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from equipoise.config.data_classes import DataClasses
 from equipoise.config.fields import (
     Count,
     FilePath,
@@ -50,6 +51,8 @@ class RouteConfig(Section):
     """Whether a learning strategy may try other backends on live questions, on copies, or not at all."""
     hedge: HedgeConfig = HedgeConfig()
     """Whether slow questions are asked of a second backend."""
+    data_class: DataClasses = ()
+    """What all its questions hold, beside what keys and questions say: only backends whose `allows` names it are asked."""
     cache: bool = False
     """Whether answers may be kept and given again."""
 
@@ -170,6 +173,8 @@ class KeyConfig(Section):
     """Until when it is good: a date or a time, UTC unless it names a zone."""
     budgets: Texts = ()
     """Budgets that count what it spends, beside those of its tenant."""
+    data_class: DataClasses = ()
+    """What all its questions hold: only backends whose `allows` names it are asked. A question can add, never take away."""
     requests_per_minute: Count | None = None
     """Questions it may ask in any minute."""
     tokens_per_minute: Count | None = None

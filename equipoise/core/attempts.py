@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from equipoise.core.data_classes import NOT_ALLOWED
 from equipoise.core.events import AttemptBegan, AttemptEnded, Event
 from equipoise.core.features import FEATURES_VERSION, embedding_in, hand_features
 from equipoise.core.hedge import Hedges
@@ -31,6 +32,7 @@ BETTER = 0.1
 """How much better than a poor answer another backend must be believed to be, to be paid for its answer as well."""
 STATUS = {
     "no_healthy_backend": 503,
+    "data_class_not_allowed": 503,
     "rate_limit_exceeded": 429,
     "budget_exceeded": 429,
     "context_length_exceeded": 400,
@@ -46,7 +48,14 @@ STATUS = {
 NOT_SENT = Outcome(verdict=Verdict.IGNORED, duration=0.0, sent=False, error="not sent", error_code="cancelled")
 PASSING = (Verdict.FAILURE, Verdict.THROTTLED)
 FINAL = frozenset(
-    {"budget_exceeded", "context_length_exceeded", "invalid_request_error", "model_not_found", "no_answer"}
+    {
+        "budget_exceeded",
+        "context_length_exceeded",
+        "data_class_not_allowed",
+        "invalid_request_error",
+        "model_not_found",
+        "no_answer",
+    }
 )
 
 
@@ -373,11 +382,8 @@ def _final_code(outcome: Outcome) -> str:
         case Verdict.NO_ANSWER:
             return "no_answer"
         case Verdict.IGNORED:
-            return (
-                "context_length_exceeded"
-                if outcome.error_code == "context_length_exceeded"
-                else "invalid_request_error"
-            )
+            own = outcome.error_code
+            return own if own in ("context_length_exceeded", NOT_ALLOWED) else "invalid_request_error"
         case _:
             return "upstream_timeout" if outcome.error_code == "upstream_timeout" else "upstream_error"
 

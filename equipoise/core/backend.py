@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from equipoise.core.bound import Bound
-from equipoise.core.breaker import BreakerOptions, BreakerState, Cause, CircuitBreaker, Permit
+from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit, cause_of
+from equipoise.core.data_classes import NOT_ALLOWED, forbidden
 from equipoise.core.health import SLOW_START_SECONDS, Health
 from equipoise.core.inner import InnerCalls
 from equipoise.core.limit import ConcurrencyLimit, RateLimit, Taken, TokenLimit
@@ -41,6 +42,11 @@ UNKNOWN_PRICE: NanoUSD = NANO_PER_USD  # what cannot be priced is feared, not ho
 EMBEDDINGS = "embeddings"
 LLM_VIA = "llm_via"
 """The word for a graph whose cost is that of its own questions through us."""
+KEPT_WITH = {
+    "llm_via": "inner", "weight": "weight", "breaker": "breaker",
+    "per_minute": "rate", "tokens_per_minute": "tokens", "max_concurrent": "limit",
+}  # fmt: skip
+"""Options, and what is remembered for as long as they stay the same."""
 UNSUPPORTED = "invalid_request_error"
 """The code for what this backend will never do, however often it is asked."""
 
@@ -49,8 +55,8 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the operator said of one backend, as plain values; seconds, tokens, shares in [0, 1].
 
     `llm_via` names the routes by which a graph's own model is asked through us. `context_tokens` is the longest prompt
-    plus answer; `corpus` labels the documents behind a RAG server: backends with
-    the same label are replicas of each other.
+    plus answer; `corpus` labels the documents behind a RAG server: backends with the same label are replicas of each
+    other. `allows` names the data classes it may be shown; a question without a class is nobody's secret.
     """
 
     id: str
@@ -61,6 +67,7 @@ class BackendOptions(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None = None
     corpus: str | None = None
     llm_via: tuple[str, ...] = ()
+    allows: frozenset[str] = frozenset()
     price: Price | None = None
     quality: float = 1.0
     reliability: float = 1.0
@@ -142,15 +149,10 @@ class Backend:
         return self.breaker.allows(now) and not self.health.down and not self.draining
 
     def unfit(self, request: Request, now: float) -> str | None:
-        """Reasons in the question itself: what it needs, how long it is, what it may cost, how soon it is wanted."""
-        options = self.options
-        if self._only_embeds and EMBEDDINGS not in request.needs:
-            return "makes embeddings only"
-        if request.needs and not request.needs <= options.supports:
-            return f"cannot do: {', '.join(sorted(request.needs - options.supports))}"
-        if self._overflows(request):
-            return f"the question needs more than its {options.context_tokens} tokens of context"
-        if self._too_dear(request) and options.price is None:
+        """Reasons in the question itself: who may see it, what it needs, its length, what it may cost, how soon it is due."""
+        if (why := self._unable(request)) is not None:
+            return why
+        if self._too_dear(request) and self.options.price is None:
             return "nobody knows its price, and this request has a limit"
         if self._too_dear(request):
             return f"would cost ${dollars(self.expected_cost(request))}, above the limit of this request"
@@ -160,8 +162,23 @@ class Backend:
             return f"usually takes {self.load.durations.median(now):.1f} s, and {request.deadline - now:.1f} s are left"
         return None
 
+    def _unable(self, request: Request) -> str | None:
+        """Reasons that no time and no money removes."""
+        options = self.options
+        if request.data_classes and (why := forbidden(request.data_classes, options.allows)) is not None:
+            return why
+        if self._only_embeds and EMBEDDINGS not in request.needs:
+            return "makes embeddings only"
+        if request.needs and not request.needs <= options.supports:
+            return f"cannot do: {', '.join(sorted(request.needs - options.supports))}"
+        if self._overflows(request):
+            return f"the question needs more than its {options.context_tokens} tokens of context"
+        return None
+
     def refusal_code(self, request: Request, now: float) -> str:
         """The error code that fits why this backend may not be asked."""
+        if not request.data_classes <= self.options.allows:
+            return NOT_ALLOWED
         if not request.needs <= self.options.supports or (self._only_embeds and EMBEDDINGS not in request.needs):
             return UNSUPPORTED
         if self._overflows(request):
@@ -323,26 +340,16 @@ class Backend:
     def inherit(self, previous: Backend) -> None:
         """Remember what a backend of the same id did before its options were changed; attempts under way end in both.
 
-        A limit or breaker that was configured anew begins anew.
+        A limit or breaker that was configured anew begins anew (`KEPT_WITH`).
         """
         self.load, self.health, self.quality = previous.load, previous.health, previous.quality
         self.ratio, self.scale, self.hidden_tokens = previous.ratio, previous.scale, previous.hidden_tokens
-        if self.options.llm_via == previous.options.llm_via:
-            self.inner = previous.inner
-        self.bound = previous.bound
-        self.pace, self.silence = previous.pace, previous.silence
+        self.bound, self.pace, self.silence = previous.bound, previous.pace, previous.silence
         self.totals, self.cooling_until, self.draining = previous.totals, previous.cooling_until, previous.draining
         self.last_verdict = previous.last_verdict
-        if self.options.weight == previous.options.weight:
-            self.weight = previous.weight
-        if self.options.breaker == previous.options.breaker:
-            self.breaker = previous.breaker
-        if self.options.per_minute == previous.options.per_minute:
-            self.rate = previous.rate
-        if self.options.tokens_per_minute == previous.options.tokens_per_minute:
-            self.tokens = previous.tokens
-        if self.options.max_concurrent == previous.options.max_concurrent:
-            self.limit = previous.limit
+        for option, memory in KEPT_WITH.items():
+            if getattr(self.options, option) == getattr(previous.options, option):
+                setattr(self, memory, getattr(previous, memory))
 
     def seconds_until_free(self, request: Request, now: float) -> float:
         """When it may be worth asking again: the longest of its pauses, infinite when only an operator can tell."""
@@ -382,7 +389,7 @@ class Backend:
             self.hidden_tokens.add(max(0.0, tokens - request.input_tokens * self.scale))
 
     def _failed(self, permit: Permit, outcome: Outcome, now: float) -> None:
-        self.breaker.failed(permit, now, outcome.error or "failures", _cause(outcome))
+        self.breaker.failed(permit, now, outcome.error or "failures", cause_of(outcome))
         self.health.attempted(success=False)
         if outcome.sent and outcome.error_code == "upstream_timeout":
             self.limit.overloaded(now - outcome.duration, now)
@@ -391,9 +398,3 @@ class Backend:
         pause = THROTTLED_SECONDS if outcome.retry_after is None else min(outcome.retry_after, LONGEST_COOL_DOWN)
         self.cooling_until = max(self.cooling_until, now + pause)
         self.limit.overloaded(now - outcome.duration, now)
-
-
-def _cause(outcome: Outcome) -> Cause:
-    if outcome.error_code == "upstream_timeout":
-        return Cause.TIMEOUT
-    return Cause.SERVER_ERROR if (outcome.status or 0) >= 500 else Cause.OTHER

@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from equipoise.core.model import Chance
+from equipoise.core.model import Chance, Outcome
 
 Permit: TypeAlias = int
 RECOVERY_GROWTH_CAP = 8.0
@@ -293,3 +293,10 @@ class CircuitBreaker:
         self._causes.clear()
         self._failures = self._slow = self._run = 0
         self._probes = self._probes_passed = 0
+
+
+def cause_of(outcome: Outcome) -> Cause:
+    """What kind of failure an attempt came to."""
+    if outcome.error_code == "upstream_timeout":
+        return Cause.TIMEOUT
+    return Cause.SERVER_ERROR if (outcome.status or 0) >= 500 else Cause.OTHER

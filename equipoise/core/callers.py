@@ -17,7 +17,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of one key. What is None is not limited.
 
     `routes` holds names of routes, and of backends that may be asked by name; `budgets` those of budgets that count what
-    it spends beside those of its tenant. `expires` is Unix seconds.
+    it spends beside those of its tenant, `data_classes` what all its questions hold. `expires` is Unix seconds.
     """
 
     key: str = ""
@@ -28,6 +28,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     expires: float | None = None
+    data_classes: frozenset[str] = frozenset()
 
     def expired(self, wall: float) -> bool:
         """Is its time over?"""

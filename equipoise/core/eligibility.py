@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from equipoise.core.backend import UNSUPPORTED, Backend
+from equipoise.core.data_classes import NOT_ALLOWED
 from equipoise.core.health import SLOW_START_SECONDS
 from equipoise.core.model import Candidate, Chance, Choice, NoBackendAvailable, Request
 from equipoise.core.purse import Purse
@@ -162,14 +163,20 @@ def no_backend_available(
     """The refusal, with its code and with when it may be worth asking again."""
     request, now, purse = viewer.request, viewer.now, viewer.purse
     broke = purse.refused if purse is not None else {}
-    waits = [backends[name].seconds_until_free(request, now) for name in excluded if name not in broke]
+    waits = [
+        backends[name].seconds_until_free(request, now)
+        for name in excluded
+        if name not in broke and request.data_classes <= backends[name].options.allows
+    ]
     waits += [purse.seconds_until_renewed()] if purse is not None else []
     shortest = min((wait for wait in waits if wait > 0), default=math.inf)
     asked = [backends[name] for name in excluded]
     open_to_it = [backend for backend in asked if _ruled_out(backend, viewer.avoid, viewer.corpus) is None]
     codes = {TOO_DEAR if b.id in broke else b.refusal_code(request, now) for b in open_to_it or asked}
+    if len(codes) > 1:  # whoever could have answered decides whether asking again may help
+        codes.discard(NOT_ALLOWED)
     if len(codes) > 1:
-        codes.discard(UNSUPPORTED)  # whoever could have answered decides whether asking again may help
+        codes.discard(UNSUPPORTED)
     code = codes.pop() if len(codes) == 1 else "no_healthy_backend"
     short = purse is not None and purse.short
     full = any(backend.full(request, now) for backend in open_to_it if backend.id not in broke)

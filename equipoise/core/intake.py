@@ -19,7 +19,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
 
     `max_cost` bounds each attempt's expected cost in nano-dollars, `deadline_seconds` the whole answer, `key` names
     the key it came with, `trace` holds trace headers to pass on; `urgency`
-    says who goes first when there is not room for all.
+    says who goes first when there is not room for all. `data_classes` come to those of the route.
     """
 
     model: str = "auto"
@@ -35,6 +35,7 @@ class Hints(msgspec.Struct, frozen=True, kw_only=True):
     trace: tuple[tuple[bytes, bytes], ...] = ()
     repeatable: bool | None = None
     urgency: Urgency = Urgency.INTERACTIVE
+    data_classes: frozenset[str] = frozenset()
 
 
 NO_HINTS = Hints()
@@ -91,6 +92,7 @@ class Intake:
             repeatable=question.tools is None if hints.repeatable is None else hints.repeatable,
             trace=hints.trace,
             urgency=hints.urgency,
+            data_classes=hints.data_classes | route.data_classes,
         )
         return request, resolved.warning
 

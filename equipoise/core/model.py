@@ -158,8 +158,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
     images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
     migration answers, or "answer" where there is none; `key` names the key it came with, `budgets` those that key
-    names, `parent` the request whose graph asks it, `joined` how that is known; `urgency` decides who waits and who is turned away
-    in overload. `features` are what a learning strategy goes by (core/features.py).
+    names, `data_classes` what kinds of data it holds, `parent` the request whose graph asks it, `joined` how that is
+    known; `urgency` decides who waits and who is turned away in overload. `features` are what a learning strategy goes
+    by (core/features.py).
     """
 
     id: str
@@ -186,6 +187,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     joined: str = ""
     urgency: Urgency = Urgency.INTERACTIVE
+    data_classes: frozenset[str] = frozenset()
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

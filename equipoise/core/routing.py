@@ -35,7 +35,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     `timeout` is the seconds for the whole question, `explore` one of live, shadow, off. `sticky` keeps a session with its
     backend. `escalate` asks a better backend when a whole answer is below `min_quality`. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is
-    None. With `hedge` slow questions are asked of a second backend.
+    None. With `hedge` slow questions are asked of a second backend. `data_classes` is what its questions hold.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     exploration_floor: float | None = None
     options: Mapping[str, Mapping[str, float]] = {}
     hedge: HedgeOptions | None = None
+    data_classes: frozenset[str] = frozenset()
 
     def options_of(self, strategy: str) -> dict[str, float]:
         """What a strategy is made with here; where live questions are not for exploring there is no floor."""

@@ -25,6 +25,7 @@ def row_of(backend: Backend, now: float) -> dict[str, Any]:
         "pace": round(backend.breaker.pace, 2),
         "weight": backend.weight,
         "priority": backend.options.priority,
+        "allows": sorted(backend.options.allows),
         "health": round(backend.health.value(now), 4),
         "success_rate": round(backend.health.success.value, 4),
         "response_time": round(load.response_time.value, 4),

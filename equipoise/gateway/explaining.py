@@ -81,6 +81,7 @@ def explained(balancer: LoadBalancer, question: Question, hints: Hints, caller: 
         raise of_unanswered(error) from error
     require_allowed(caller, request, balancer)
     told: dict[str, Any] = {"config_hash": balancer.config_hash, "seed": balancer.seed, "role": request.role}
+    told |= {"data_classes": sorted(request.data_classes)} if request.data_classes else {}
     told |= {"warning": warning} if warning else {}
     try:
         return document(balancer.explain(request)) | told

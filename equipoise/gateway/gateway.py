@@ -181,9 +181,9 @@ class Gateway:
             return await self._ask(dialect, request, request_id)
         started, tenant = time.perf_counter(), "default"
         try:
-            tenant = self._caller(request).tenant
-            ask = partial(self._ask, dialect, request, request_id)
-            response, again = await self.repeats.response(tenant, request, ask)
+            caller = self._caller(request)
+            tenant, ask = caller.tenant, partial(self._ask, dialect, request, request_id)
+            response, again = await self.repeats.response(tenant, request, ask, caller.data_classes)
         except Problem as problem:
             self._balancer.tell(endings.of_problem(None, request_id, tenant, problem, started))
             return problems.refusal(problem, request_id, dialect.problem)

@@ -6,6 +6,7 @@ import decimal
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.core import data_classes
 from equipoise.core.callers import Caller
 from equipoise.core.intake import Hints
 from equipoise.core.model import NANO_PER_USD, NanoUSD, Urgency
@@ -15,7 +16,8 @@ from equipoise.http import Headers
 STRATEGY, MAX_COST, DEADLINE = "x-equipoise-strategy", "x-equipoise-max-cost-usd", "x-equipoise-deadline-ms"
 TAGS, SESSION = "x-equipoise-tags", "x-equipoise-session"
 PRIORITY, REPEATABLE = "x-equipoise-priority", "x-equipoise-repeatable"
-NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION, PRIORITY, REPEATABLE)
+DATA_CLASS = "x-equipoise-data-class"
+NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION, PRIORITY, REPEATABLE, DATA_CLASS)
 FIELDS = tuple((name, name.encode()) for name in NAMES)
 
 OPEN_URGENCIES = (Urgency.INTERACTIVE, Urgency.BATCH)
@@ -31,7 +33,10 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) 
     said = {name: headers[field] for name, field in FIELDS if field in headers}
     if not said and asked.metadata is None:
         return Hints(model=asked.model, request_id=request_id, trace=trace(headers), **_of_caller(caller))
-    words = _from_metadata(asked.metadata or {}) | {name: value.decode("latin-1") for name, value in said.items()}
+    beside = _from_metadata(asked.metadata or {})
+    words = beside | {name: value.decode("latin-1") for name, value in said.items()}
+    of_caller = _of_caller(caller)
+    of_caller["data_classes"] |= _data_classes(words.get(DATA_CLASS)) | _data_classes(beside.get(DATA_CLASS))
     return Hints(
         model=asked.model,
         strategy=words.get(STRATEGY),
@@ -39,7 +44,7 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) 
         deadline_seconds=_seconds(words.get(DEADLINE)),
         tags=_tags(words.get(TAGS)),
         session=_session(words.get(SESSION)),
-        **_of_caller(caller),
+        **of_caller,
         request_id=request_id,
         trace=trace(headers),
         urgency=_urgency(words.get(PRIORITY)),
@@ -63,7 +68,18 @@ def _repeatable(said: str | None) -> bool | None:
 
 
 def _of_caller(caller: Caller) -> dict[str, Any]:
-    return {"tenant": caller.tenant, "key": caller.key, "budgets": caller.budgets}
+    terms = {"tenant": caller.tenant, "key": caller.key, "budgets": caller.budgets}
+    return {**terms, "data_classes": caller.data_classes}
+
+
+def _data_classes(said: str | None) -> frozenset[str]:
+    """What a question says it holds; it comes to what its key and its route say, in a header and in `metadata` alike."""
+    if said is None:
+        return data_classes.NONE
+    try:
+        return data_classes.read(said)
+    except ValueError as error:
+        raise _bad(DATA_CLASS, str(error)) from None
 
 
 def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:

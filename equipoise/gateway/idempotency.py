@@ -14,7 +14,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -23,7 +23,7 @@ from equipoise.gateway.headers import Fields
 from equipoise.gateway.problems import Problem
 from equipoise.http import Abort, Request, Response
 
-KEY = b"idempotency-key"
+KEY, DATA_CLASS = b"idempotency-key", b"x-equipoise-data-class"
 LONGEST_KEY = 255
 MOST_RUNNING = 4_096
 """Questions with a key that are answered at once: they go on without their clients, so their number has a bound."""
@@ -132,9 +132,15 @@ class Repeats:
         self._bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def response(self, tenant: str, request: Request, ask: Ask) -> tuple[Response, bool]:
-        """The answer to a request with a key, and whether it is a repeat. Raises Problem 400, 422 or 503."""
-        name, question = (tenant, _key(request)), _digest(request)
+    async def response(
+        self, tenant: str, request: Request, ask: Ask, data_classes: Iterable[str] = ()
+    ) -> tuple[Response, bool]:
+        """The answer to a request with a key, and whether it is a repeat. Raises Problem 400, 422 or 503.
+
+        What a question holds (`data_classes` of its client, and what it says itself) is a part of it: an answer made
+        under less strict terms is not given under others.
+        """
+        name, question = (tenant, _key(request)), _digest(request, data_classes)
         recording = self._known(name)
         if recording is None:
             return await self._begun(name, question, ask).response(), False
@@ -198,8 +204,9 @@ def _key(request: Request) -> bytes:
     return hashlib.blake2b(key, digest_size=16).digest()
 
 
-def _digest(request: Request) -> bytes:
-    return hashlib.blake2b(request.path.encode() + b"\0" + request.body, digest_size=32).digest()
+def _digest(request: Request, data_classes: Iterable[str]) -> bytes:
+    terms = ",".join(sorted(data_classes)).encode() + b"\0" + request.headers.get(DATA_CLASS, b"")
+    return hashlib.blake2b(b"\0".join((request.path.encode(), terms, request.body)), digest_size=32).digest()
 
 
 def _repeated(headers: Sequence[tuple[bytes, bytes]]) -> Fields:

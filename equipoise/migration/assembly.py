@@ -109,7 +109,7 @@ def answerers(candidate: LoadBalancer) -> Mapping[str, Answerer]:
     """Who answers for a router that only decides: by kind (the first of each) and by backend id."""
     found: dict[str, Answerer] = {}
     for name, backend in candidate.selection.backends.items():
-        answerer = Answerer(candidate.clients[name], backend.options.price)
+        answerer = Answerer(candidate.clients[name], backend.options.price, backend.options.allows)
         found.setdefault(backend.options.type.value, answerer)
         found.setdefault(name, answerer)
     return found

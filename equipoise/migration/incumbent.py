@@ -19,6 +19,7 @@ from equipoise.backends.function import FunctionClient
 from equipoise.backends.probing import probed
 from equipoise.backends.transport import Patience, Upstream, endpoint, header_list
 from equipoise.core.accounting import bill_of
+from equipoise.core.data_classes import NOT_ALLOWED, forbidden
 from equipoise.core.model import Answer, Request, Usage, Verdict
 from equipoise.core.pricing import Price, estimate_tokens
 from equipoise.http import Pool
@@ -33,10 +34,11 @@ LONGER_THAN_ANY_ATTEMPT: Final = 3600.0
 
 
 class Answerer(msgspec.Struct, frozen=True):
-    """Who answers when an old router only decides, and at what price."""
+    """Who answers when an old router only decides, at what price, and which data classes it may be shown."""
 
     client: BackendClient
     price: Price | None = None
+    allows: frozenset[str] = frozenset()
 
 
 class IncumbentClient:
@@ -92,6 +94,9 @@ class IncumbentClient:
     async def _answered(self, prediction: Prediction, request: Request) -> Answer:
         """A decision without an answer: let the one it names answer, and book what he costs."""
         who = self._answerer(prediction)
+        if (why := forbidden(request.data_classes, who.allows)) is not None:
+            text = f"whom {self.name} decided for may not be shown this question: {why}"
+            raise BackendError(Verdict.IGNORED, text, code=NOT_ALLOWED, usage=Usage(requests=0))
         answer = await who.client.send(request, LONGER_THAN_ANY_ATTEMPT)
         if answer.metered_cost is None and who.price is not None:
             answer.metered_cost = bill_of(who.price, answer.usage, None).cost

@@ -45,6 +45,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[str, ...] = ()
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
+    data_class: tuple[str, ...] = ()
 
     def callers(self) -> Iterator[tuple[str, Caller]]:
         """Each secret's digest with its terms, nothing when it was revoked."""
@@ -63,6 +64,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
                     requests_per_minute=self.requests_per_minute,
                     tokens_per_minute=self.tokens_per_minute,
                     expires=min(ends, default=None),
+                    data_classes=frozenset(self.data_class),
                 ),
             )
 

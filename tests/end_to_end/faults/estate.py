@@ -15,7 +15,7 @@ import msgspec
 from bench.chaos import envoy
 from equipoise.http import Pool, PoolLimits
 from equipoise.sandbox import Faults, SandboxBackend, seeded
-from tests.end_to_end.faults.sick import EARLY, LATE, Deaf, Sick
+from tests.end_to_end.faults.sick import EARLY, LATE, Deaf, Sick, Watched
 from tests.end_to_end.http.servers import free_port
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -37,13 +37,22 @@ PATIENCE = {"timeout_seconds": 1.5, "first_byte_timeout_seconds": 0.6, "idle_tim
 RETRY = {"max_attempts": 6, "share": 1.0, "burst": 100_000}
 
 
+DATA_CLASS = "patients"
+FORBIDDEN = ("forbidden-beside", "forbidden-before")
+
+
 class Estate:
-    """`cells` has a route for every fault and kind: the sick backend is asked first, the healthy one when it failed."""
+    """`cells` has a route for every fault and kind: the sick backend is asked first, the healthy one when it failed.
+
+    All questions are about patients. On every route there are also two that answer well and may not be told of those:
+    `forbidden` are watched, one beside the sick backend and one before the healthy one.
+    """
 
     def __init__(self, folder: Path, envoy_binary: str) -> None:
         self._folder, self._envoy = folder, envoy.Envoy(envoy_binary, folder)
         self._backends: list[SandboxBackend] = []
         self._sick: list[Sick] = []
+        self.forbidden: list[Watched] = []
         self._deaf = Deaf()
         self._instances: dict[str, dict[str, Any]] = {}
         self._routes: dict[str, dict[str, Any]] = {}
@@ -53,7 +62,9 @@ class Estate:
         self.admin: Pool
 
     async def __aenter__(self) -> Self:
-        await self._sandbox("healthy", "openai")
+        healthy = await self._sandbox("healthy", "openai")
+        for name in FORBIDDEN:
+            await self._forbid(name, healthy.port)
         good = {kind: (await self._sandbox(f"good-{kind}", kind)).port for kind in KINDS}
         for kind, port in good.items():
             await self._sicken(kind, ("127.0.0.1", port))
@@ -72,7 +83,7 @@ class Estate:
         self.gateway.terminate()
         await self.gateway.wait()
         await self._envoy.stop()
-        for each in (*self._sick, *self._backends, self._deaf):
+        for each in (*self._sick, *self.forbidden, *self._backends, self._deaf):
             await each.stop()
 
     async def billed(self) -> int:
@@ -97,15 +108,29 @@ class Estate:
             spoilt.set_faults(Faults(**faults))
             self._route(name, kind, spoilt.port)
 
+    async def _forbid(self, name: str, good: int) -> None:
+        watched = Watched(("127.0.0.1", good))
+        await watched.start()
+        self.forbidden.append(watched)
+        self._instance(name, "openai", watched.port)
+        del self._instances[name]["allows"]
+
     def _route(self, fault: str, kind: str, port: int) -> None:
         name = re.sub(r"[^a-z0-9]+", "-", f"{fault} {kind}")
         self._instance(name, kind, port)
         self.cells[f"try-{name}"] = (fault, kind)
-        self._routes[f"try-{name}"] = {"backends": [name], "fallback": ["healthy"]}
+        beside, before = FORBIDDEN
+        self._routes[f"try-{name}"] = {"backends": [name, beside], "fallback": [before, "healthy"]}
 
     def _instance(self, name: str, kind: str, port: int) -> None:
         url = f"http://127.0.0.1:{port}" + ("/v1" if kind == "openai" else "")
-        self._instances[name] = {"endpoint_url": url, "api_key": "sandbox", **PATIENCE, **KINDS[kind]}
+        self._instances[name] = {
+            "endpoint_url": url,
+            "api_key": "sandbox",
+            "allows": [DATA_CLASS],
+            **PATIENCE,
+            **KINDS[kind],
+        }
 
     async def _sandbox(self, name: str, kind: str) -> SandboxBackend:
         (profile,) = [each for each in seeded(1) if each.name == PROFILES[kind]]

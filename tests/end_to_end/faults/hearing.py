@@ -38,12 +38,13 @@ def body_for(dialect: str, model: str) -> bytes:
     return json.dumps({"model": model, "stream": stream, **asked[path]}).encode()
 
 
-async def ask(pool: Pool, dialect: str, model: str) -> Heard:
+async def ask(pool: Pool, dialect: str, model: str, data_class: str = "") -> Heard:
     """One question, read to its end; a connection that just breaks raises."""
     path, stream = DIALECTS[dialect]
     body = body_for(dialect, model)
     patience = Timeouts(connect=20.0, first_byte=20.0, between_bytes=20.0, total=20.0)
-    response = await pool.request("POST", path, body=body, timeouts=patience)
+    about = [(b"x-equipoise-data-class", data_class.encode())] if data_class else []
+    response = await pool.request("POST", path, headers=about, body=body, timeouts=patience)
     told, fallback = await response.read(), response.headers.get(b"x-equipoise-fallback-from")
     if response.status != 200:
         cost = int(response.headers[b"x-equipoise-cost-usd"].replace(b".", b""))

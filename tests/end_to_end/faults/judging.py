@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from tests.end_to_end.faults.estate import KINDS, Estate
+from tests.end_to_end.faults.estate import DATA_CLASS, KINDS, Estate
 from tests.end_to_end.faults.hearing import DIALECTS, Heard, ask
 from tests.end_to_end.faults.sick import LATE
 
@@ -41,14 +41,14 @@ async def every_cell(estate: Estate) -> tuple[list[Cell], int]:
     told, words = 0, dict[tuple[str, str], str]()
     for name in ("healthy", *(f"good-{kind}" for kind in KINDS)):
         for dialect in DIALECTS:
-            heard = await ask(estate.pool, dialect, name)
+            heard = await ask(estate.pool, dialect, name, DATA_CLASS)
             words[name, dialect], told = heard.text, told + heard.cost
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def cell(route: str, dialect: str) -> Cell:
         fault, kind = estate.cells[route]
         async with turn:
-            heard = await ask(estate.pool, dialect, route)
+            heard = await ask(estate.pool, dialect, route, DATA_CLASS)
         wrong = misheard(fault, kind, dialect, heard, words["healthy", dialect], words[f"good-{kind}", dialect])
         return Cell(fault, kind, dialect, heard, wrong)
 

@@ -85,6 +85,29 @@ class Sick:
             writer.close()
 
 
+class Watched:
+    """A port before a good backend that counts the connections made to it."""
+
+    def __init__(self, good: tuple[str, int]) -> None:
+        self.connections = 0
+        self._sick = Sick(self._relay, good)
+
+    @property
+    def port(self) -> int:
+        return self._sick.port
+
+    async def start(self) -> None:
+        await self._sick.start()
+
+    async def stop(self) -> None:
+        await self._sick.stop()
+
+    async def _relay(self, call: Call) -> None:
+        self.connections += 1
+        head, body = await call.answer()
+        await call.send(head + body)
+
+
 class Deaf:
     """A port whose queue is full, so that the kernel answers no further attempt to connect."""
 
