@@ -16,6 +16,7 @@ def learned_families(status: Mapping[str, Any]) -> Iterator[Metric]:
     """The families, in a fixed order; without samples where nothing learns."""
     policies = status.get("policies", {})
     yield from _believed(policies)
+    yield from _performance(status.get("learned_weights", {}))
     deciding = GaugeMetricFamily(
         "lb_learning_deciding", "1 while learning decides, 0 while health_aware stands in.", labels=["policy"]
     )
@@ -36,6 +37,20 @@ def _believed(policies: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
         for kind, name, row in _rows(of.get("believed", {})):
             means.add_metric([policy, kind, name], row["mean"])
             widths.add_metric([policy, kind, name], (row["high"] - row["low"]) / 2.0)
+    yield means
+    yield widths
+
+
+def _performance(weights: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """What learned weights follow, where it is known."""
+    means = GaugeMetricFamily(
+        "lb_learned_performance", "What a learned weight follows: answered times mean quality.", labels=LABELS
+    )
+    widths = GaugeMetricFamily("lb_learned_performance_half_width", "Half of its 95 % interval.", labels=LABELS)
+    for kind, name, row in _rows(weights):
+        if row["performance"] is not None:
+            means.add_metric([kind, name], row["performance"])
+            widths.add_metric([kind, name], (row["high"] - row["low"]) / 2.0)
     yield means
     yield widths
 

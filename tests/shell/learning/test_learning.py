@@ -188,6 +188,8 @@ async def test_what_is_learned_is_in_the_metrics(tmp_path: Path) -> None:
         text = metrics.render().decode()
     assert 'lb_learned_weight{backend_id="b",kind="general",route="auto"}' in text
     assert 'lb_believed_quality{backend_id="b",kind="general",policy="auto/adaptive_learning"}' in text
+    assert 'lb_learned_performance{backend_id="b",kind="general"} 0.95' in text
+    assert 'lb_learned_performance_half_width{backend_id="b",kind="general"} 0.' in text
     assert 'lb_learning_deciding{policy="auto/adaptive_learning"} 1.0' in text
 
 
