@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from equipoise.config import Config, KeyConfig
-from equipoise.core.callers import Caller
+from equipoise.config.people import AdminKeyConfig
+from equipoise.core.callers import Caller, Role
+
+THE_ADMIN = "admin"
+"""What the one key of `listen.admin_key` is called."""
 
 
 def callers_of(config: Config) -> dict[str, Caller]:
@@ -13,7 +17,18 @@ def callers_of(config: Config) -> dict[str, Caller]:
     return {_digest(key): _caller(name, key) for name, key in config.keys.items()}
 
 
-def _digest(of: KeyConfig) -> str:
+def operators_of(config: Config) -> dict[str, Caller]:
+    """The hexadecimal SHA-256 of each admin key to its name and role."""
+    found = {
+        _digest(key): Caller(key=name, role=key.role, expires=key.expires_at) for name, key in config.admin_keys.items()
+    }
+    if config.listen.admin_key is not None:
+        whole = hashlib.sha256(config.listen.admin_key.reveal().encode()).hexdigest()
+        found[whole] = Caller(key=THE_ADMIN, role=Role.ADMIN)
+    return found
+
+
+def _digest(of: KeyConfig | AdminKeyConfig) -> str:
     if of.sha256:
         return of.sha256.lower()
     return hashlib.sha256(of.key.reveal().encode() if of.key else b"").hexdigest()

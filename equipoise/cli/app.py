@@ -115,6 +115,13 @@ NOUNS = {
             "rotate": ("equipoise.cli.keys:rotate", "Give a key a new secret; the former stays good for a while."),
         },
     ),
+    "audit": (
+        "Look at what people did.",
+        {
+            "ls": ("equipoise.cli.audit:ls", "List admin actions and changes of keys."),
+            "verify": ("equipoise.cli.audit:verify", "Say whether the journal is whole."),
+        },
+    ),
     "store": (
         "Copy what outlives the process, and put it back.",
         {

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import getpass
 import json as json_
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from equipoise.cli.agreeing import agree
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.key_stores import is_operators, noted, opened, require, stored, who
 from equipoise.cli.output import Output, as_documents, remark, say, table
 from equipoise.cli.times import duration, moment
 
 if TYPE_CHECKING:
     from equipoise.config import Config
-    from equipoise.stores.keys import KeyStore, StoredKey
+    from equipoise.stores.keys import StoredKey
 
 ConfigFile = Annotated[Path | None, Parameter(name=["--config", "-c"])]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -41,12 +39,15 @@ def create(
     tokens_per_minute: int | None = None,
     data_class: str = "",
     expires: str | None = None,
+    role: Literal["view", "operate", "admin"] | None = None,
     dry_run: bool = False,
     config: ConfigFile = None,
     output: Output = None,
     json: bool = False,
 ) -> None:
     """Make a key and print it, this once; it is stored as a digest only.
+
+    Clients ask questions with it; with --role it is a person's key for the admin listener instead.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ def create(
         What all its questions hold, separated by commas: only backends whose `allows` names it are asked.
     expires: str
         After how long (90d) or when (2027-01-01, UTC) it stops being good.
+    role: Literal["view", "operate", "admin"]
+        A key for the admin listener: view looks, operate also drains, weighs, pauses and rolls back, admin may everything.
     dry_run: bool
         Only say what would be made.
     config: Path
@@ -77,6 +80,7 @@ def create(
     json: bool
         Print one JSON document.
     """
+    from equipoise.core.callers import Role
     from equipoise.stores.keys import StoredKey
 
     loaded = configuration(config, quiet=True).config
@@ -91,12 +95,25 @@ def create(
         tokens_per_minute=tokens_per_minute,
         data_class=_data_classes(data_class, loaded),
         expires=_end(expires),
+        role=Role(role) if role else None,
     )
+    if role and key != StoredKey(name=name, role=key.role, expires=key.expires):
+        raise Failure("a key for the admin listener asks no questions, so it has no terms but --expires", USAGE)
     if dry_run:
         say(json_.dumps(shown(key), indent=2))
         return
-    with _opened(loaded) as store:
+    with opened(loaded, operators=role is not None) as store:
         secret, made = store.create(key, who())
+    noted(
+        loaded,
+        "create",
+        name,
+        role=role,
+        tenant=tenant,
+        expires=key.expires,
+        routes=key.routes,
+        data_class=key.data_class,
+    )
     _tell(secret, made, output, json=json)
 
 
@@ -117,16 +134,14 @@ def ls(*, everything: Annotated[bool, Parameter(name="--all")] = False, config: 
     """
     loaded = configuration(config, quiet=True).config
     rows = _configured(loaded)
-    if loaded.state_file.is_file():
-        with _opened(loaded) as store:
-            rows += [shown(key) for key in store.all()]
+    rows += [shown(key) for operators in (False, True) for key in stored(loaded, operators=operators)]
     rows = [row for row in rows if everything or row["state"] == "good"]
     if as_documents(rows, output, json):
         return
     if not rows:
         remark("no keys: the gateway serves this machine only, and everybody on it")
         return
-    few = ("name", "key", "tenant", "state", "expires", "routes", "strategies")
+    few = ("name", "key", "role", "tenant", "state", "expires", "routes", "strategies")
     columns = [name for name in rows[0] if output == "wide" or name in few]
     table([name.replace("_", " ") for name in columns], [[_cell(row[name]) for name in columns] for row in rows])
 
@@ -147,13 +162,13 @@ def revoke(name: str, /, *, yes: bool = False, dry_run: bool = False, config: Co
     """
     loaded = configuration(config, quiet=True).config
     agree(yes or dry_run, f"The key {name} will be refused from now on, for ever.")
-    with _opened(loaded) as store:
+    with opened(loaded, operators=is_operators(name, loaded)) as store:
+        require(store, name, loaded)
         if dry_run:
-            _require(store, name, loaded)
             say(f"{name}: would be revoked")
             return
-        _require(store, name, loaded)
         store.revoke(name, who())
+    noted(loaded, "revoke", name)
     say(f"{name}: revoked")
 
 
@@ -185,30 +200,25 @@ def rotate(
         Print one JSON document.
     """
     loaded, seconds = configuration(config, quiet=True).config, duration(grace)
-    with _opened(loaded) as store:
-        _require(store, name, loaded)
+    with opened(loaded, operators=is_operators(name, loaded)) as store:
+        require(store, name, loaded)
         if dry_run:
             say(f"{name}: would get a new secret; the former one would stay good for {grace}")
             return
         secret, made = store.rotate(name, seconds, who())
+    noted(loaded, "rotate", name, grace=grace)
     _tell(secret, made, output, json=json)
     remark(f"the former secret stays good for {grace}")
 
 
 def stored_keys(config: Config) -> bool:
-    """Has the state store ever held a key? Raises Failure where it cannot be read."""
-    if not config.state_file.is_file():
-        return False
-    with _opened(config) as store:
-        return bool(store.all())
+    """Has the state store ever held a key of a client? Raises Failure where it cannot be read."""
+    return bool(stored(config))
 
 
-def who() -> str:
-    """Who is at this terminal, for the journal."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""
+def stored_admin_keys(config: Config) -> bool:
+    """Has the state store ever held a key for the admin listener? Raises Failure where it cannot be read."""
+    return bool(stored(config, operators=True))
 
 
 def shown(key: StoredKey) -> dict[str, Any]:
@@ -218,7 +228,8 @@ def shown(key: StoredKey) -> dict[str, Any]:
     return {
         "name": key.name,
         "key": key.secrets[0].hint if key.secrets else None,
-        "tenant": key.tenant,
+        "role": key.role.value if key.role else None,
+        "tenant": None if key.role else key.tenant,
         "state": "revoked" if over[0] else "expired" if over[1] else "good",
         "created": _date(key.created or None),
         "expires": _date(key.expires),
@@ -246,6 +257,9 @@ def _configured(config: Config) -> list[dict[str, Any]]:
             data_class=of.data_class,
         )  # fmt: skip
         rows.append(shown(key) | {"from": "configuration"})
+    for name, person in config.admin_keys.items():
+        key = StoredKey(name=name, role=person.role, expires=person.expires_at)
+        rows.append(shown(key) | {"from": "configuration"})
     return rows
 
 
@@ -257,8 +271,10 @@ def _check(
 
     if not NAME.fullmatch(name):
         raise Failure(f"{name!r} is no name for a key", USAGE, "letters, digits and . _ @ -, up to 64")
-    if name in config.keys:
+    if name in config.keys or name in config.admin_keys:
         raise Failure(f"the configuration has a key {name} already", USAGE)
+    if any(key.name == name for operators in (False, True) for key in stored(config, operators=operators)):
+        raise Failure(f"there is or was a key {name} already; ledger and journal know keys by name", USAGE)
     known = {"auto", *config.routes, *config.backend_instances}
     if unknown := [route for route in routes or () if route not in known]:
         raise Failure(f"there is no route or backend {', '.join(unknown)}", USAGE, f"known: {', '.join(sorted(known))}")
@@ -281,29 +297,6 @@ def _data_classes(said: str, config: Config) -> tuple[str, ...]:
     if not any(classes <= set(of.allows) for of in config.backend_instances.values()):
         raise Failure(f"no backend allows {', '.join(sorted(classes))}: nobody could answer", USAGE, "see `allows`")
     return tuple(sorted(classes))
-
-
-def _require(store: KeyStore, name: str, config: Config) -> None:
-    key = next((key for key in store.all() if key.name == name), None)
-    if key is None or key.revoked is not None:
-        hint = "it is in the configuration: change it there" if name in config.keys else "`equipoise keys ls --all`"
-        raise Failure(f"there is no key {name}" if key is None else f"the key {name} was revoked already", USAGE, hint)
-
-
-@contextmanager
-def _opened(config: Config) -> Iterator[KeyStore]:
-    from equipoise.stores.keys import KeyStore
-    from equipoise.stores.sqlite import StoreError
-    from equipoise.stores.state import StateStore
-
-    try:
-        store = StateStore(config.state_file)
-        try:
-            yield KeyStore(store)
-        finally:
-            store.close()
-    except StoreError as error:
-        raise Failure(str(error), USAGE) from error
 
 
 def _names(said: str) -> tuple[str, ...] | None:
@@ -333,4 +326,5 @@ def _tell(secret: str, made: StoredKey, output: str | None, *, json: bool) -> No
     if as_documents({"secret": secret, **shown(made)}, output, json):
         return
     say(secret)
-    remark(f"{made.name}, tenant {made.tenant}: keep it now, it is shown this once")
+    what = f"role {made.role.value}" if made.role else f"tenant {made.tenant}"
+    remark(f"{made.name}, {what}: keep it now, it is shown this once")

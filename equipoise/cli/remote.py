@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 from collections.abc import Sequence
@@ -75,7 +76,17 @@ class Remote:
 def _headers(path: str) -> list[tuple[bytes, bytes]]:
     key = os.environ.get(_variable(path))
     plain = [(b"accept", b"*/*"), (b"content-type", b"application/json")]
+    if path.startswith("/admin/"):
+        plain.append((b"x-equipoise-who", _myself().encode("ascii", "replace")))
     return [*plain, (b"authorization", b"Bearer " + key.encode())] if key else plain
+
+
+def _myself() -> str:
+    """What the audit journal says of who was at the terminal, beside whose key it was."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "nobody"
 
 
 def _variable(path: str) -> str:

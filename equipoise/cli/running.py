@@ -30,6 +30,7 @@ RESTART = (
     "listen",
     "server",
     "ledger",
+    "audit",
     "state_dir",
     "enable_prometheus_metrics",
     "routing_decision_timeout_ms",

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import REFUSED, Failure
-from equipoise.cli.keys import stored_keys
+from equipoise.cli.keys import stored_admin_keys, stored_keys
 from equipoise.config.schema import Config
 from equipoise.config.sections import ListenConfig
 
@@ -64,11 +64,11 @@ def serve(
         "log.format": log_format,
     }
     loaded = configuration(config, flags)
-    guard(loaded.config.listen, keys=has_keys(loaded.config), insecure=insecure)
+    guard(loaded.config, insecure=insecure)
     from equipoise.cli.serving import run
 
     def admit(config: Config) -> None:
-        guard(loaded.config.listen, keys=has_keys(config), insecure=insecure)
+        guard(config, insecure=insecure, listen=loaded.config.listen)
 
     return looped(run(loaded, flags, admit))
 
@@ -78,16 +78,27 @@ def has_keys(config: Config) -> bool:
     return bool(config.keys) or stored_keys(config)
 
 
-def guard(listen: ListenConfig, *, keys: bool, insecure: bool) -> None:
-    """Refuse to let strangers spend money, or to show them the admin listener, unless that was said to be wanted."""
+def has_admin_keys(config: Config) -> bool:
+    """Must people show who they are at the admin listener?"""
+    return config.listen.admin_key is not None or bool(config.admin_keys) or stored_admin_keys(config)
+
+
+def guard(config: Config, *, insecure: bool, listen: ListenConfig | None = None) -> None:
+    """Refuse to let strangers spend money, or to show them the admin listener, unless that was said to be wanted.
+
+    `listen` is where the gateway listens already, whatever a new configuration says. Raises Failure.
+    """
     if insecure:
         return
-    if not keys and not is_loopback(listen.host):
+    at = listen or config.listen
+    if not is_loopback(at.host) and not has_keys(config):
         hint = "`equipoise keys create`, keys: or EQUIPOISE_API_KEY give it keys; --insecure serves everybody"
-        raise Failure(f"{listen.host} can be reached from elsewhere and no key is configured", REFUSED, hint)
-    if not is_loopback(listen.admin_host) and listen.admin_key is None:
-        hint = "set listen.admin_key or EQUIPOISE_ADMIN_KEY; --insecure opens it to everybody"
-        raise Failure(f"the admin address {listen.admin_host} can be reached from elsewhere", REFUSED, hint)
+        raise Failure(f"{at.host} can be reached from elsewhere and no key is configured", REFUSED, hint)
+    if not is_loopback(at.admin_host) and not has_admin_keys(config):
+        hint = (
+            "set admin_keys: or EQUIPOISE_ADMIN_KEY, or `equipoise keys create NAME --role admin`; --insecure opens it"
+        )
+        raise Failure(f"the admin address {at.admin_host} can be reached from elsewhere", REFUSED, hint)
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import equipoise
 from equipoise.build import Estate
-from equipoise.build.keys import callers_of
+from equipoise.build.keys import callers_of, operators_of
 from equipoise.build.metrics import provisioning_of
 from equipoise.build.prices import alternatives_of, default_backend
 from equipoise.canary import Canary
@@ -19,6 +19,7 @@ from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.fleet import Fleet
 from equipoise.cli.output import say, tell
+from equipoise.cli.peopled import admin_keyring_of, auditor_of
 from equipoise.cli.reloading import Reloading
 from equipoise.cli.running import Running
 from equipoise.config import Config, ListenConfig
@@ -43,6 +44,7 @@ from equipoise.gateway.beside import Beside
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
 from equipoise.gateway.migrating import operations
+from equipoise.gateway.people import People
 from equipoise.gateway.usage import usage_of
 from equipoise.http import ServerLimits, TLSFiles
 from equipoise.migration import Migration, from_config
@@ -114,10 +116,14 @@ async def _listen(
     loaded: Loaded, estate: Estate, migration: Migration | None, running: Running, canary: Canary | None
 ) -> int:
     listen = loaded.config.listen
-    keyring = keyring_of(loaded.config)
-    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary)
+    keyring, operators = keyring_of(loaded.config), admin_keyring_of(loaded.config)
+    people = People(operators.keys)
+    operators.tell(people.accept)
+    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people)
     running.applied.append(lambda config: keyring.configure(callers_of(config)))
+    running.applied.append(lambda config: operators.configure(operators_of(config)))
     await keyring.start()
+    await operators.start()
     try:
         return await run_gateway(
             gateway,
@@ -139,6 +145,7 @@ async def _listen(
         raise Failure(f"cannot listen on {listen.host}:{listen.port}: {why}", USAGE, hint) from error
     finally:
         await keyring.close()
+        await operators.close()
 
 
 def make_gateway(
@@ -148,6 +155,7 @@ def make_gateway(
     running: Running | None = None,
     keyring: Keyring | None = None,
     canary: Canary | None = None,
+    people: People | None = None,
 ) -> Gateway:
     """The gateway of an estate; without `running` its configuration stays as it is, without `keyring` its keys do."""
     ledger, metrics = estate.ledger, estate.metrics
@@ -181,7 +189,8 @@ def make_gateway(
         steer=running.drain if running else None,
         weigh=running.weigh if running else None,
         configuration=running.health if running else None,
-        admin_keys=ClientKeys.of([config.listen.admin_key.reveal()]) if config.listen.admin_key else None,
+        people=people or People(ClientKeys(found) if (found := operators_of(config)) else None),
+        auditor=auditor_of(config, estate, now),
         commands=backends.commands(Fleet(running)) if running else None,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )

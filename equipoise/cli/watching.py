@@ -13,7 +13,7 @@ from equipoise.cli.exits import OK, PROBLEMS, Failure
 from equipoise.cli.migrating import admin_url as admin_address
 from equipoise.cli.output import Output, as_documents, say, tell
 from equipoise.cli.remote import Remote
-from equipoise.gateway.admin import BACKENDS
+from equipoise.gateway.people import BACKENDS
 
 Document = dict[str, Any]
 BAR = 30

@@ -19,6 +19,7 @@ from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.migration import MigrationConfig
+from equipoise.config.people import AdminKey, AuditConfig
 from equipoise.config.quality import QualityConfig
 from equipoise.config.queue import QueueConfig
 from equipoise.config.rules import broken_rules
@@ -128,6 +129,10 @@ class Config(Section):
     """Where the gateway listens."""
     keys: dict[Name, Key] = Field(default_factory=dict)
     """Keys that clients must show, by name; without any, only loopback is served."""
+    admin_keys: dict[Name, AdminKey] = Field(default_factory=dict)
+    """Keys for the admin listener, by name, each with a role; a key alone may only look."""
+    audit: AuditConfig = AuditConfig()
+    """The journal of admin actions."""
     budgets: dict[BackendId, Budget] = Field(default_factory=dict)
     """What may be spent, by name; a number alone is dollars a day. Without any, spending is not limited."""
     state_dir: FilePath | None = None
@@ -173,6 +178,11 @@ class Config(Section):
     def state_file(self) -> Path:
         """The state store's file: keys, budgets, where a migration stands."""
         return self.state_path / "state.sqlite3"
+
+    @property
+    def audit_path(self) -> Path:
+        """The audit journal's file."""
+        return self.state_path / "audit.sqlite3"
 
     @property
     def ledger_path(self) -> Path | None:

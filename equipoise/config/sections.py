@@ -80,7 +80,7 @@ class ListenConfig(Section):
     admin_port: Port | None = None
     """Port of the admin listener; the public port + 1 when absent."""
     admin_key: Secret | None = None
-    """The key the admin listener wants; without one it believes whoever is on this machine, and changes no backends."""
+    """A key of role admin for the admin listener. Without any admin key it believes whoever is on this machine, and changes no backends."""
     tls: TLSConfig | None = None
     """Certificate and key; plain HTTP when absent."""
     trusted_proxies: Texts = ()
@@ -142,7 +142,8 @@ class LedgerConfig(Section):
     """The backend that savings are measured against, beside the dearest; the first one when absent."""
 
 
-def _plain_key(data: Any) -> Any:
+def plain_key(data: Any) -> Any:
+    """A key alone stands for a section that holds it."""
     return {"key": data} if isinstance(data, str | Secret) else data
 
 
@@ -192,7 +193,7 @@ class KeyConfig(Section):
         return self
 
 
-Key = Annotated[KeyConfig, BeforeValidator(_plain_key)]
+Key = Annotated[KeyConfig, BeforeValidator(plain_key)]
 
 
 class LogConfig(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -13,11 +14,25 @@ KEY_PREFIX = "sk-eq-"
 """What every key made here begins with, so that secret scanners can find one that leaked."""
 
 
+class Role(StrEnum):
+    """What somebody may do at the admin listener; each may all that those before it may."""
+
+    VIEW = "view"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+    def covers(self, needed: Role) -> bool:
+        """Does this role suffice where that one is needed?"""
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)
+
+
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The terms of one key. What is None is not limited.
 
     `routes` holds names of routes, and of backends that may be asked by name; `budgets` those of budgets that count what
-    it spends beside those of its tenant, `data_classes` what all its questions hold. `expires` is Unix seconds.
+    it spends beside those of its tenant, `data_classes` what all its questions hold. `expires` is Unix seconds. `role` is
+    what it may do at the admin listener, where a key of a client may nothing.
     """
 
     key: str = ""
@@ -29,6 +44,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: int | None = None
     expires: float | None = None
     data_classes: frozenset[str] = frozenset()
+    role: Role | None = None
 
     def expired(self, wall: float) -> bool:
         """Is its time over?"""
@@ -56,6 +72,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 ANYBODY = Caller()
 """Who asks where no key is needed."""
+SOMEBODY_HERE = Caller(key="local", role=Role.ADMIN)
+"""Whoever is on this machine, at an admin listener that has no key."""
 
 
 def _listed(names: frozenset[str] | None) -> str:

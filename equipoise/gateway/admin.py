@@ -5,17 +5,19 @@ from __future__ import annotations
 import ipaddress
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
 from equipoise.gateway import openapi
+from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.backends import Command, key_required
 from equipoise.gateway.configuring import WeightBody, read_body
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
 from equipoise.gateway.health import NO_STORE, Health
-from equipoise.gateway.keys import ClientKeys
-from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_key, wrong_method
+from equipoise.gateway.people import BACKENDS, People, require_role
+from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_method
 from equipoise.gateway.records import readable
 from equipoise.http import Request, Response
 
@@ -37,7 +39,6 @@ class Weigh(Protocol):
 
 VERBS = {"drain": True, "resume": False}
 WEIGHT = "weight"
-BACKENDS = "/admin/backends"
 DEFENCES = ((b"x-content-type-options", b"nosniff"), (b"cross-origin-resource-policy", b"same-origin"))
 
 
@@ -61,13 +62,14 @@ class Admin:
         operations: Mapping[tuple[str, str], Callable[[Request], Awaitable[Any]]] | None = None,
         steer: Steer | None = None,
         weigh: Weigh | None = None,
-        keys: ClientKeys | None = None,
+        people: People | None = None,
+        auditor: Auditor | None = None,
         commands: Mapping[str, Command] | None = None,
     ) -> None:
         self._balancer, self._health = balancer, health
         self._steer, self._weigh = steer or self._at_once, weigh or self._weigh_at_once
         self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
-        self._keys, self._commands = keys, dict(commands or {})
+        self._people, self._auditor, self._commands = people or People(), auditor, dict(commands or {})
         self._hosts = frozenset(host.lower() for host in hosts)
         self._started = time.monotonic()
         self._routes: dict[str, Callable[[], Awaitable[dict[str, Any]]]] = {
@@ -76,18 +78,32 @@ class Admin:
             "/admin/ledger/summary": self._ledger,
             "/admin/stats": self._statistics,
         }
-        self._operations = dict(operations or {})
+        self._operations = {**(operations or {}), **(auditor.operations() if auditor else {})}
         self._operated = {path: method for method, path in self._operations}
         self._probes = health.routes() | {openapi.PATH: _described}
 
     async def handle(self, request: Request, request_id: str) -> Response:
         """The response to one request of an operator."""
         try:
+            if request.path not in self._probes:
+                return await self._watched(request, request_id)
             self._require_friend(request)
-            self._require_key(request)
             return await self._respond(request, request_id)
         except Problem as problem:
             return refusal(problem, request_id)
+
+    async def _watched(self, request: Request, request_id: str) -> Response:
+        """Probes and scrapers show no key; for everything else somebody answers, and actions are written down."""
+        try:
+            self._require_friend(request)
+            person = self._people.require(request)
+            require_role(person, request)
+        except Problem as problem:
+            if self._auditor is not None:
+                await self._auditor.refused(request, request_id, self._people.who(request), problem)
+            raise
+        act = partial(self._respond, request, request_id)
+        return await (self._auditor.watched(request, request_id, person, act) if self._auditor is not None else act())
 
     async def _respond(self, request: Request, request_id: str) -> Response:
         path = request.path
@@ -114,11 +130,6 @@ class Admin:
             raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
         if request.headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
-
-    def _require_key(self, request: Request) -> None:
-        """Probes and scrapers carry none; everything else wants the key, where there is one."""
-        if self._keys is not None and request.path not in self._probes and self._keys.tenant(request.headers) is None:
-            raise wrong_key()
 
     def _is_own(self, host: str) -> bool:
         name = _host_name(host)
@@ -163,7 +174,7 @@ class Admin:
 
     async def _rearrange(self, request: Request, backend_id: str, verb: str) -> Response:
         """Backends that come, change and go; never without a key, for questions and keys go where they say."""
-        if self._keys is None:
+        if not self._people.keyed:
             raise key_required()
         return _json(await self._commands[verb](backend_id, request))
 

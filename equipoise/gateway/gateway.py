@@ -15,6 +15,7 @@ from equipoise.core.intake import Hints
 from equipoise.gateway import endings, explaining, feedback, openapi, problems
 from equipoise.gateway import headers as fields
 from equipoise.gateway.admin import Admin, Steer, Weigh
+from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.backends import Command
 from equipoise.gateway.beside import Beside
 from equipoise.gateway.dialects import (
@@ -33,6 +34,7 @@ from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.limits import Allowances
+from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
 from equipoise.gateway.records import Records, Usage
 from equipoise.gateway.streaming import StreamBody, StreamWriter
@@ -89,7 +91,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `admin_keys` guards the admin listener, `usage` tells a key's holder what it has used. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `usage` tells a key's holder what it has used. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -109,7 +111,8 @@ class Gateway:
         weigh: Weigh | None = None,
         configuration: Callable[[], dict[str, Any]] | None = None,
         keeping: Keeping | None = None,
-        admin_keys: ClientKeys | None = None,
+        people: People | None = None,
+        auditor: Auditor | None = None,
         commands: Mapping[str, Command] | None = None,
         usage: Usage | None = None,
         beside: Beside | None = None,
@@ -130,7 +133,8 @@ class Gateway:
             operations=operations,
             steer=steer,
             weigh=weigh,
-            keys=admin_keys,
+            people=people,
+            auditor=auditor,
             commands=commands,
         )
         self._routes = self._table()

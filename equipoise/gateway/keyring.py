@@ -8,7 +8,7 @@ from pathlib import Path
 
 from equipoise.core.callers import Caller
 from equipoise.gateway.keys import ClientKeys
-from equipoise.stores.keys import KeyStore
+from equipoise.stores.keys import CLIENTS, KeyStore
 from equipoise.stores.sqlite import StoreError
 from equipoise.stores.state import StateStore
 
@@ -29,8 +29,9 @@ class Keyring:
         path: Path,
         configured: Mapping[str, Caller],
         on_trouble: Callable[[str], None] = lambda message: None,
+        state: str = CLIENTS,
     ) -> None:
-        self._path, self._on_trouble = path, on_trouble
+        self._path, self._on_trouble, self._state = path, on_trouble, state
         self._configured, self._stored = dict(configured), dict[str, Caller]()
         self._store: KeyStore | None = None
         self._opened: StateStore | None = None
@@ -86,7 +87,7 @@ class Keyring:
             if not self._path.is_file():
                 return False
             self._opened = StateStore(self._path)
-            self._store = KeyStore(self._opened)
+            self._store = KeyStore(self._opened, state=self._state)
         version, keys = self._store.look()
         if version == self._version:
             return False

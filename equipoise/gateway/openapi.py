@@ -11,6 +11,7 @@ import msgspec
 import equipoise
 from equipoise.gateway import (
     alerting,
+    auditing,
     backends,
     budgeting,
     canarying,
@@ -138,6 +139,7 @@ ADMIN = (
         (400, 404, 503),
     ),
     Operation("get", learning.LEARNING, "What is believed of each backend, and the learned weights."),
+    Operation("get", auditing.AUDIT, "What people did; ?since, who, limit.", None, (JSON,), (400, 401, 503)),
     Operation("get", "/admin/stats", "Uptime and load."),
     Operation("get", alerting.ALERTS, "What is wrong now, who is told, what was told lately.", None, (JSON,), (404,)),
     Operation("post", alerting.ACK, "Acknowledge an alert.", alerting.AckBody, (JSON,), (400, 404)),

@@ -12,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from equipoise.core.callers import KEY_PREFIX, Caller
+from equipoise.core.callers import KEY_PREFIX, Caller, Role
 from equipoise.stores.sqlite import StoreError
 from equipoise.stores.state import Entry, StateConflict, StateStore
 
-STATE, TOPIC = "keys", "keys"
+CLIENTS, OPERATORS = "keys", "admin_keys"
+"""Where either kind is kept: apart, so that an older version never takes one for the other."""
 ALPHABET = string.digits + string.ascii_letters
 SECRET_LENGTH, CHECK_LENGTH = 43, 6  # 43 of 62 signs are 256 bits
 TRIES = 20
@@ -46,6 +47,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     data_class: tuple[str, ...] = ()
+    role: Role | None = None
 
     def callers(self) -> Iterator[tuple[str, Caller]]:
         """Each secret's digest with its terms, nothing when it was revoked."""
@@ -65,6 +67,7 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
                     tokens_per_minute=self.tokens_per_minute,
                     expires=min(ends, default=None),
                     data_classes=frozenset(self.data_class),
+                    role=self.role,
                 ),
             )
 
@@ -95,10 +98,11 @@ def hint_of(key: str) -> str:
 
 
 class KeyStore:
-    """Creates, lists, revokes and rotates keys. Methods block for a moment; all may raise StoreError."""
+    """Creates, lists, revokes and rotates the keys of clients, or of operators. Methods block for a moment; all may raise
+    StoreError."""
 
-    def __init__(self, store: StateStore, wall: Callable[[], float] = time.time) -> None:
-        self._store, self._wall = store, wall
+    def __init__(self, store: StateStore, wall: Callable[[], float] = time.time, state: str = CLIENTS) -> None:
+        self._store, self._wall, self._state = store, wall, state
 
     def all(self) -> list[StoredKey]:
         """Every key there ever was, revoked ones too."""
@@ -106,7 +110,7 @@ class KeyStore:
 
     def look(self) -> tuple[int, list[StoredKey]]:
         """The version of what is stored, and all of it."""
-        version, state = self._store.read(STATE)
+        version, state = self._store.read(self._state)
         return version, msgspec.convert((state or {}).get("keys", []), list[StoredKey])
 
     def create(self, key: StoredKey, who: str = "") -> tuple[str, StoredKey]:
@@ -155,7 +159,9 @@ class KeyStore:
             version, keys = self.look()
             value: dict[str, Any] = {"keys": msgspec.to_builtins(change(keys))}
             try:
-                self._store.write(STATE, value, version, Entry(what=what, who=who, why="", evidence={"key": name}))
+                self._store.write(
+                    self._state, value, version, Entry(what=what, who=who, why="", evidence={"key": name})
+                )
             except StateConflict:
                 continue  # somebody else was quicker: look again
             return

@@ -19,6 +19,7 @@ from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
+from equipoise.config.people import AdminKeyConfig, AuditConfig
 from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
 from equipoise.config.queue import HedgeConfig, QueueConfig
 from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
@@ -29,6 +30,7 @@ READERS = (
     "equipoise/cli/serving.py",
     "equipoise/cli/serve.py",
     "equipoise/cli/running.py",
+    "equipoise/cli/peopled.py",
     "equipoise/cli/reloading.py",
     "equipoise/canary/assembly.py",
     "equipoise/config/schema.py",
@@ -47,6 +49,8 @@ SECTIONS: dict[str, type[Section]] = {
     "ledger.": LedgerConfig,
     "learning.": LearningConfig,
     "keys.*.": KeyConfig,
+    "admin_keys.*.": AdminKeyConfig,
+    "audit.": AuditConfig,
     "budgets.*.": BudgetConfig,
     "log.": LogConfig,
     "alerts.": AlertsConfig,

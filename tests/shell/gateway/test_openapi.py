@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,9 @@ from equipoise.gateway import (
     openapi,
     quality,
 )
+from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.records import TEMPLATES
+from equipoise.stores.audit import AuditStore
 from tests.fakes import FakeClock
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -69,7 +72,8 @@ def gateway() -> Any:
         **costs.operations(None, dict, str),
         **budgeting.operations(balancer, Still(), bool),
     }
-    return gateway_of(balancer, operations=operations, commands=backends.commands(Still()))
+    auditor = Auditor(AuditStore(Path("/nowhere/audit.sqlite3")))
+    return gateway_of(balancer, auditor=auditor, operations=operations, commands=backends.commands(Still()))
 
 
 def described(listener: str) -> set[tuple[str, str]]:
