@@ -4,29 +4,77 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from equipoise.build import Estate
-from equipoise.build.keys import operators_of
+from equipoise.build.keys import callers_of, operators_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.config import Config
 from equipoise.config.errors import dotted
 from equipoise.config.save import leaves, plain
 from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.keyring import Keyring
+from equipoise.gateway.pages import Pages
 from equipoise.stores.audit import AuditStore
 from equipoise.stores.keys import OPERATORS
 from equipoise.stores.sqlite import StoreError
 
+if TYPE_CHECKING:
+    from equipoise.gateway.tokens import Tokens
+
 logger = logging.getLogger("equipoise.audit")
 
 
-def admin_keyring_of(config: Config) -> Keyring:
-    """The admin keys of the configuration and of the state store, watched. Raises Failure where they cannot be read."""
+def admin_keyring_of(config: Config, tokens: Tokens | None) -> Keyring:
+    """The admin keys of the configuration and of the state store, watched, and tokens that name a role beside them.
+
+    Raises Failure where they cannot be read.
+    """
+    beside = tokens.person if tokens and config.jwt and config.jwt.role_claim else None
     try:
-        return Keyring(config.state_file, operators_of(config), logger.error, state=OPERATORS)
+        return Keyring(config.state_file, operators_of(config), logger.error, state=OPERATORS, beside=beside)
     except StoreError as error:
         raise Failure(f"the admin keys in the state store cannot be read: {error}", USAGE) from error
+
+
+def keyring_of(config: Config, tokens: Tokens | None) -> Keyring:
+    """The keys of clients, watched, and tokens that name a tenant beside them. Raises Failure where they cannot be read."""
+    beside = tokens.client if tokens and config.jwt and config.jwt.tenant_claim else None
+    trouble = logging.getLogger("equipoise.keys").error
+    try:
+        return Keyring(config.state_file, callers_of(config), trouble, beside=beside)
+    except StoreError as error:
+        raise Failure(f"the keys in the state store cannot be read: {error}", USAGE) from error
+
+
+def tokens_of(config: Config) -> Tokens | None:
+    """The identity provider whose tokens are believed; None where there is none. Raises Failure without the extra."""
+    if config.jwt is None:
+        return None
+    try:
+        from equipoise.gateway.tokens import TokenOptions, Tokens
+    except ImportError as error:
+        raise Failure("jwt: needs the extra", USAGE, "pip install equipoise[jwt]") from error
+    of = config.jwt
+    options = TokenOptions(
+        issuer=of.issuer,
+        audience=of.audience,
+        jwks_url=of.jwks_url,
+        algorithms=of.algorithms,
+        leeway=of.leeway_seconds,
+        refresh=of.refresh_seconds,
+        max_keys=of.max_keys,
+        tenant_claim=of.tenant_claim,
+        key_claim=of.key_claim,
+        role_claim=of.role_claim,
+        roles=of.roles,
+    )
+    return Tokens(options, logging.getLogger("equipoise.tokens").error)
+
+
+def pages_of(config: Config) -> Pages:
+    """Which web pages may ask."""
+    return Pages(config.cors.origins, config.cors.max_age_seconds)
 
 
 def journal_of(config: Config) -> AuditStore:

@@ -31,6 +31,8 @@ RESTART = (
     "server",
     "ledger",
     "audit",
+    "jwt",
+    "cors",
     "state_dir",
     "enable_prometheus_metrics",
     "routing_decision_timeout_ms",

@@ -75,12 +75,14 @@ def serve(
 
 def has_keys(config: Config) -> bool:
     """Are there keys, in the configuration or made with `equipoise keys create`?"""
-    return bool(config.keys) or stored_keys(config)
+    by_token = config.jwt is not None and config.jwt.tenant_claim is not None
+    return bool(config.keys) or by_token or stored_keys(config)
 
 
 def has_admin_keys(config: Config) -> bool:
     """Must people show who they are at the admin listener?"""
-    return config.listen.admin_key is not None or bool(config.admin_keys) or stored_admin_keys(config)
+    by_token = config.jwt is not None and config.jwt.role_claim is not None
+    return config.listen.admin_key is not None or bool(config.admin_keys) or by_token or stored_admin_keys(config)
 
 
 def guard(config: Config, *, insecure: bool, listen: ListenConfig | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -19,7 +18,7 @@ from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.fleet import Fleet
 from equipoise.cli.output import say, tell
-from equipoise.cli.peopled import admin_keyring_of, auditor_of
+from equipoise.cli.peopled import admin_keyring_of, auditor_of, keyring_of, pages_of, tokens_of
 from equipoise.cli.reloading import Reloading
 from equipoise.cli.running import Running
 from equipoise.config import Config, ListenConfig
@@ -116,7 +115,8 @@ async def _listen(
     loaded: Loaded, estate: Estate, migration: Migration | None, running: Running, canary: Canary | None
 ) -> int:
     listen = loaded.config.listen
-    keyring, operators = keyring_of(loaded.config), admin_keyring_of(loaded.config)
+    tokens = tokens_of(loaded.config)
+    keyring, operators = keyring_of(loaded.config, tokens), admin_keyring_of(loaded.config, tokens)
     people = People(operators.keys)
     operators.tell(people.accept)
     gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people)
@@ -124,6 +124,8 @@ async def _listen(
     running.applied.append(lambda config: operators.configure(operators_of(config)))
     await keyring.start()
     await operators.start()
+    if tokens is not None:
+        await tokens.start()
     try:
         return await run_gateway(
             gateway,
@@ -146,6 +148,8 @@ async def _listen(
     finally:
         await keyring.close()
         await operators.close()
+        if tokens is not None:
+            await tokens.close()
 
 
 def make_gateway(
@@ -191,6 +195,7 @@ def make_gateway(
         configuration=running.health if running else None,
         people=people or People(ClientKeys(found) if (found := operators_of(config)) else None),
         auditor=auditor_of(config, estate, now),
+        pages=pages_of(config),
         commands=backends.commands(Fleet(running)) if running else None,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )
@@ -253,14 +258,6 @@ def client_keys(config: Config) -> ClientKeys | None:
     """The keys of the configuration, as digests; None when it has none."""
     found = callers_of(config)
     return ClientKeys(found) if found else None
-
-
-def keyring_of(config: Config) -> Keyring:
-    """The keys of the configuration and of the state store, watched. Raises Failure where they cannot be read."""
-    try:
-        return Keyring(config.state_file, callers_of(config), logging.getLogger("equipoise.keys").error)
-    except StoreError as error:
-        raise Failure(f"the keys in the state store cannot be read: {error}", USAGE) from error
 
 
 def limits(listen: ListenConfig) -> ServerLimits:

@@ -77,6 +77,16 @@ class JWTConfig(Section):
     roles: dict[Text, Role] = Field(default_factory=dict)
     """Word in the role claim -> view, operate or admin; the highest counts."""
 
+    @model_validator(mode="after")
+    def _good_for_something(self) -> JWTConfig:
+        if self.tenant_claim is None and self.role_claim is None:
+            raise ValueError(
+                "needs tenant_claim (for questions), role_claim with roles (for the admin listener), or both"
+            )
+        if (self.role_claim is None) != (not self.roles):
+            raise ValueError("needs role_claim and roles together")
+        return self
+
 
 def _origin(value: str) -> str:
     parts = urlsplit(value)

@@ -19,7 +19,7 @@ from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.migration import MigrationConfig
-from equipoise.config.people import AdminKey, AuditConfig
+from equipoise.config.people import AdminKey, AuditConfig, CORSConfig, JWTConfig
 from equipoise.config.quality import QualityConfig
 from equipoise.config.queue import QueueConfig
 from equipoise.config.rules import broken_rules
@@ -131,6 +131,10 @@ class Config(Section):
     """Keys that clients must show, by name; without any, only loopback is served."""
     admin_keys: dict[Name, AdminKey] = Field(default_factory=dict)
     """Keys for the admin listener, by name, each with a role; a key alone may only look."""
+    jwt: JWTConfig | None = None
+    """Tokens of an identity provider that are believed beside keys."""
+    cors: CORSConfig = CORSConfig()
+    """Which web pages may ask the public listener."""
     audit: AuditConfig = AuditConfig()
     """The journal of admin actions."""
     budgets: dict[BackendId, Budget] = Field(default_factory=dict)

@@ -34,6 +34,7 @@ from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.limits import Allowances
+from equipoise.gateway.pages import Pages
 from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
 from equipoise.gateway.records import Records, Usage
@@ -91,7 +92,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `usage` tells a key's holder what it has used. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `pages` says which web pages may ask, `usage` tells a key's holder what it has used. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -113,11 +114,12 @@ class Gateway:
         keeping: Keeping | None = None,
         people: People | None = None,
         auditor: Auditor | None = None,
+        pages: Pages | None = None,
         commands: Mapping[str, Command] | None = None,
         usage: Usage | None = None,
         beside: Beside | None = None,
     ) -> None:
-        self._beside = beside
+        self._beside, self._pages = beside, pages or Pages()
         self._balancer, self._keys = balancer, keys
         self.repeats = Repeats(keeping or Keeping())
         self._ids, self.allowances = RequestIds(), Allowances()
@@ -155,14 +157,16 @@ class Gateway:
     async def handle(self, request: Request) -> Response:
         """The response to one public request. Raises nothing but what is a defect of ours."""
         endpoint = self._routes.get((request.method, request.path)) or self._elsewhere
-        return await endpoint(request, self._ids.of(request.headers))
+        return self._pages.shown(request, await endpoint(request, self._ids.of(request.headers)))
 
     async def handle_admin(self, request: Request) -> Response:
         """The response to one request on the admin listener."""
         return await self._admin.handle(request, self._ids.of(request.headers))
 
     def admit(self, head: Request) -> Response | None:
-        """Turn away before the body is read: unknown paths, wrong methods, missing keys."""
+        """Turn away before the body is read: unknown paths, wrong methods, missing keys. Answers browsers that ask first."""
+        if (allowed := self._pages.preflight(head)) is not None:
+            return allowed
         try:
             if (head.method, head.path) not in self._routes:
                 self._require_path(head)
@@ -171,7 +175,7 @@ class Gateway:
             request_id = self._ids.of(head.headers)
             if head.path in ASKING:
                 self._balancer.tell(endings.of_problem(None, request_id, "", problem, time.perf_counter()))
-            return problems.refusal(problem, request_id, _problem_writer(head.path))
+            return self._pages.shown(head, problems.refusal(problem, request_id, _problem_writer(head.path)))
         return None
 
     def refused(self, status: int, reason: str, client: str) -> Response:
@@ -270,6 +274,7 @@ class Gateway:
     def _caller(self, request: Request) -> Caller:
         """Whose request it is; raises Problem 401 where a key is needed and none is good."""
         if self._keys is None or request.path in OPEN:
+            self._pages.require_own(request)
             return ANYBODY
         caller = self._keys.caller(request.headers)
         if caller is None:

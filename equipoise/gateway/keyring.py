@@ -8,6 +8,7 @@ from pathlib import Path
 
 from equipoise.core.callers import Caller
 from equipoise.gateway.keys import ClientKeys
+from equipoise.http import Headers
 from equipoise.stores.keys import CLIENTS, KeyStore
 from equipoise.stores.sqlite import StoreError
 from equipoise.stores.state import StateStore
@@ -20,7 +21,7 @@ class Keyring:
     """Watches the store from `start` to `close` and tells `accept` which keys are good; None: no key is needed.
 
     The store's file is not made here: where there is none there are no keys in it. Once it has held a key, keys are
-    needed for good: revoking the last one opens nothing. While it cannot be read what was known stays good, and
+    needed for good: revoking the last one opens nothing. `beside` may know requests that show no key: then keys are needed, too. While it cannot be read what was known stays good, and
     `on_trouble` hears of it once. Raises StoreError where the file is there and cannot be read at first.
     """
 
@@ -30,7 +31,9 @@ class Keyring:
         configured: Mapping[str, Caller],
         on_trouble: Callable[[str], None] = lambda message: None,
         state: str = CLIENTS,
+        beside: Callable[[Headers], Caller | None] | None = None,
     ) -> None:
+        self._beside = beside
         self._path, self._on_trouble, self._state = path, on_trouble, state
         self._configured, self._stored = dict(configured), dict[str, Caller]()
         self._store: KeyStore | None = None
@@ -44,7 +47,7 @@ class Keyring:
     def keys(self) -> ClientKeys | None:
         """The good keys now; None where no key is needed."""
         found = self._configured | self._stored
-        return ClientKeys(found) if found or self._needed else None
+        return ClientKeys(found, beside=self._beside) if found or self._needed or self._beside else None
 
     def tell(self, accept: Callable[[ClientKeys | None], None]) -> None:
         """Whom to tell of every change from now on."""

@@ -32,11 +32,16 @@ class ClientKeys:
 
     `digests` maps the hexadecimal SHA-256 of a key to its terms, or just to its tenant. Any number of keys takes the
     same time: they are found by a digest under a secret of this process, so that the time of a look-up tells a stranger
-    nothing, and what was found is compared in constant time.
+    nothing, and what was found is compared in constant time. `beside` may know a request that shows no key.
     """
 
-    def __init__(self, digests: Mapping[str, Caller | str], wall: Callable[[], float] = time.time) -> None:
-        self._secret, self._wall = secrets.token_bytes(32), wall
+    def __init__(
+        self,
+        digests: Mapping[str, Caller | str],
+        wall: Callable[[], float] = time.time,
+        beside: Callable[[Headers], Caller | None] | None = None,
+    ) -> None:
+        self._secret, self._wall, self._beside = secrets.token_bytes(32), wall, beside
         self._known = {
             self._blinded(bytes.fromhex(known)): (bytes.fromhex(known), _terms(terms))
             for known, terms in digests.items()
@@ -50,8 +55,10 @@ class ClientKeys:
     def caller(self, headers: Headers) -> Caller | None:
         """On whose terms the request comes; None if it shows no key that was ever good. It may have expired."""
         key = presented(headers)
-        if not key or len(key) > MAX_KEY:
-            return None
+        known = self._by_key(key) if key and len(key) <= MAX_KEY else None
+        return self._beside(headers) if known is None and self._beside is not None else known
+
+    def _by_key(self, key: bytes) -> Caller | None:
         shown = hashlib.sha256(key).digest()
         known, terms = self._known.get(self._blinded(shown), (b"", None))
         return terms if hmac.compare_digest(known, shown) else None

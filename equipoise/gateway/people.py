@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from equipoise.core.callers import SOMEBODY_HERE, Caller, Role
 from equipoise.core.ladder import Command
@@ -31,20 +31,14 @@ OPERATED = frozenset(
 """What takes load or risk away, or only looks closely."""
 
 
-class Tokens(Protocol):
-    """Knows whose signed token a request shows; see gateway.tokens."""
-
-    def caller(self, headers: Headers) -> Caller | None: ...
-
-
 class People:
     """Tells who a request comes from: an admin key, a token with a role, or a session that somebody opened with one.
 
-    Without admin keys and tokens it is anybody on this machine. `sessions` may be added to.
+    Without admin keys (and tokens beside them) it is anybody on this machine. `sessions` may be added to.
     """
 
-    def __init__(self, keys: ClientKeys | None = None, tokens: Tokens | None = None) -> None:
-        self._keys, self._tokens, self.sessions = keys, tokens, list[Session]()
+    def __init__(self, keys: ClientKeys | None = None) -> None:
+        self._keys, self.sessions = keys, list[Session]()
 
     def accept(self, keys: ClientKeys | None) -> None:
         """Take these admin keys from now on."""
@@ -53,14 +47,15 @@ class People:
     @property
     def keyed(self) -> bool:
         """Must people show who they are?"""
-        return self._keys is not None or self._tokens is not None
+        return self._keys is not None
 
     def who(self, request: Request) -> Caller | None:
         """The person with a role that is good now; None for a stranger."""
         if not self.keyed:
             return SOMEBODY_HERE
-        known = self._by_key(request.headers) or (self._tokens.caller(request.headers) if self._tokens else None)
-        found = known or next((who for session in self.sessions if (who := session(request)) is not None), None)
+        found = self._known(request.headers) or next(
+            (who for session in self.sessions if (who := session(request)) is not None), None
+        )
         return found if found is not None and found.role is not None else None
 
     def require(self, request: Request) -> Caller:
@@ -70,7 +65,7 @@ class People:
             raise expired_key() if self._expired(request.headers) else wrong_key()
         return person
 
-    def _by_key(self, headers: Headers) -> Caller | None:
+    def _known(self, headers: Headers) -> Caller | None:
         found = self._keys.caller(headers) if self._keys is not None else None
         return None if found is None or self._keys is None or self._keys.expired(found) else found
 

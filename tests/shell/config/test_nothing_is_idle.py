@@ -19,7 +19,7 @@ from equipoise.config.idempotency import IdempotencyConfig
 from equipoise.config.learning import LearningConfig
 from equipoise.config.metrics import GrafanaConfig, MetricsConfig
 from equipoise.config.pending import PENDING_FIELDS, PENDING_VARIABLES, pending
-from equipoise.config.people import AdminKeyConfig, AuditConfig
+from equipoise.config.people import AdminKeyConfig, AuditConfig, CORSConfig, JWTConfig
 from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
 from equipoise.config.queue import HedgeConfig, QueueConfig
 from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
@@ -51,6 +51,8 @@ SECTIONS: dict[str, type[Section]] = {
     "keys.*.": KeyConfig,
     "admin_keys.*.": AdminKeyConfig,
     "audit.": AuditConfig,
+    "jwt.": JWTConfig,
+    "cors.": CORSConfig,
     "budgets.*.": BudgetConfig,
     "log.": LogConfig,
     "alerts.": AlertsConfig,
