@@ -201,7 +201,17 @@ def _of_budget(of: BudgetCrossed) -> str:
         return f"${dollars(amount)}" if of.unit in ("usd", "dollars", "nano_usd", "nanousd") else f"{amount} {of.unit}"
 
     more = f", more than its limit {said(of.limit)}" if of.overrun else f" of {said(of.limit)}"
-    return f"budget {of.budget}: {said(of.spent)} spent and {said(of.reserved)} reserved{more}"
+    return f"budget {of.budget}: {said(of.spent)} spent and {said(of.reserved)} reserved{more}{_forecast(of)}"
+
+
+def _forecast(of: BudgetCrossed) -> str:
+    """When it will be used up if spending goes on as it did."""
+    if of.overrun or of.spent >= of.limit:
+        return ""
+    if of.exhausted_at is None:
+        return "" if of.renews_at is None else "; at this pace it lasts until it renews"
+    minutes = max(1, round((of.exhausted_at - of.wall) / 60.0))
+    return f"; at this pace it is used up in {f'{minutes} min' if minutes < 120 else f'{minutes // 60} h'}"
 
 
 def _of_canary(event: CanaryDecided) -> Condition:

@@ -146,7 +146,7 @@ def test_a_refused_key_stays_until_an_answer_comes() -> None:
 
 def crossed(share: float, **changes: Any) -> BudgetCrossed:
     values: dict[str, Any] = {
-        "budget": "daily", "unit": "requests", "share": share, "spent": int(share * 100), "reserved": 1, "limit": 100,
+        "budget": "daily", "unit": "requests", "share": share, "spent": round(share * 100), "reserved": 1, "limit": 100,
         "wall": NOW, "renews_at": NOW + 50.0,
     }  # fmt: skip
     return BudgetCrossed(**values | changes)
@@ -163,6 +163,23 @@ def test_a_budget_is_told_until_it_renews(share: float, severity: Severity) -> N
     assert it.urgent
     assert found(it)[rules.BUDGET].severity is severity
     assert rules.BUDGET not in found(it, wall=NOW + 51)
+
+
+@pytest.mark.parametrize(
+    ("ends", "renews", "said"),
+    [
+        (NOW + 180.0, NOW + 3600.0, "; at this pace it is used up in 3 min"),
+        (NOW + 5.5 * 3600.0, NOW + 9 * 3600.0, "; at this pace it is used up in 5 h"),
+        (None, NOW + 3600.0, "; at this pace it lasts until it renews"),
+        (None, None, ""),
+    ],
+)
+def test_a_budgets_alert_says_when_it_will_be_used_up(ends: float | None, renews: float | None, said: str) -> None:
+    """For those who read it in a chat."""
+    it = watching()
+    it.observe(crossed(0.7, exhausted_at=ends, renews_at=renews), NOW)
+    message = f"budget daily: 70 requests spent and 1 requests reserved of 100 requests{said}"
+    assert found(it)[rules.BUDGET].message == message
 
 
 def test_an_overrun_is_an_emergency_whatever_its_share() -> None:
