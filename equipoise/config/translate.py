@@ -37,6 +37,10 @@ TYPES = {
 }
 
 
+FEW = 20
+"""Fields that can be listed in a hint."""
+
+
 def problems_in(error: ValidationError) -> list[Problem]:
     """Each thing pydantic refused, but not the broken rules: those are told one by one elsewhere."""
     return [_problem(found) for found in error.errors() if found["type"] != RULES]
@@ -109,7 +113,7 @@ def _pattern(field: str) -> str:
 def _hint(found: ErrorDetails, path: Path) -> str | None:
     if found["type"] == "extra_forbidden":
         section = section_at(path[:-1])
-        return did_you_mean(path[-1], section.model_fields) if section else None
+        return None if section is None else did_you_mean(path[-1], section.model_fields) or _all_of(section)
     if found["type"] in ("enum", "literal_error"):
         return did_you_mean(found["input"], _choices(found["ctx"]["expected"]).split(", "))
     return None
@@ -138,3 +142,9 @@ def _section_in(annotation: Any) -> type[Section] | None:
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
     return next((found for part in get_args(annotation) if (found := _section_in(part))), None)
+
+
+def _all_of(section: type[Section]) -> str | None:
+    """What can be said there, where it is not much."""
+    names = list(section.model_fields)
+    return f"one of {', '.join(names)}" if len(names) <= FEW else None

@@ -30,7 +30,7 @@ from equipoise.core.pace import Pace
 from equipoise.core.pricing import BYTES_PER_TOKEN, MARGIN_PERCENT, Price, TokenRatio, expected_cost, worst_case
 from equipoise.core.quality import Quality
 from equipoise.core.row import row_of
-from equipoise.core.silence import USUAL, USUAL_OF, Silence
+from equipoise.core.silence import Silence
 
 REFUSED_SECONDS = 300.0
 THROTTLED_SECONDS = 5.0
@@ -94,7 +94,7 @@ class Backend:
         self.limit = ConcurrencyLimit(options.max_concurrent)
         self.rate = RateLimit(options.per_minute) if options.per_minute else None
         self.tokens = TokenLimit(options.tokens_per_minute) if options.tokens_per_minute else None
-        self.pace, self.silence = Pace(options.expected_seconds), Silence(USUAL_OF.get(options.type, USUAL))
+        self.pace, self.silence = Pace(options.expected_seconds), Silence.of(options.type)
         self.quality = Quality(options.quality)
         self.ratio, self.scale = TokenRatio(), 1.0
         self.inner = InnerCalls() if options.llm_via else None

@@ -11,13 +11,17 @@ import math
 from equipoise.core.model import BackendType
 
 SILENT = 0.8
-USUAL = 0.05
-USUAL_OF = {BackendType.LIGHTRAG: 0.5}
-"""The usual share, until it has shown its own, of a backend that knows its documents and nothing else: where it is asked
-of everything, most of that may be off its topic, which must not cost it the questions that only it can answer."""
+USUAL, PRIOR_REPLIES = 0.05, 20.0
+"""The usual share until a backend has shown its own, and how many replies that counts for."""
+
+GRAPH_USUAL, GRAPH_REPLIES = 0.3, 6.0
+"""The same of one that knows its documents and nothing else: where it is asked of everything, most may be off its topic,
+which must not cost it the questions that only it can answer. Fifteen answers, and five empty ones are silence again."""
+
+AT_FIRST = 5
+"""Empty replies in a row that are silence in one that has not answered anything yet: it may be dead from the start."""
 
 MOST_USUAL = 0.6
-PRIOR_REPLIES = 20.0
 MEMORY = 200.0
 CERTAIN = 8.0
 """Three empty replies in a row at a usual share of 5 % (3 * ln 16 = 8.3), five at 16 %; e^8 replies between two false
@@ -27,13 +31,22 @@ alarms, at least (Lorden's bound)."""
 class Silence:
     """The usual share of replies that answer nothing, and the evidence that this has changed."""
 
-    __slots__ = ("_replies", "evidence", "usual")
+    __slots__ = ("_empty", "_replies", "evidence", "usual")
 
-    def __init__(self, usual: float = USUAL) -> None:
-        self.usual, self._replies, self.evidence = usual, PRIOR_REPLIES, 0.0
+    def __init__(self, usual: float = USUAL, replies: float = PRIOR_REPLIES) -> None:
+        self.usual, self._replies, self.evidence = usual, replies, 0.0
+        self._empty: int | None = 0
+        """Empty replies before its first answer; None from that on."""
+
+    @classmethod
+    def of(cls, kind: BackendType) -> Silence:
+        """Nothing was seen yet of a backend of this kind."""
+        return cls(GRAPH_USUAL, GRAPH_REPLIES) if kind is BackendType.LIGHTRAG else cls()
 
     def replied(self, *, answered: bool) -> bool:
         """Take in a reply; True when the backend has gone silent, whereupon the evidence begins anew."""
+        if answered:
+            self._empty = None
         if answered and not self.evidence:  # the usual case, and the shortest way
             if self._replies < MEMORY:
                 self._replies += 1.0
@@ -43,10 +56,16 @@ class Silence:
         ratio = (1.0 - SILENT) / (1.0 - usual) if answered else SILENT / usual
         self.evidence = max(0.0, self.evidence + math.log(ratio))
         self._learn(0.0 if answered else 1.0)
-        silent = self.evidence >= CERTAIN
+        silent = self.evidence >= CERTAIN or self._dead_from_the_start(answered=answered)
         if silent:
             self.evidence = 0.0
         return silent
+
+    def _dead_from_the_start(self, *, answered: bool) -> bool:
+        if answered or self._empty is None:
+            return False
+        self._empty = (self._empty + 1) % AT_FIRST
+        return self._empty == 0
 
     def _learn(self, empty: float) -> None:
         if self._replies < MEMORY:

@@ -8,7 +8,7 @@ import pytest
 
 from equipoise.core.breaker import BreakerState
 from equipoise.core.model import BackendType, Outcome, Verdict
-from equipoise.core.silence import USUAL_OF, Silence
+from equipoise.core.silence import Silence
 from tests.fakes import FakeClock, backend, request, selection
 
 
@@ -31,16 +31,25 @@ def test_questions_off_its_topic_are_no_silence() -> None:
 
 
 def test_a_graph_that_is_asked_of_everything_is_given_time_to_show_its_share() -> None:
-    """Two thirds of the first questions are off its topic: hardly ever an alarm; a graph that then falls silent is found."""
+    """Two thirds of the first questions are off its topic: an alarm for one in four at most; a graph that then falls silent is found."""
     alarms = 0
     for seed in range(200):
-        it, chance = Silence(USUAL_OF[BackendType.LIGHTRAG]), Random(seed)
+        it, chance = Silence.of(BackendType.LIGHTRAG), Random(seed)
         alarms += any(it.replied(answered=chance.random() >= 0.67) for _ in range(100))
-    assert alarms <= 20
-    it = Silence(USUAL_OF[BackendType.LIGHTRAG])
-    for _ in range(300):
+    assert alarms <= 50
+    it = Silence.of(BackendType.LIGHTRAG)
+    for _ in range(15):
         it.replied(answered=True)
     assert any(it.replied(answered=False) for _ in range(5))
+
+
+def test_a_graph_that_was_dead_from_the_start_is_found_by_its_fifth_reply() -> None:
+    """Before its first answer there is no usual share that could excuse it; after it there is."""
+    it = Silence.of(BackendType.LIGHTRAG)
+    assert [it.replied(answered=False) for _ in range(5)] == [False] * 4 + [True]
+    alive = Silence.of(BackendType.LIGHTRAG)
+    assert not alive.replied(answered=True)
+    assert not any(alive.replied(answered=False) for _ in range(6))
 
 
 def test_a_silent_backend_is_left_after_five_affected_requests() -> None:
