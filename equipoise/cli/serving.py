@@ -15,6 +15,7 @@ from equipoise.canary import Canary
 from equipoise.canary.assembly import from_config as with_canary
 from equipoise.cli.canarying import Desk
 from equipoise.cli.configured import estate_of
+from equipoise.cli.dashboard import dashboard_of, recorder_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.fleet import Fleet
 from equipoise.cli.output import say, tell
@@ -25,6 +26,7 @@ from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
 from equipoise.core.model import dollars
+from equipoise.dashboard.recorder import Recorder
 from equipoise.gateway import (
     ClientKeys,
     Gateway,
@@ -68,13 +70,14 @@ async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config]
     migration = moving(loaded, estate, logger.error)
     canary = None if migration else watched(loaded.config, estate, lambda: running.loaded.config, logger.error)
     estate.balancer.background += provisioning_of(config)
+    recorder = recorder_of(estate)
     log = access_log(config)
     if log is not None:
         estate.balancer.observers.append(log.observe)
     try:
         running = Running(loaded, estate, flags, admit)
         async with estate.balancer, Reloading(running):
-            cut = await _listen(loaded, estate, migration, running, canary)
+            cut = await _listen(loaded, estate, migration, running, canary, recorder)
         for change in running.unsaved():
             tell(f"lost, because never saved: {change}")
     finally:
@@ -112,14 +115,19 @@ def watched(
 
 
 async def _listen(
-    loaded: Loaded, estate: Estate, migration: Migration | None, running: Running, canary: Canary | None
+    loaded: Loaded,
+    estate: Estate,
+    migration: Migration | None,
+    running: Running,
+    canary: Canary | None,
+    recorder: Recorder,
 ) -> int:
     listen = loaded.config.listen
     tokens = tokens_of(loaded.config)
     keyring, operators = keyring_of(loaded.config, tokens), admin_keyring_of(loaded.config, tokens)
     people = People(operators.keys)
     operators.tell(people.accept)
-    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people)
+    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people, recorder)
     running.applied.append(lambda config: keyring.configure(callers_of(config)))
     running.applied.append(lambda config: operators.configure(operators_of(config)))
     await keyring.start()
@@ -160,6 +168,7 @@ def make_gateway(
     keyring: Keyring | None = None,
     canary: Canary | None = None,
     people: People | None = None,
+    recorder: Recorder | None = None,
 ) -> Gateway:
     """The gateway of an estate; without `running` its configuration stays as it is, without `keyring` its keys do."""
     ledger, metrics = estate.ledger, estate.metrics
@@ -167,6 +176,7 @@ def make_gateway(
     def now() -> Config:
         return running.loaded.config if running else config
 
+    read_only = _read_only(config, running)
     admin_host = config.listen.admin_host
     gateway = Gateway(
         estate.balancer,
@@ -186,7 +196,7 @@ def make_gateway(
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),
             **costs.operations(ledger, lambda: alternatives_of(now()), lambda: default_backend(now())),
-            **budgeting.operations(estate.balancer, estate.leasing, _read_only(config, running)),
+            **budgeting.operations(estate.balancer, estate.leasing, read_only),
             **learning.operations(estate.balancer),
             **(configuring.operations(running) if running else {}),
         },
@@ -197,6 +207,8 @@ def make_gateway(
         auditor=auditor_of(config, estate, now),
         pages=pages_of(config),
         commands=backends.commands(Fleet(running)) if running else None,
+        site=dashboard_of(estate, recorder, story_of(estate), read_only, lambda: gateway.health.draining),
+        read_only=read_only,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
     )
     if keyring is not None:
@@ -288,7 +300,7 @@ def announcement(loaded: Loaded, port: int, admin_port: int, *, keyed: bool) -> 
     key = " -H 'authorization: Bearer '$EQUIPOISE_API_KEY" if keyed else ""
     return [
         f"equipoise {equipoise.__version__} listens on {url}",
-        f"  admin    http://{shown_host(listen.admin_host)}:{admin_port}/admin/backends",
+        f"  admin    http://{shown_host(listen.admin_host)}:{admin_port}/dashboard",
         f"  metrics  {url}/metrics",
         f"  config   {loaded.source}: {', '.join(config.backend_instances)}; {config.strategy.value}",
         f"  try      curl {url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{QUESTION}'",

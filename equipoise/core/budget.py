@@ -366,6 +366,8 @@ def _row(account: Account, wall: float) -> dict[str, Any]:
         "unknown": standing.unknown if standing else 0,
         "count": standing.count if standing else 0,
         "share": round((spent + (standing.unknown if standing else 0)) / limit, 6) if limit else 1.0,
+        "alerts": list(options.alerts),
+        "began_at": account.window.began(wall),
         "renews_at": account.renews_at(wall),
         "exhausted_at": exhausted_at(account, wall),
     }

@@ -9,9 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote
 
+from equipoise.core.callers import Caller
 from equipoise.gateway import openapi
 from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.backends import Command, key_required
+from equipoise.gateway.breakers import CLOSE, OPEN, Breakers
 from equipoise.gateway.configuring import WeightBody, read_body
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
@@ -35,6 +37,22 @@ class Weigh(Protocol):
     """Changes a backend's weight; raises KeyError for one there is not, ValueError for a number that is no weight."""
 
     async def __call__(self, backend_id: str, weight: float) -> None: ...
+
+
+class Ask(Protocol):
+    """What somebody whom the listener knows asks: as far as his role goes, and written down where it acts."""
+
+    async def __call__(self, request: Request, request_id: str, person: Caller) -> Response: ...
+
+
+class Site(Protocol):
+    """Pages for people; they have their facts, and give their orders, as everybody does who asks here."""
+
+    def connect(self, people: People, ask: Ask) -> None: ...
+
+    def serves(self, path: str) -> bool: ...
+
+    async def handle(self, request: Request, request_id: str) -> Response: ...
 
 
 VERBS = {"drain": True, "resume": False}
@@ -65,6 +83,8 @@ class Admin:
         people: People | None = None,
         auditor: Auditor | None = None,
         commands: Mapping[str, Command] | None = None,
+        site: Site | None = None,
+        read_only: Callable[[], bool] = lambda: False,
     ) -> None:
         self._balancer, self._health = balancer, health
         self._steer, self._weigh = steer or self._at_once, weigh or self._weigh_at_once
@@ -81,10 +101,16 @@ class Admin:
         self._operations = {**(operations or {}), **(auditor.operations() if auditor else {})}
         self._operated = {path: method for method, path in self._operations}
         self._probes = health.routes() | {openapi.PATH: _described}
+        self._breakers, self._site = Breakers(balancer, read_only), site
+        if site is not None:
+            site.connect(self._people, self._ask)
 
     async def handle(self, request: Request, request_id: str) -> Response:
         """The response to one request of an operator."""
         try:
+            if self._site is not None and self._site.serves(request.path):
+                self._require_friend(request)
+                return await self._site.handle(request, request_id)
             if request.path not in self._probes:
                 return await self._watched(request, request_id)
             self._require_friend(request)
@@ -97,10 +123,18 @@ class Admin:
         try:
             self._require_friend(request)
             person = self._people.require(request)
-            require_role(person, request)
         except Problem as problem:
             if self._auditor is not None:
                 await self._auditor.refused(request, request_id, self._people.who(request), problem)
+            raise
+        return await self._ask(request, request_id, person)
+
+    async def _ask(self, request: Request, request_id: str, person: Caller) -> Response:
+        try:
+            require_role(person, request)
+        except Problem as problem:
+            if self._auditor is not None:
+                await self._auditor.refused(request, request_id, person, problem)
             raise
         act = partial(self._respond, request, request_id)
         return await (self._auditor.watched(request, request_id, person, act) if self._auditor is not None else act())
@@ -154,7 +188,7 @@ class Admin:
         self._balancer.set_weight(backend_id, weight)
 
     async def _command(self, request: Request, backend_id: str, verb: str) -> Response:
-        if verb != WEIGHT and verb not in VERBS and verb not in self._commands:
+        if verb not in (WEIGHT, OPEN, CLOSE, *VERBS, *self._commands):
             raise unknown_path(request.path)
         if request.method != "POST":
             raise wrong_method(request.method, "POST")
@@ -163,6 +197,8 @@ class Admin:
         try:
             if verb == WEIGHT:
                 await self._weigh(backend_id, read_body(request.body, WeightBody).weight)
+            elif verb in (OPEN, CLOSE):
+                self._breakers.command(backend_id, verb, request)
             else:
                 await self._steer(backend_id, draining=VERBS[verb])
         except KeyError:

@@ -14,7 +14,7 @@ from equipoise.core.callers import ANYBODY, Caller
 from equipoise.core.intake import Hints
 from equipoise.gateway import endings, explaining, feedback, openapi, problems
 from equipoise.gateway import headers as fields
-from equipoise.gateway.admin import Admin, Steer, Weigh
+from equipoise.gateway.admin import Admin, Site, Steer, Weigh
 from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.backends import Command
 from equipoise.gateway.beside import Beside
@@ -92,7 +92,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `pages` says which web pages may ask, `usage` tells a key's holder what it has used. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `pages` says which web pages may ask, `usage` tells a key's holder what it has used; `site` are pages on the admin listener, `read_only` says that nothing is changed there. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -118,6 +118,8 @@ class Gateway:
         commands: Mapping[str, Command] | None = None,
         usage: Usage | None = None,
         beside: Beside | None = None,
+        site: Site | None = None,
+        read_only: Callable[[], bool] = lambda: False,
     ) -> None:
         self._beside, self._pages = beside, pages or Pages()
         self._balancer, self._keys = balancer, keys
@@ -138,6 +140,8 @@ class Gateway:
             people=people,
             auditor=auditor,
             commands=commands,
+            site=site,
+            read_only=read_only,
         )
         self._routes = self._table()
 

@@ -13,6 +13,7 @@ from equipoise.gateway import (
     alerting,
     auditing,
     backends,
+    breakers,
     budgeting,
     canarying,
     configuring,
@@ -87,6 +88,15 @@ ADMIN = (
     Operation("get", "/admin/backends", "The backends as rows."),
     Operation("post", "/admin/backends/{id}/drain", "Give a backend no new questions.", None, (JSON,), (403, 404)),
     Operation("post", "/admin/backends/{id}/resume", "Take a drained backend back.", None, (JSON,), (403, 404)),
+    Operation(
+        "post",
+        "/admin/backends/{id}/open-breaker",
+        "Ask a backend nothing, for so long or until its breaker is closed.",
+        breakers.OpenBody,
+        (JSON,),
+        (400, 403, 404),
+    ),
+    Operation("post", "/admin/backends/{id}/close-breaker", "Trust a backend again.", None, (JSON,), (403, 404)),
     Operation(
         "post",
         "/admin/backends/{id}/weight",

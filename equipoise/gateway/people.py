@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from equipoise.core.callers import SOMEBODY_HERE, Caller, Role
 from equipoise.core.ladder import Command
-from equipoise.gateway import alerting, canarying, explaining, migrating
+from equipoise.gateway import alerting, breakers, canarying, explaining, migrating
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.problems import Problem, expired_key, wrong_key
 from equipoise.http import Headers, Request
@@ -17,7 +17,7 @@ BACKENDS = "/admin/backends"
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 LOOKED_AT = frozenset({explaining.EXPLAIN})
 """What is posted and changes nothing."""
-STEERING = frozenset({"drain", "resume", "weight"})
+STEERING = frozenset({"drain", "resume", "weight", breakers.OPEN, breakers.CLOSE})
 OPERATED = frozenset(
     {
         alerting.ACK,

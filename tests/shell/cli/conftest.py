@@ -102,7 +102,7 @@ class Served:
 
     @property
     def admin_url(self) -> str:
-        return self.lines[1].split()[-1].removesuffix("/admin/backends")
+        return self.lines[1].split()[-1].removesuffix("/dashboard")
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         """Exit code and what was still printed."""

@@ -67,7 +67,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[str]:
     process = await _equipoise(*arguments)
     assert process.stdout is not None
     lines = [(await process.stdout.readline()).decode() for _ in range(5)]
-    yield lines[1].split()[1].removesuffix("/admin/backends")
+    yield lines[1].split()[1].removesuffix("/dashboard")
     process.terminate()
     assert await process.wait() == 0
 

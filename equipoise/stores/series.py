@@ -1,0 +1,140 @@
+"""What the pictures of the dashboard are drawn from: sums and percentiles by step of time. Reads only, bounded in time."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from equipoise.stores.quality import WEIGHTIEST
+from equipoise.stores.reports import QUALITY, Wanted, condition_of
+from equipoise.stores.rows import story_of
+
+T = TypeVar("T")
+MOST_RANKED = 100_000
+"""Attempts whose latencies are ranked: the newest of a range."""
+MOST_STEPS = 5_000
+PATIENCE = 4.0
+"""Seconds one question to the ledger may take."""
+CHECK_EVERY = 20_000
+
+# Percentiles by rank, as in the summary: the smallest value that at least that share did not exceed.
+_RANKED = """
+WITH chosen AS (
+    SELECT CAST(attempts.wall / :step AS INTEGER) * :step AS moment, backend_id, latency, first_token
+    FROM attempts WHERE {condition} AND verdict = 'success' AND latency IS NOT NULL
+    ORDER BY attempts.wall DESC LIMIT :most
+), ranked AS (
+    SELECT moment, backend_id, latency, first_token,
+           ROW_NUMBER() OVER (PARTITION BY {part} ORDER BY latency) AS rank,
+           COUNT(*) OVER (PARTITION BY {part}) AS count,
+           ROW_NUMBER() OVER (PARTITION BY {part} ORDER BY first_token IS NULL, first_token) AS first_rank,
+           COUNT(first_token) OVER (PARTITION BY {part}) AS first_count
+    FROM chosen
+)
+SELECT {shown}, COUNT(*) AS answers,
+       MIN(CASE WHEN rank >= 0.50 * count THEN latency END) AS p50,
+       MIN(CASE WHEN rank >= 0.95 * count THEN latency END) AS p95,
+       MIN(CASE WHEN rank >= 0.99 * count THEN latency END) AS p99,
+       MIN(CASE WHEN first_rank >= 0.50 * first_count AND first_rank <= first_count THEN first_token END) AS first_token_p50,
+       MIN(CASE WHEN first_rank >= 0.95 * first_count AND first_rank <= first_count THEN first_token END) AS first_token_p95
+FROM ranked GROUP BY {part} ORDER BY {part} LIMIT :limit
+"""
+
+
+def patiently(query: Callable[[sqlite3.Connection], T], seconds: float = PATIENCE) -> Callable[[sqlite3.Connection], T]:
+    """The same query, given up (sqlite3.OperationalError: interrupted) after so many seconds."""
+
+    def run(connection: sqlite3.Connection) -> T:
+        until = time.monotonic() + seconds
+        connection.set_progress_handler(lambda: time.monotonic() > until, CHECK_EVERY)
+        return query(connection)
+
+    return run
+
+
+def traffic(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+    """One row a step (seconds) and backend: attempts, answers, failures, tokens, nano-dollars."""
+    return _grouped(connection, wanted, step, "backend_id", _SUMS)
+
+
+def errors(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+    """One row a step and class of error: how many attempts ended so."""
+    classes = "COALESCE(NULLIF(error_code, ''), verdict) AS class"
+    return _grouped(connection, wanted, step, classes, "COUNT(*) AS count", "AND verdict <> 'success'")
+
+
+def _grouped(
+    connection: sqlite3.Connection, wanted: Wanted, step: float, by: str, sums: str, more: str = ""
+) -> list[dict[str, Any]]:
+    condition, values = condition_of(wanted)
+    sql = (
+        f"SELECT CAST(attempts.wall / ? AS INTEGER) * ? AS moment, {by}, {sums} FROM attempts "  # noqa: S608 - our own words
+        f"WHERE {condition} {more} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {MOST_STEPS}"
+    )
+    return [dict(row) for row in connection.execute(sql, [step, step, *values])]
+
+
+_SUMS = """
+COUNT(*) AS attempts, SUM(verdict = 'success') AS answers,
+SUM(verdict NOT IN ('success', 'ignored')) AS failures,
+SUM(input_tokens + output_tokens) AS tokens, SUM(cost) AS cost
+"""
+
+
+def latency(connection: sqlite3.Connection, wanted: Wanted, step: float | None) -> list[dict[str, Any]]:
+    """Percentiles of answers' seconds by step and backend; by backend alone without a step."""
+    part = "backend_id" if step is None else "moment, backend_id"
+    condition, values = condition_of(wanted)
+    named = {f"v{i}": value for i, value in enumerate(values)}
+    for name in named:
+        condition = condition.replace("?", f":{name}", 1)
+    sql = _RANKED.format(condition=condition, part=part, shown=part)
+    bounds = {"step": step or 1.0, "most": MOST_RANKED, "limit": MOST_STEPS}
+    return [dict(row) for row in connection.execute(sql, named | bounds)]
+
+
+def efficiency(connection: sqlite3.Connection, wanted: Wanted) -> list[dict[str, Any]]:
+    """One row a backend: attempts, answers, failures, nano-dollars, and the mean quality of the answers that were scored."""
+    condition, values = condition_of(wanted)
+    sql = f"""
+    SELECT backend_id, {_SUMS}, AVG(quality) AS quality, COUNT(quality) AS scored
+    FROM (SELECT attempts.*, ({QUALITY}) AS quality FROM attempts WHERE {condition} ORDER BY wall DESC LIMIT {MOST_RANKED}) AS attempts
+    GROUP BY backend_id ORDER BY backend_id
+    """  # noqa: S608 - our own words
+    return [dict(row) for row in connection.execute(sql, values)]
+
+
+def quality(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+    """One row a step and backend: the mean of the weightiest opinion of each answer, its standard error, how many."""
+    sql = f"""
+    SELECT CAST(wall / :step AS INTEGER) * :step AS moment, backend_id, COUNT(*) AS scored, AVG(quality) AS quality,
+           SQRT(MAX(0.0, AVG(quality * quality) - AVG(quality) * AVG(quality)) / COUNT(*)) AS error
+    FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY {WEIGHTIEST}) AS place
+          FROM quality WHERE wall >= :since AND role NOT IN ('judge') AND (:backend IS NULL OR backend_id = :backend)
+                         AND (:route IS NULL OR route = :route) AND (:tenant IS NULL OR tenant = :tenant))
+    WHERE place = 1 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {MOST_STEPS}
+    """  # noqa: S608 - our own words
+    scope = {name: wanted.where.get(name) for name in ("backend", "route", "tenant")}
+    return [dict(row) for row in connection.execute(sql, {"step": step, "since": wanted.since, **scope})]
+
+
+def newest(connection: sqlite3.Connection, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+    """The newest attempts with the grounds of their decisions, newest first."""
+    condition, values = condition_of(wanted)
+    sql = f"SELECT attempts.*, ({QUALITY}) AS worth FROM attempts WHERE {condition} ORDER BY wall DESC LIMIT ?"  # noqa: S608
+    return [story_of(row) | {"quality": row["worth"]} for row in connection.execute(sql, [*values, limit])]
+
+
+def spent(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+    """One row a step: nano-dollars."""
+    condition, values = condition_of(wanted)
+    sql = f"SELECT CAST(wall / ? AS INTEGER) * ? AS moment, SUM(cost) AS cost FROM attempts WHERE {condition} GROUP BY 1 ORDER BY 1 LIMIT {MOST_STEPS}"  # noqa: S608
+    return [dict(row) for row in connection.execute(sql, [step, step, *values])]
+
+
+def asked(query: Callable[..., T], *arguments: Any) -> Callable[[sqlite3.Connection], T]:
+    """A query of this module with its arguments, given up in time."""
+    return patiently(lambda connection: partial(query, connection)(*arguments))
