@@ -16,6 +16,8 @@ class BackendError(Exception):
     `retry_after` is seconds; `sent` is False only when the upstream cannot have seen the request; `status` is the
     upstream's HTTP status if there was one; `usage` and `metered_cost` are what may have been billed all the same;
     `client_error` holds the upstream's own error object when the fault is the caller's, so that he can be told.
+    The message may repeat what an upstream said, and with it the question: it is for the caller alone. `plain` is the
+    same without a word of the upstream's, for everybody and everything else: stores, logs, alerts, other callers.
     """
 
     def __init__(
@@ -30,8 +32,10 @@ class BackendError(Exception):
         usage: Usage | None = None,
         metered_cost: int | None = None,
         client_error: dict[str, Any] | None = None,
+        plain: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.plain = message if plain is None else plain
         self.verdict, self.code, self.status, self.retry_after = verdict, code, status, retry_after
         self.sent, self.usage, self.metered_cost, self.client_error = sent, usage, metered_cost, client_error
 

@@ -117,6 +117,7 @@ def judged(
         usage=usage,
         metered_cost=cost,
         client_error=error.for_client(code) if verdict is Verdict.IGNORED else None,
+        plain=f"{blame.who} answered {status} ({code})",
     )
 
 
@@ -128,16 +129,26 @@ def unreachable(error: HTTPError, blame: Blame, *, usage: Usage | None = None, c
     return BackendError(Verdict.FAILURE, text, code=code, sent=sent, usage=usage, metered_cost=cost)
 
 
-def malformed(what: str, blame: Blame, *, usage: Usage | None = None, cost: int | None = None) -> BackendError:
-    """The error for a response that breaks its own protocol."""
-    text = f"{blame.who}: {safe_text(what, blame.secret)[:SHOWN]}"
-    return BackendError(Verdict.FAILURE, text, code="upstream_malformed", status=200, usage=usage, metered_cost=cost)
+def malformed(
+    what: str, blame: Blame, *, seen: str = "", usage: Usage | None = None, cost: int | None = None
+) -> BackendError:
+    """The error for a response that breaks its own protocol; `seen` is a piece of it, for the caller to see."""
+    return _unusable(Verdict.FAILURE, "upstream_malformed", what, seen, blame, usage, cost)
 
 
-def no_answer(what: str, blame: Blame, *, usage: Usage | None = None, cost: int | None = None) -> BackendError:
-    """The error for a success that answers nothing."""
-    text = f"{blame.who}: {safe_text(what, blame.secret)[:SHOWN]}"
-    return BackendError(Verdict.NO_ANSWER, text, code="no_answer", status=200, usage=usage, metered_cost=cost)
+def no_answer(
+    what: str, blame: Blame, *, seen: str = "", usage: Usage | None = None, cost: int | None = None
+) -> BackendError:
+    """The error for a success that answers nothing; `seen` is a piece of it, for the caller to see."""
+    return _unusable(Verdict.NO_ANSWER, "no_answer", what, seen, blame, usage, cost)
+
+
+def _unusable(
+    verdict: Verdict, code: str, what: str, seen: str, blame: Blame, usage: Usage | None, cost: int | None
+) -> BackendError:
+    shown = f"{what}: {seen!r}" if seen else what
+    text, plain = (f"{blame.who}: {safe_text(each, blame.secret)[:SHOWN]}" for each in (shown, what))
+    return BackendError(verdict, text, code=code, status=200, usage=usage, metered_cost=cost, plain=plain)
 
 
 def _verdict(error: ErrorBody, status: int, blame: Blame) -> tuple[Verdict, str]:

@@ -170,8 +170,9 @@ class LightRAGClient:
     def _answer(self, told: Told, body: Mapping[str, Any]) -> Answer:
         if answers_nothing(told, body):
             told.generated = False  # only the keywords were asked for
-            found = f"found nothing to answer with ({told.whole[:80]!r})"
-            raise no_answer(found, self._blame, usage=self._usage(told, body))
+            raise no_answer(
+                "found nothing to answer with", self._blame, seen=told.whole[:80], usage=self._usage(told, body)
+            )
         return answer_from(told, body, self._usage(told, body))
 
     def _usage(self, told: Told, body: Mapping[str, Any]) -> Usage:

@@ -201,7 +201,7 @@ def parsed(data: bytes, blame: Blame) -> Completion:
     try:
         chunk = decoded(data)
     except UNREADABLE as error:
-        raise malformed(f"an event is no completion: {data[:60]!r}", blame) from error
+        raise malformed("an event is no completion", blame, seen=data[:60].decode("utf-8", "replace")) from error
     if chunk.error:
         raise reported(error_of({"error": chunk.error}, blame.secret), blame)
     if chunk.object == "error":

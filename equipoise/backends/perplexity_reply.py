@@ -51,7 +51,7 @@ def _check_status(reply: Reply, blame: Blame, usage: Usage, cost: NanoUSD | None
         return
     if status == "failed" or reply.get("error"):
         raise reported(error_of(reply.get("error") or {}, blame.secret), blame, usage=usage, cost=cost)
-    raise malformed(f"the response has the status {status[:40]!r}", blame, usage=usage, cost=cost)
+    raise malformed("the response has an unknown status", blame, seen=status[:40], usage=usage, cost=cost)
 
 
 def _finish_reason(reply: Reply, calls: bool) -> str:

@@ -247,14 +247,14 @@ class Attempts:
         return self._unanswered_as(self._passing or outcome)
 
     def _unanswered_as(self, outcome: Outcome) -> Unanswered:
-        code, message = _final_code(outcome), outcome.error or "the backend gave no answer"
+        code, message = _final_code(outcome), outcome.said or outcome.error or "the backend gave no answer"
         return self._unanswered(code, message, retry_after=outcome.retry_after, client_error=outcome.client_error)
 
     def interrupted(self, outcome: Outcome) -> Interrupted:
         """The error that ends a stream whose first byte was already passed on."""
         return Interrupted(
             "stream_interrupted",
-            f"the answer was cut: {outcome.error}",
+            f"the answer was cut: {outcome.said or outcome.error}",
             attempts=tuple(self.made),
             request_id=self.request.id,
             decision=self.lease.decision if self.lease else None,
@@ -354,7 +354,7 @@ class Attempts:
             model=outcome.model or options.model,
             stream=request.question.stream,
             decision=lease.decision,
-            outcome=outcome,
+            outcome=_without_words(outcome),
             decision_seconds=self._decision_seconds,
             question_hash=self._question_hash,
             features=self._features_of(lease.decision),
@@ -386,6 +386,13 @@ def _final_code(outcome: Outcome) -> str:
             return own if own in ("context_length_exceeded", NOT_ALLOWED) else "invalid_request_error"
         case _:
             return "upstream_timeout" if outcome.error_code == "upstream_timeout" else "upstream_error"
+
+
+def _without_words(outcome: Outcome) -> Outcome:
+    """What an upstream said may repeat the question: that is for the caller, not for the records."""
+    if outcome.said is None and outcome.client_error is None:
+        return outcome
+    return msgspec.structs.replace(outcome, said=None, client_error=None)
 
 
 def _hash(text: str) -> str:

@@ -311,7 +311,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     money, `cost_source` says how it is known and `price_source` by whose word; `claimed_cost` is what an upstream said
     it billed where that was not believed. `text_bytes` is the length of the answer's text, where it was seen whole.
     `inner_cost` is what a graph's own questions through us cost (booked in their own records), `joined` how it is known
-    that they were this question's.
+    that they were this question's. `error` holds no word of the upstream's, which may repeat the question; `said` does: it
+    is for the caller alone, and no event carries it.
     """
 
     verdict: Verdict
@@ -327,6 +328,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     inner_calls: int = 0
     joined: str = ""
     error: str | None = None
+    said: str | None = None
     error_code: str | None = None
     status: int | None = None
     retry_after: float | None = None

@@ -221,7 +221,7 @@ class Scorer:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """Only a defect of ours ends a task before it is cancelled; then it must be heard of."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_trouble(f"answers are no longer scored: {type(error).__name__}: {error}")
+            self._on_trouble(f"answers are no longer scored: {type(error).__name__}")
 
     async def _exchange(self, news: Mapping[str, Any] | None) -> None:
         keeper = self.keeper

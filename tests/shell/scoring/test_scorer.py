@@ -251,5 +251,5 @@ async def test_a_defect_in_scoring_is_heard_of(monkeypatch: pytest.MonkeyPatch) 
     await of.start()
     of.offer(_request(), answer(GOOD), "a", 1, wanted=True)
     await asyncio.sleep(0.01)
-    assert troubles == ["answers are no longer scored: ZeroDivisionError: division by zero"]
+    assert troubles == ["answers are no longer scored: ZeroDivisionError"]
     await of.close()
