@@ -46,6 +46,7 @@ class AnswerStream(Decided):
         self._passed_on = 0
         self.listening = False
         self._relayed: list[bytes] = []
+        self._words: str | None = None
         self._relayed_bytes = 0
         self._gaps, self._last_at = Gaps(), first_at
 
@@ -128,10 +129,9 @@ class AnswerStream(Decided):
     def heard(self) -> Answer:
         """The answer with its words, if it was listened to: of a stream passed on undecoded, what was kept of it."""
         answer = self.reply.answer if self.reply is not None else Answer()
-        if answer.text or not self._relayed:
-            return answer
-        events, self._relayed = b"".join(self._relayed), []
-        return msgspec.structs.replace(answer, text=text_of(events))
+        if self._relayed:
+            self._words, self._relayed = text_of(b"".join(self._relayed)), []
+        return answer if answer.text or not self._words else msgspec.structs.replace(answer, text=self._words)
 
     async def _from_upstream(self) -> StreamItem:
         try:

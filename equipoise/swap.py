@@ -10,6 +10,7 @@ from equipoise.balancer import Background, LoadBalancer
 from equipoise.build import ClosedWithTheBalancer, Lasting, build
 from equipoise.config import Config
 from equipoise.config.alerts import AlertsConfig
+from equipoise.config.content import ContentConfig
 from equipoise.config.hooks import TracingConfig
 from equipoise.config.save import config_hash
 from equipoise.core.events import Observer
@@ -24,6 +25,7 @@ WITHOUT_SINKS: dict[str, Any] = {
     "enable_prometheus_metrics": False,
     "alerts": AlertsConfig(enabled=False),
     "tracing": TracingConfig(),
+    "content": ContentConfig(),
 }
 PATIENCE = 0.02
 """Seconds between two looks at whether the last question of a replaced balancer has been answered."""
@@ -98,7 +100,7 @@ def _built(config: Config) -> LoadBalancer:
     said = config.model_fields_set
     ledger = config.ledger if "ledger" in said else config.ledger.model_copy(update={"enabled": False})
     told = config.alert_webhook_url or config.alert_email_recipients or "alerts" in said
-    sinks = {"enable_prometheus_metrics": False} if told else WITHOUT_SINKS
+    sinks = {"enable_prometheus_metrics": False, "content": ContentConfig()} if told else WITHOUT_SINKS
     return build(config.model_copy(update={"ledger": ledger, **sinks})).balancer
 
 

@@ -15,6 +15,7 @@ from equipoise.build.backends import backend_of, client_of, model_of, pool_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of, under_way_of
 from equipoise.build.budgets import budgets_of, leasing_of
 from equipoise.build.clock import SystemClock
+from equipoise.build.content import contents_of
 from equipoise.build.hooks import hooks_of, tracing_of
 from equipoise.build.learning import describer_of, with_learning
 from equipoise.build.metrics import connected
@@ -32,6 +33,7 @@ from equipoise.core.intake import Intake
 from equipoise.core.model import Chance, Clock
 from equipoise.core.routing import STRATEGY_NAMES, Router
 from equipoise.core.selection import Selection
+from equipoise.stores.contents import Contents
 from equipoise.stores.leasing import Leasing
 from equipoise.stores.ledger import Ledger
 from equipoise.stores.quality import QualityRecords
@@ -99,6 +101,7 @@ class Estate(msgspec.Struct):
     quality: QualityRecords | None = None
     hooks: Hooks | None = None
     tracing: Tracing | None = None
+    contents: Contents | None = None
 
 
 def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -159,4 +162,6 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     if metrics is not None and hooks is not None:
         metrics.set_hooks(hooks.status)
     with_learning(config, balancer, describer)
-    return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks=hooks, tracing=tracing)
+    contents = contents_of(config, on_error)
+    balancer.background += [ClosedWithTheBalancer(contents)] if contents is not None else []
+    return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks, tracing, contents)

@@ -122,6 +122,13 @@ NOUNS = {
             "verify": ("equipoise.cli.audit:verify", "Say whether the journal is whole."),
         },
     ),
+    "tenant": (
+        "See what is kept of a tenant's questions, and take it out.",
+        {
+            "content": ("equipoise.cli.tenant:content", "Show the words that were kept, where any are."),
+            "purge": ("equipoise.cli.tenant:purge", "Remove what tells of a tenant's questions; the bill stays."),
+        },
+    ),
     "store": (
         "Copy what outlives the process, and put it back.",
         {

@@ -41,6 +41,7 @@ RESTART = (
     "idempotency",
     "alert",
     "hooks",
+    "content",
     "tracing",
     "metrics",
     "grafana",

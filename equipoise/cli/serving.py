@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -53,6 +54,7 @@ from equipoise.migration.on_disk import file_check
 from equipoise.stores import Ledger, StoreError
 from equipoise.stores.quality import Story, with_quality
 from equipoise.telemetry import AccessLog, set_up_logging
+from equipoise.telemetry.crashes import watch_crashes
 
 QUESTION = '{"model": "auto", "messages": [{"role": "user", "content": "What is clinical metabolomics?"}]}'
 NO_METRICS = b"# metrics are switched off: enable_prometheus_metrics\n"
@@ -66,6 +68,7 @@ async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config]
     """
     config = loaded.config
     logger = set_up_logging(config.log.level, config.log.format)
+    watch_crashes(asyncio.get_running_loop(), logger)
     estate = estate_of(loaded, logger.error)
     migration = moving(loaded, estate, logger.error)
     canary = None if migration else watched(loaded.config, estate, lambda: running.loaded.config, logger.error)
@@ -229,10 +232,10 @@ def _read_only(config: Config, running: Running | None) -> Callable[[], bool]:
 
 
 def beside_of(estate: Estate) -> Beside | None:
-    """Hooks and traces, where there are any."""
-    if estate.hooks is None and estate.tracing is None:
+    """Hooks, traces and what is kept of words, where there are any."""
+    if estate.hooks is None and estate.tracing is None and estate.contents is None:
         return None
-    return Beside(estate.hooks, estate.tracing.begin if estate.tracing else None)
+    return Beside(estate.hooks, estate.tracing.begin if estate.tracing else None, estate.contents)
 
 
 async def _no_story(request_id: str) -> list[dict[str, Any]] | None:

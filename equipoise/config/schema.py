@@ -13,6 +13,7 @@ from equipoise.config.alerts import AlertAddress, AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.budgets import Budget
 from equipoise.config.canary import CanaryConfig
+from equipoise.config.content import Content, ContentConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
 from equipoise.config.hooks import HooksConfig, TracingConfig
 from equipoise.config.idempotency import IdempotencyConfig
@@ -88,6 +89,8 @@ class Config(Section):
     """What is worth an alert, and how it is sent."""
     hooks: HooksConfig = HooksConfig()
     """Code of your own that redacts, enriches or exports questions and answers."""
+    content: Content = ContentConfig()
+    """Whether the words of questions and answers are kept: none, redacted or full, for each tenant."""
     tracing: TracingConfig = TracingConfig()
     """Spans by OpenTelemetry."""
     metrics: MetricsConfig = MetricsConfig()

@@ -22,6 +22,18 @@ _SECRETS = re.compile(
 )
 
 
+# Addresses, and numbers that may be a person's: telephones, dates, records, accounts, cards (five digits and more, in groups).
+_PERSONS = re.compile(
+    r"""
+    [\w.+\-]{1,64}@[\w\-]{1,63}(?:\.[\w\-]{1,63}){1,8}
+    | \b[A-Z]{2}\d{2}(?:\ ?[A-Z0-9]{4}){2,7}(?:\ ?[A-Z0-9]{1,4})?\b
+    | (?:\d{1,3}\.){3}\d{1,3}
+    | \+?\d(?:[\ \-./()]{0,2}\d){4,18}
+    """,
+    re.VERBOSE,
+)
+
+
 def _masked(found: re.Match[str]) -> str:
     return (found["name"] or found["user"] or "") + MASK
 
@@ -29,3 +41,11 @@ def _masked(found: re.Match[str]) -> str:
 def redact(text: str) -> str:
     """The same text with everything that looks like a key, a token or a password replaced by a mask."""
     return _SECRETS.sub(_masked, text)
+
+
+def without_persons(text: str) -> str:
+    """The same text with mail addresses, IP addresses and numbers of five digits and more masked.
+
+    No names: whoever must be sure of those brings a function of his own.
+    """
+    return _PERSONS.sub(MASK, text)

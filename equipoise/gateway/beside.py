@@ -1,7 +1,10 @@
-"""What the operator has done beside a question: hooks that see it and its answer, and the trace that it belongs to."""
+"""What the operator has done beside a question: hooks that see it and its answer, the trace that it belongs to, and
+its words kept where its tenant's are.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,21 +13,31 @@ import msgspec
 from equipoise.backends.errors import UNREADABLE
 from equipoise.core.intake import Hints
 from equipoise.gateway.dialects.base import Asked, opened
-from equipoise.gateway.problems import unreadable
+from equipoise.gateway.problems import Problem, unreadable
+from equipoise.stores.contents import Contents, Kept
 from equipoise.telemetry.hooks import HookContext, Hooks
 
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
+    from equipoise.core.model import Answer
     from equipoise.core.model import Request as Sized
 
 Trace: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
 
 class Beside:
-    """Both are optional; without either the gateway has none of this. Embeddings have no words to look at."""
+    """All are optional. Embeddings have no words to look at.
 
-    def __init__(self, hooks: Hooks | None, begin_trace: Callable[[Trace, str], Trace] | None) -> None:
-        self._hooks, self._begin = hooks, begin_trace
+    What is kept is what the hooks left: the question as it was sent, the answer as it was given.
+    """
+
+    def __init__(
+        self,
+        hooks: Hooks | None = None,
+        begin_trace: Callable[[Trace, str], Trace] | None = None,
+        contents: Contents | None = None,
+    ) -> None:
+        self._hooks, self._begin, self._contents = hooks, begin_trace, contents
 
     async def asked(self, asked: Asked, hints: Hints) -> Hints:
         """Before the question is sized: the hooks may change it, and its trace context becomes ours where it is sampled."""
@@ -42,22 +55,51 @@ class Beside:
 
     async def answered(self, reply: Reply, asked: Asked, sized: Sized) -> None:
         """Before a whole answer is written. Raises Problem for an upstream's body that cannot be read."""
-        if self._hooks is None or asked.question.embeddings:
+        if asked.question.embeddings or not (self._hooks or self._keeps(sized.tenant)):
             return
         try:
             answer = opened(reply.answer)
         except UNREADABLE as error:
             raise unreadable(reply, error) from error
-        reply.answer = await self._hooks.answered(answer, _context(asked, sized, reply))
+        if self._hooks is not None:
+            answer = reply.answer = await self._hooks.answered(answer, _context(asked, sized, reply))
+        self._keep(sized, answer, reply.backend_id)
 
-    def opened(self, stream: AnswerStream) -> None:
-        """A stream begins: its words are kept for the hooks."""
-        stream.listening = stream.listening or self._hooks is not None
+    def failed(self, sized: Sized, problem: Problem) -> None:
+        """It got no whole answer."""
+        if not sized.question.embeddings:
+            self._keep(sized, None, None, problem.code)
+
+    def opened(self, stream: AnswerStream, tenant: str) -> None:
+        """A stream begins: its words are held for the hooks, and to be kept."""
+        stream.listening = stream.listening or self._hooks is not None or self._keeps(tenant)
 
     def passed_on(self, stream: AnswerStream, asked: Asked, sized: Sized) -> None:
         """A stream has reached its end; it is told beside everything else."""
-        if self._hooks is not None and stream.reply is not None:
+        if stream.reply is None:
+            return
+        if self._hooks is not None:
             self._hooks.passed_on(stream.heard(), _context(asked, sized, stream.reply))
+        self._keep(sized, stream.heard(), stream.backend_id)
+
+    def _keeps(self, tenant: str) -> bool:
+        return self._contents is not None and self._contents.wants(tenant)
+
+    def _keep(self, sized: Sized, answer: Answer | None, backend_id: str | None, code: str | None = None) -> None:
+        if self._contents is None or not self._keeps(sized.tenant):
+            return
+        self._contents.keep(
+            Kept(
+                request_id=sized.id,
+                tenant=sized.tenant,
+                wall=time.time(),
+                question="\n\n".join(f"{message.role}: {message.text}" for message in sized.question.messages),
+                answer=answer.text if answer is not None else None,
+                citations=tuple(msgspec.to_builtins(each) for each in answer.citations) if answer is not None else (),
+                backend_id=backend_id,
+                error_code=code,
+            )
+        )
 
 
 def _context(asked: Asked, sized: Sized, reply: Reply) -> HookContext:

@@ -121,7 +121,7 @@ class Gateway:
         site: Site | None = None,
         read_only: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._beside, self._pages = beside, pages or Pages()
+        self._beside, self._pages = beside or Beside(), pages or Pages()
         self._balancer, self._keys = balancer, keys
         self.repeats = Repeats(keeping or Keeping())
         self._ids, self.allowances = RequestIds(), Allowances()
@@ -210,8 +210,7 @@ class Gateway:
             caller = self._caller(request)
             tenant, asked = caller.tenant, dialect.read(request.body)
             hints = read_hints(request.headers, asked, request_id, caller)
-            if self._beside is not None:
-                hints = await self._beside.asked(asked, hints)
+            hints = await self._beside.asked(asked, hints)
             sized, warning = self._sized(asked, hints)
             problems.require_allowed(caller, sized, self._balancer)
             if asked.question.embeddings:
@@ -220,13 +219,13 @@ class Gateway:
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, warning, started)
             reply = await self._balancer.answer(sized)
-            if self._beside is not None:
-                await self._beside.answered(reply, asked, sized)
+            await self._beside.answered(reply, asked, sized)
             body = _written(dialect, reply, asked, request_id)
         except (Problem, Malformed, Unanswered) as error:
             problem = _problem(error)
             self._balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started))
             if sized is not None:
+                self._beside.failed(sized, problem)
                 problem.headers += tuple(fields.canary(sized.role))
             return problems.refusal(problem, request_id, dialect.problem)
         except asyncio.CancelledError:
@@ -248,12 +247,13 @@ class Gateway:
         self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None, started: float
     ) -> Response:
         stream = await self._balancer.open(sized)
-        if self._beside is not None:
-            self._beside.opened(stream)
+        self._beside.opened(stream, sized.tenant)
 
         def ended(problem: Problem | None) -> None:
-            if self._beside is not None and problem is None:
+            if problem is None:
                 self._beside.passed_on(stream, asked, sized)
+            else:
+                self._beside.failed(sized, problem)
             self._balancer.tell(endings.of_stream(sized, stream, problem, started))
 
         writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)

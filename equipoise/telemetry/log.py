@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any, Literal, TextIO
 
+from equipoise.telemetry.crashes import places
 from equipoise.telemetry.lines import console_line, json_line, moment, quoted
 
 Style = Literal["console", "json"]
@@ -15,7 +16,7 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class LineFormatter(logging.Formatter):
-    """One line a record, what was given as `extra` included; secrets are masked, also in tracebacks."""
+    """One line a record, what was given as `extra` included; secrets are masked, tracebacks hold places and no words."""
 
     def __init__(self, style: Style) -> None:
         super().__init__()
@@ -24,7 +25,8 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         extra = {name: value for name, value in vars(record).items() if name not in _STANDARD}
         if record.exc_info:
-            extra["traceback"] = self.formatException(record.exc_info)
+            error = record.exc_info[1]
+            extra["traceback"] = "" if error is None else places(error)
         return self._in_json(record, extra) if self._json else self._for_people(record, extra)
 
     def _in_json(self, record: logging.LogRecord, extra: dict[str, Any]) -> str:
