@@ -72,7 +72,8 @@ class Beside:
 
     def opened(self, stream: AnswerStream, tenant: str) -> None:
         """A stream begins: its words are held for the hooks, and to be kept."""
-        stream.listening = stream.listening or self._hooks is not None or self._keeps(tenant)
+        if self._hooks is not None or self._keeps(tenant):
+            stream.listening = True
 
     def passed_on(self, stream: AnswerStream, asked: Asked, sized: Sized) -> None:
         """A stream has reached its end; it is told beside everything else."""
@@ -80,7 +81,8 @@ class Beside:
             return
         if self._hooks is not None:
             self._hooks.passed_on(stream.heard(), _context(asked, sized, stream.reply))
-        self._keep(sized, stream.heard(), stream.backend_id)
+        if self._keeps(sized.tenant):
+            self._keep(sized, stream.heard(), stream.backend_id)
 
     def _keeps(self, tenant: str) -> bool:
         return self._contents is not None and self._contents.wants(tenant)

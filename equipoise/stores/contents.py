@@ -146,7 +146,7 @@ class Contents:
             try:
                 question, answer = self._redacted(question), self._redacted(answer)
                 citations = json.dumps([_each(source, self._redacted) for source in json.loads(citations)])
-            except Exception as error:  # noqa: BLE001 - a stranger's code may raise anything; then nothing is kept
+            except BaseException as error:  # noqa: BLE001 - a stranger's code may raise anything; then nothing is kept
                 self._lost(error)
                 return None
         ends = kept.wall + terms.seconds
@@ -161,7 +161,7 @@ class Contents:
             raise TypeError("no text")
         return found
 
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, error: BaseException) -> None:
         """Told the first time and every thousandth, and never in the words of the error: they may be the question's."""
         self.unredacted += 1
         if self.unredacted % 1000 == 1:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.core.redaction import MASK, redact
+from equipoise.core.redaction import MASK, redact, without_persons
 
 SECRET = "Zx81Qw72Er63Ty54"
 alphabet = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=16, max_size=60)
@@ -55,3 +57,31 @@ def test_any_key_with_a_vendors_prefix_is_masked(tail: str) -> None:
 def test_ordinary_text_stays(text: str) -> None:
     """A log that masks everything says nothing."""
     assert redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4711-0815",
+        "ann.b@clinic.example.org",
+        "+49 30 901820",
+        "10.20.30.40",
+        "DE89 3704 0044 0532 0130 00",
+        "1961-04-12",
+    ],
+)
+def test_what_may_be_a_persons_is_masked(text: str) -> None:
+    """Addresses, telephones, dates of birth, records, accounts: whole, within a sentence."""
+    assert without_persons(f"of {text} it is") == f"of {MASK} it is"
+
+
+@pytest.mark.parametrize("text", ["5 mg of 12.5 %", "HbA1c of 7.2", "in 2026, 3 of 40", "p = 0.05", "CYP2D6"])
+def test_ordinary_numbers_stay(text: str) -> None:
+    """A dose is no telephone."""
+    assert without_persons(text) == text
+
+
+@given(st.text(max_size=300))
+def test_masking_persons_never_fails_and_leaves_no_long_number(text: str) -> None:
+    """Five ASCII digits in a row are gone whatever stands around them."""
+    assert not re.search(r"[0-9]{5}", without_persons(text))

@@ -12,6 +12,7 @@ from equipoise.config import BackendConfig, Config, KeyConfig, ListenConfig, Pri
 from equipoise.config.alerts import AlertsConfig, EmailConfig, LevelsConfig, ThresholdsConfig, WebhookConfig
 from equipoise.config.budgets import BudgetConfig
 from equipoise.config.canary import CanaryConfig, CopiesConfig
+from equipoise.config.content import ContentConfig, TenantContentConfig
 from equipoise.config.environment import EVERY_NAME
 from equipoise.config.fields import Section
 from equipoise.config.hooks import HookConfig, HooksConfig, TracingConfig
@@ -67,6 +68,8 @@ SECTIONS: dict[str, type[Section]] = {
     "canary.copies.": CopiesConfig,
     "hooks.": HooksConfig,
     "hooks.before.": HookConfig,
+    "content.": ContentConfig,
+    "content.tenants.*.": TenantContentConfig,
     "tracing.": TracingConfig,
     "metrics.": MetricsConfig,
     "grafana.": GrafanaConfig,
