@@ -38,6 +38,7 @@ COMMANDS = {
     ),
     "simulate": ("equipoise.cli.simulate:simulate", "Play a scenario in virtual time, under any strategy."),
     "sandbox": ("equipoise.cli.sandbox:sandbox", "Run engines with faults that can be switched, for your own tests."),
+    "top": ("equipoise.cli.top:top", "Watch backends, budgets and alerts of a running gateway."),
     "loadtest": ("equipoise.cli.loadtest:loadtest", "Ask at a fixed rate and say how it went; can fail a pipeline."),
     "completions": ("equipoise.cli.completions:completions", "Print the completion script for a shell."),
     "version": ("equipoise.cli.version:version", "Print the version."),

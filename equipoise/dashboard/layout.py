@@ -68,7 +68,8 @@ def _header(page: Page, pages: Sequence[Page], view: View) -> Markup:
         action=path_of("logout"),
         class_="act",
     )
-    word = f"{view.person.key}: {view.person.role}" + (", read-only" if view.read_only else "")
+    who = dict.fromkeys(("as", view.person.key, str(view.person.role)))
+    word = " ".join(who) + (", read-only" if view.read_only else "")
     name = tag(
         "a",
         tag("img", src=path_of("static", "icon.svg"), alt="", width=22, height=22),

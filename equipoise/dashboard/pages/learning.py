@@ -46,6 +46,7 @@ def _beliefs(tables: Tables, view: View) -> Markup:
         inside,
         parts.numbers(table, view),
         note="Quality by kind of question; the bar is where it lies by what was seen so far.",
+        wide=True,
     )
 
 

@@ -14,7 +14,7 @@ from equipoise.dashboard.wording import instant, number, percent, seconds, usd
 
 DIGITS = 12
 SHOWN = (
-    "wall", "request_id", "tenant", "backend_id", "verdict", "latency", "first_token", "tokens", "cost_usd", "quality", "why",
+    "wall", "request_id", "backend_id", "verdict", "latency", "first_token", "tokens", "cost_usd", "quality", "why", "tenant",
 )  # fmt: skip
 
 
