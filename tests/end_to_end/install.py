@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.chaos import envoy
 from equipoise.sandbox.real.environment import Environment, InstallFailed
+from tests.end_to_end.dashboard import axe
 from tests.end_to_end.http.servers import PACKAGES, SEARCH_PATH
 
 PLACE = Path(__file__).parents[2] / ".e2e"
@@ -43,6 +44,7 @@ def main() -> int:
         debian_packages()
         Environment(PLACE).install(print)
         envoy.install(PLACE / "envoy")
+        axe.install()
     except (InstallFailed, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -42,7 +42,9 @@ def scatter(label: str, spots: Sequence[Spot]) -> Markup:
     path = "".join(f"{'L' if i else 'M'}{x(s.cost)} {y(s.quality)}" for i, s in enumerate(best))
     most = max([spot.answers for spot in spots] or [1]) or 1
     bubbles = [_bubble(spot.place, spot, x, y, most, optimal=spot in best) for spot in spots]
-    return picture(label, _cost_axis(x), _quality_axis(y), tag("path", class_="frontier", d=path or None), bubbles)
+    return picture(
+        label, _cost_axis(x), _quality_axis(y), tag("path", class_="frontier", d=path or None), bubbles, links=True
+    )
 
 
 def _bubble(index: int, spot: Spot, x: Scale, y: Scale, most: int, *, optimal: bool) -> Markup:

@@ -88,13 +88,13 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
         )  # fmt: skip
 
 
-def picture(label: str, *children: Child, height: float = HEIGHT, width: float = WIDTH) -> Markup:
-    """An SVG image with its one sentence for screen readers."""
+def picture(label: str, *children: Child, height: float = HEIGHT, width: float = WIDTH, links: bool = False) -> Markup:
+    """An SVG image with its one sentence for screen readers; a group instead where `links` are in it."""
     inside = tag(
         "svg",
         *children,
         viewBox=f"0 0 {width:g} {height:g}",
-        role="img",
+        role="group" if links else "img",
         aria_label=label,
         xmlns="http://www.w3.org/2000/svg",
     )

@@ -27,7 +27,8 @@ LONGEST_MESSAGE = 64 * 1024 * 1024
 
 
 class Tab:
-    """One page. `troubles` is what it complained of: console errors, exceptions, refused or failed resources."""
+    """One page. `troubles` is what it complained of: console errors, exceptions, refused or failed resources;
+    `asked` what it wanted confirmed, which is confirmed."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self._socket, self._numbers = socket, itertools.count(1)
@@ -35,6 +36,8 @@ class Tab:
         self._loaded = asyncio.Event()
         self._session: str | None = None
         self.troubles: list[str] = []
+        self.asked: list[str] = []
+        self._answers: set[asyncio.Task[Any]] = set()
         self._reader = asyncio.create_task(self._read())
 
     async def open(self) -> None:
@@ -64,6 +67,10 @@ class Tab:
         self._loaded.clear()
         await self.send("Page.navigate", url=url)
         await self.loaded()
+
+    def expect_load(self) -> None:
+        """Something is about to lead to another page."""
+        self._loaded.clear()
 
     async def loaded(self) -> None:
         """Until the load that was begun is over."""
@@ -120,6 +127,9 @@ class Tab:
             return
         of = message.get("params", {})
         match message["method"]:
+            case "Page.javascriptDialogOpening":
+                self.asked.append(of["message"])
+                self._answers.add(asyncio.create_task(self.send("Page.handleJavaScriptDialog", accept=True)))
             case "Page.loadEventFired":
                 self._loaded.set()
             case "Runtime.consoleAPICalled" if of["type"] in ("error", "warning", "assert"):
