@@ -61,7 +61,7 @@ def _cell(value: Any) -> Any:
 
 STATES = {
     "healthy": ("good", "●"), "closed": ("good", "●"), "ok": ("good", "●"), "success": ("good", "●"),
-    "resolved": ("good", "●"), "promoted": ("good", "●"), "yes": ("good", "●"), "info": ("calm", "○"),
+    "resolved": ("good", "●"), "running": ("good", "●"), "promoted": ("good", "●"), "yes": ("good", "●"), "info": ("calm", "○"),
     "degraded": ("warn", "▲"), "half_open": ("warn", "▲"), "probing": ("warn", "▲"), "draining": ("warn", "▼"),
     "drained": ("warn", "▼"), "warning": ("warn", "▲"), "no_answer": ("warn", "▲"), "paused": ("warn", "▲"),
     "ejected": ("bad", "◆"), "open": ("bad", "■"), "unhealthy": ("bad", "■"), "failure": ("bad", "■"),

@@ -27,7 +27,13 @@ def seconds(value: float | None) -> str:
     if value < 1.0:
         return f"{value * 1e3:.3g} ms" if value * 1e3 < 999.5 else "1.00 s"
     if value < 120.0:
-        return f"{value:.2f} s" if value < 10 else f"{value:.0f} s" if value.is_integer() else f"{value:.1f} s"
+        return (
+            f"{value:.2f} s"
+            if value < 10
+            else f"{value:.0f} s"
+            if value.is_integer() or value >= 99.5
+            else f"{value:.1f} s"
+        )
     for size, name in ((86_400.0, "d"), (3_600.0, "h")):
         if value >= 2 * size:
             return f"{value / size:.1f} {name}"

@@ -149,7 +149,7 @@ def ladder(label: str, rungs: Sequence[float], share: float, stage: str) -> Mark
 
 def _rung(x: float, rung: float, share: float, stage: str) -> Markup:
     passed, here = rung < share, rung == share and share > 0
-    word = "done" if passed else stage if here else ""
+    word = "passed" if passed else stage if here else ""
     ring = tag("circle", class_="ring", cx=x, cy=34, r=14) if here else None
     return join([ring, tag("circle", class_=f"rung {'full' if passed or here else 'empty'}", cx=x, cy=34, r=9),
                  tag("text", f"{rung:g} %", class_="tick middle", x=x, y=14), tag("text", word, class_="tick middle", x=x, y=66)])  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+TOPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+"""Round numbers for the end of an axis, and for the distance of its marks."""
 TIME_STEPS = (5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 10_800.0, 21_600.0, 43_200.0, 86_400.0, 172_800.0, 604_800.0, 1_209_600.0, 2_592_000.0)  # fmt: skip
 
 
@@ -32,17 +34,17 @@ def top_of(values: Iterable[float | None], least: float = 0.0) -> float:
     return ceiling(largest) if largest > 0 else 1.0
 
 
-def ceiling(value: float) -> float:
-    """The smallest of 1, 2, 2.5, 5 and 10 times a power of ten that is no smaller. For values above zero."""
+def ceiling(value: float, rounds: Sequence[float] = TOPS) -> float:
+    """The smallest of these times a power of ten that is no smaller. For values above zero."""
     power = 10.0 ** math.floor(math.log10(value))
-    return next((step * power for step in STEPS if step * power >= value * (1 - 1e-9)), 10.0 * power)
+    return next((step * power for step in rounds if step * power >= value * (1 - 1e-9)), 10.0 * power)
 
 
 def ticks(high: float, low: float = 0.0, most: int = 5) -> list[float]:
     """Round values from low to high, at most so many and one."""
     if not high > low:
         return [low]
-    step = ceiling((high - low) / most)
+    step = ceiling((high - low) / most, STEPS)
     first = math.ceil(low / step - 1e-9)
     return [n * step for n in range(first, math.floor(high / step + 1e-9) + 1)]
 

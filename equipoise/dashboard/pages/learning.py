@@ -23,7 +23,7 @@ def draw(tables: Tables, view: View) -> Markup:
         panel("Learners", parts.listed(tables["learners"], view, "Learners"), wide=True,
               note="The gain is what a learner's choices are worth above those of health_aware, an answer, by the record of both."),
         _beliefs(tables, view), _weights(tables, view),
-        panel("Learned weights", parts.listed(tables["learned-weights"], view, "Learned weights"), wide=True),
+        panel("Learned weights", parts.listed(tables["learned-weights"], view, "Learned weights")),
         class_="grid-of",
     )  # fmt: skip
 

@@ -13,6 +13,8 @@ from equipoise.dashboard.table import state
 from equipoise.dashboard.view import Tables, View, panel
 from equipoise.dashboard.wording import NOTHING, instant, number, percent, usd
 
+SEVERITIES, MOST_ALERTS = ("info", "warning", "critical", "emergency"), 3
+
 
 def draw(tables: Tables, view: View) -> Markup:
     """Top to bottom: what is wrong, numbers, backends, pictures, budgets."""
@@ -24,23 +26,21 @@ def draw(tables: Tables, view: View) -> Markup:
 
 
 def _wrong(tables: Tables, view: View) -> Markup:
-    found = [_alert(row, view) for row in tables["alerts"].rows[:5]]
+    rows = sorted(tables["alerts"].rows, key=lambda row: (-SEVERITIES.index(row["severity"]), row["since"]))
+    found = [_alert(row) for row in rows[:MOST_ALERTS]]
+    if len(rows) > MOST_ALERTS:
+        found.append(tag("p", tag("a", f"{len(rows) - MOST_ALERTS} more", href=view.link("reliability"))))
     if view.draining:
-        found.insert(
-            0,
-            tag(
-                "p",
-                state("draining", "This gateway is shutting down: it finishes answers and takes no new questions."),
-                class_="notice",
-            ),
-        )
-    return join(found)
+        text = "This gateway is shutting down: it finishes answers and takes no new questions."
+        found.insert(0, tag("p", state("draining", text)))
+    bad = bool(rows) and rows[0]["severity"] in SEVERITIES[2:]
+    return tag("div", found, class_="notice bad" if bad else "notice") if found else join([])
 
 
-def _alert(row: Any, view: View) -> Markup:
-    link = tag("a", "more", href=view.link("reliability"))
-    bad = "notice bad" if row["severity"] == "critical" else "notice"
-    return tag("p", state(row["severity"]), " ", row["message"], f", since {instant(row['since'])}. ", link, class_=bad)
+def _alert(row: Any) -> Markup:
+    return tag(
+        "p", state(row["severity"]), " ", row["message"], tag("span", f" since {instant(row['since'])}", class_="note")
+    )
 
 
 def _tiles(tables: Tables, view: View) -> Markup:

@@ -38,7 +38,11 @@ def _errors(tables: Tables, view: View) -> Markup:
     rows = _by_class(table.rows)
     inside = strip("failed attempts by class over time", rows, view.begin, view.now, view.filters.bucket)
     return panel(
-        "Failed attempts by class", inside, parts.numbers(table, view), note="The darker, the more.", wide=True
+        "Failed attempts by class",
+        inside,
+        parts.numbers(table, view),
+        note="The stronger the colour, the more.",
+        wide=True,
     )
 
 

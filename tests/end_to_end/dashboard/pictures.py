@@ -18,12 +18,12 @@ SHOTS = {
     "overview-dark": ("", {"dark": True}),
     "overview-phone": ("", {"phone": True, "width": 390, "height": 844}),
     "backends-light": ("/backends", {}),
-    "requests-dark": ("/requests", {"dark": True}),
+    "requests-light": ("/requests", {}),
     "cost-light": ("/cost", {}),
     "reliability-dark": ("/reliability?range=15m", {"dark": True}),
     "learning-light": ("/learning", {}),
 }
-TALLEST = 1500
+TALLEST = {"overview-light": 1500, "overview-phone": 1700}
 
 
 async def log_in(tab: Tab, url: str, key: str) -> None:
@@ -42,7 +42,7 @@ async def take(url: str, folder: Path, key: str) -> None:
             for name, (path, how) in SHOTS.items():
                 await tab.look(**how)  # type: ignore[arg-type]
                 await tab.go(f"{url}/dashboard{path}")
-                await tab.picture(folder / f"{name}.png", most=TALLEST)
+                await tab.picture(folder / f"{name}.png", most=TALLEST.get(name, 900))
 
 
 if __name__ == "__main__":
