@@ -148,7 +148,13 @@ class Dashboard:
         try:
             return await SOURCES[name](self._facts, view.filters)
         except StoreError as error:
-            return Table(name=name, columns=(), rows=(), empty=f"This cannot be read: {error}.")
+            late = "interrupted" in str(error)
+            told = (
+                "Reading this took too long: choose a shorter range or a filter."
+                if late
+                else f"This cannot be read: {error}."
+            )
+            return Table(name=name, columns=(), rows=(), empty=told)
 
     async def _table(self, name: str, view: View) -> Response:
         table, _, kind = name.rpartition(".")

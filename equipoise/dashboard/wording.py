@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 NOTHING = "–"
-PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+PREFIXES = ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k"))
+"""From where on, by what, with which letter."""
 
 
 def number(value: float | None) -> str:
     """Three significant figures, thousands as k, M, G."""
     if value is None:
         return NOTHING
-    for size, prefix in PREFIXES:
-        if abs(value) >= size * 10:
+    for least, size, prefix in PREFIXES:
+        if abs(value) >= least:
             return f"{value / size:.3g}{prefix}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
 

@@ -99,21 +99,26 @@ def latency(connection: sqlite3.Connection, wanted: Wanted, step: float | None) 
 def efficiency(connection: sqlite3.Connection, wanted: Wanted) -> list[dict[str, Any]]:
     """One row a backend: attempts, answers, failures, nano-dollars, and the mean quality of the answers that were scored."""
     condition, values = condition_of(wanted)
-    sql = f"""
-    SELECT backend_id, {_SUMS}, AVG(quality) AS quality, COUNT(quality) AS scored
-    FROM (SELECT attempts.*, ({QUALITY}) AS quality FROM attempts WHERE {condition} ORDER BY wall DESC LIMIT {MOST_RANKED}) AS attempts
-    GROUP BY backend_id ORDER BY backend_id
-    """  # noqa: S608 - our own words
-    return [dict(row) for row in connection.execute(sql, values)]
+    sql = f"SELECT backend_id, {_SUMS} FROM attempts WHERE {condition} GROUP BY 1 ORDER BY 1"  # noqa: S608 - our own words
+    worth = {row["backend_id"]: row for row in _worth(connection, wanted, "0")}
+    return [dict(row) | _quality(worth.get(row["backend_id"])) for row in connection.execute(sql, values)]
+
+
+def _quality(row: dict[str, Any] | None) -> dict[str, Any]:
+    return {"quality": row["quality"], "scored": row["scored"]} if row else {"quality": None, "scored": 0}
 
 
 def quality(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
     """One row a step and backend: the mean of the weightiest opinion of each answer, its standard error, how many."""
+    return _worth(connection, wanted, "CAST(wall / :step AS INTEGER) * :step", step)
+
+
+def _worth(connection: sqlite3.Connection, wanted: Wanted, moment: str, step: float = 1.0) -> list[dict[str, Any]]:
     sql = f"""
-    SELECT CAST(wall / :step AS INTEGER) * :step AS moment, backend_id, COUNT(*) AS scored, AVG(quality) AS quality,
+    SELECT {moment} AS moment, backend_id, COUNT(*) AS scored, AVG(quality) AS quality,
            SQRT(MAX(0.0, AVG(quality * quality) - AVG(quality) * AVG(quality)) / COUNT(*)) AS error
     FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY {WEIGHTIEST}) AS place
-          FROM quality WHERE wall >= :since AND role NOT IN ('judge') AND (:backend IS NULL OR backend_id = :backend)
+          FROM quality WHERE wall >= :since AND role <> 'judge' AND (:backend IS NULL OR backend_id = :backend)
                          AND (:route IS NULL OR route = :route) AND (:tenant IS NULL OR tenant = :tenant))
     WHERE place = 1 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {MOST_STEPS}
     """  # noqa: S608 - our own words

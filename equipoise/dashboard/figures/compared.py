@@ -12,6 +12,9 @@ from equipoise.dashboard.figures.scale import Scale, ticks, top_of
 from equipoise.dashboard.markup import Markup, join, tag
 from equipoise.dashboard.wording import number, percent, usd
 
+SMALL = 480.0
+"""Units of a picture that stays readable on a phone without being moved."""
+
 
 class Spot(msgspec.Struct, frozen=True, kw_only=True):
     """A backend among others: dollars an answer, quality in [0, 1], answers, where a click leads, its colour."""
@@ -91,7 +94,7 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimates(label: str, rows: Sequence[Estimate], low: float = 0.0, high: float = 1.0) -> Markup:
     """One row each: a bar from low to high, a dot at the value, its number behind."""
     height = 24.0 * len(rows) + TOP + BOTTOM
-    x = Scale(low, high, 150.0, WIDTH - 60)
+    x = Scale(low, high, 150.0, SMALL - 60)
     found = ticks(high, low, 4)
     grid = [tag("line", class_="grid", x1=x(v), x2=x(v), y1=TOP, y2=height - BOTTOM) for v in found]
     words = [tag("text", number(v), class_="tick middle", x=x(v), y=height - BOTTOM + 15) for v in found]
@@ -101,6 +104,7 @@ def estimates(label: str, rows: Sequence[Estimate], low: float = 0.0, high: floa
         words,
         [_estimate(x, TOP + 24.0 * i + 12, row.place, row) for i, row in enumerate(rows)],
         height=height,
+        width=SMALL,
     )
 
 
@@ -118,7 +122,7 @@ def _estimate(x: Scale, y: float, index: int, row: Estimate) -> Markup:
         + f" {row.told}",
     )
     dot = tag("circle", class_=f"dot {series(index)}", cx=x(row.value), cy=y, r=4.5)
-    return tag("g", told, name, bar, dot, tag("text", number(row.value), class_="tick", x=WIDTH - 54, y=y + 4))
+    return tag("g", told, name, bar, dot, tag("text", number(row.value), class_="tick", x=SMALL - 54, y=y + 4))
 
 
 def gauge(label: str, spent: float, reserved: float, alerts: Sequence[float]) -> Markup:

@@ -101,7 +101,7 @@ def picture(label: str, *children: Child, height: float = HEIGHT, width: float =
     return tag(
         "div",
         inside,
-        class_="picture broad" if width > WIDTH else "picture",
+        class_="picture broad" if width > WIDTH else "picture small" if width < WIDTH else "picture",
         tabindex="0",
         role="group",
         aria_label=f"Picture: {label}",

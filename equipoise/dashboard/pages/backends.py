@@ -9,9 +9,11 @@ from equipoise.dashboard.figures.over_time import lines
 from equipoise.dashboard.markup import Markup, join, tag
 from equipoise.dashboard.pages import parts
 from equipoise.dashboard.table import state
-from equipoise.dashboard.view import Tables, View, button, files, panel
+from equipoise.dashboard.view import Tables, View, button, panel
 from equipoise.dashboard.wording import seconds
 
+CANDIDATE = "candidate"
+"""A canary's side: what is ordered of a backend is ordered of the control's, so the other has no buttons."""
 SHOWN = (
     "id", "state", "breaker", "for", "in_flight", "per_second", "p95", "first_token_p95", "error_share", "today_usd",
     "quality", "weight", "checked",
@@ -24,9 +26,9 @@ def draw(tables: Tables, view: View) -> Markup:
         "div",
         panel("Every backend", dense(tables, view, orders=True), wide=True),
         _percentiles(tables, view) if view.filters.backend else parts.latency(tables, view, "p50", "Latency, p50"),
-        parts.latency(tables, view, "p95", "Latency, p95"),
-        parts.latency(tables, view, "p99", "Latency, p99"),
-        parts.latency(tables, view, "first_token_p95", "First token, p95", "Streamed answers only."),
+        parts.latency(tables, view, "p95", "Latency, p95", fold=False),
+        parts.latency(tables, view, "p99", "Latency, p99", fold=False),
+        parts.latency(tables, view, "first_token_p95", "First token, p95", "Streamed answers only.", fold=False),
         class_="grid-of",
     )
 
@@ -52,7 +54,7 @@ def _name(row: Any, view: View) -> Markup:
 def _state(row: Any, view: View | None) -> Markup:
     why = row["why_not"]
     told = join([state(row["state"]), tag("div", why, class_="note reason") if why else None])
-    if view is None:
+    if view is None or row["side"] == CANDIDATE:
         return told
     name = row["id"]
     resumed = button(view, "resume", name, "Resume")
@@ -62,7 +64,7 @@ def _state(row: Any, view: View | None) -> Markup:
 def _breaker(row: Any, view: View | None) -> Markup:
     closed = row["breaker"] == "closed"
     told = join([state(row["breaker"]), None if closed else tag("div", row["reason"], class_="note reason")])
-    if view is None:
+    if view is None or row["side"] == CANDIDATE:
         return told
     name = row["id"]
     word = "of the breaker of"
@@ -72,7 +74,7 @@ def _breaker(row: Any, view: View | None) -> Markup:
 
 def _weight(row: Any, view: View | None) -> Markup:
     weight = f"{row['weight']:g}"
-    if view is None or not view.may_operate:
+    if view is None or row["side"] == CANDIDATE or not view.may_operate:
         return join([weight])
     field = tag(
         "input", type="number", name="weight", value=weight, min="0.001", step="any", required=True,
@@ -92,5 +94,4 @@ def _percentiles(tables: Tables, view: View) -> Markup:
     inside = lines(
         "percentiles over time", named, view.begin, view.now, seconds, marks=shown, gap=6 * view.filters.bucket
     )
-    requests = tag("p", tag("a", "View its requests", href=view.link("requests")))
-    return panel(f"Percentiles of {view.filters.backend}", inside, requests, files(table, view))
+    return panel(f"Percentiles of {view.filters.backend}", inside, parts.numbers(table, view))

@@ -68,8 +68,8 @@ def traffic(tables: Tables, view: View, *, wide: bool = False) -> Markup:
                  note=f"Attempts in each {seconds(view.filters.bucket)}. A flag marks a breaker or a canary that changed.")  # fmt: skip
 
 
-def latency(tables: Tables, view: View, of: str, title: str, note: str = "") -> Markup:
-    """A percentile by backend."""
+def latency(tables: Tables, view: View, of: str, title: str, note: str = "", *, fold: bool = True) -> Markup:
+    """A percentile by backend; `fold` has its table with it."""
     table = tables["latency"]
     named = points(table.rows, backend_names(tables), of)
     if not named:
@@ -83,7 +83,7 @@ def latency(tables: Tables, view: View, of: str, title: str, note: str = "") -> 
         marks=marks(tables),
         gap=6 * view.filters.bucket,
     )
-    return panel(title, inside, numbers(table, view), note=note)
+    return panel(title, inside, numbers(table, view, fold=fold), note=note)
 
 
 def spending(tables: Tables, view: View) -> Markup:
@@ -132,11 +132,11 @@ def stays(changes: Sequence[Mapping[str, Any]], now: str, view: View, began: flo
     ]
 
 
-def numbers(table: Table, view: View) -> Markup:
+def numbers(table: Table, view: View, *, fold: bool = True) -> Markup:
     """A picture's table, folded away, and its files."""
-    fold = tag("details", tag("summary", "Table"), drawn(table, f"{table.name}, as a table"))
+    folded = tag("details", tag("summary", "Table"), drawn(table, f"{table.name}, as a table")) if fold else None
     note = tag("p", table.note, class_="note") if table.note else None
-    return join([note, tag("div", fold, requests_of(table, view), files(table, view), class_="foot")])
+    return join([note, tag("div", folded, requests_of(table, view), files(table, view), class_="foot")])
 
 
 def requests_of(table: Table, view: View) -> Markup | None:

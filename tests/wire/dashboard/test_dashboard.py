@@ -194,7 +194,7 @@ async def test_who_may_only_look_cannot_act(tmp_path: Path) -> None:
         visitor = visiting(house)
         await visitor.log_in(looking)
         page = await visitor.get("/dashboard/backends")
-        assert "eve: view" in page.text
+        assert "as eve view" in page.text
         assert "/dashboard/do/" not in page.text
         assert (await visitor.post("/dashboard/do/drain", {"proof": page.proof, "target": "web_search"})).status == 403
         assert not row(house, "web_search")["draining"]
