@@ -62,7 +62,7 @@ class Canary:
     ) -> None:
         self.balancer, self.settings, self.standing, self.trouble = balancer, settings, Standing(), ""
         self.watch = Watch(settings.rules, store, TOPIC, self.look)
-        self._keeping, self._candidates, self._replay, self._wall = Keeping(store), candidates, replay, wall
+        self._keeping, self.candidates, self._replay, self._wall = Keeping(store), candidates, replay, wall
         self._on_trouble, self._ordering, self._over = on_trouble, asyncio.Lock(), asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._window = (0.0, 0)
@@ -106,9 +106,9 @@ class Canary:
             await self._refresh()
             if self._there:
                 return self._refused(f"{self.standing.candidate} is {self.standing.stage.value}: abort it first")
-            config = await self._candidates.config(candidate)
-            different = differences(self._candidates.control(), config)
-            fresh = await self._candidates.built(config)
+            config = await self.candidates.config(candidate)
+            different = differences(self.candidates.control(), config)
+            fresh = await self.candidates.built(config)
             refusal = "" if force else self._lacking(fresh) or await self._not_replayed(config, different)
             if refusal or dry_run:
                 await fresh.close()
@@ -117,7 +117,7 @@ class Canary:
                     if refusal
                     else {"outcome": "planned", "at": share, "differs": outlined(different)}
                 )
-            await self._candidates.keep(candidate)
+            await self.candidates.keep(candidate)
             await self._begun(candidate, fresh, self._starting(candidate, share, outlined(different), who, why))
             return {"outcome": "started", "differs": outlined(different), **self.document()}
 
@@ -259,8 +259,8 @@ class Canary:
     async def _stand_again(self, standing: Standing) -> bool:
         """Build the candidate of a canary that goes on; one that cannot be built any more is rolled back."""
         try:
-            config = await self._candidates.config(await self._candidates.kept(standing.digest))
-            await self._stood(await self._candidates.built(config))
+            config = await self.candidates.config(await self.candidates.kept(standing.digest))
+            await self._stood(await self.candidates.built(config))
         except NothingDiffers:
             message = f"Canary finished: the configuration says what {standing.candidate} says"
             self._decided(*self._moved(standing, "finished", message, Stage.ENDED, 0.0))

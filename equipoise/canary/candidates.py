@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ import msgspec
 
 from equipoise.balancer import LoadBalancer
 from equipoise.config import Config
+from equipoise.config.changes import SETTABLE
 from equipoise.config.errors import ConfigurationError, dotted
 from equipoise.config.files import read
 from equipoise.config.load import load
@@ -39,10 +41,30 @@ FIXED = (
     "idempotency",
     "read_only",
     "watch_file",
+    "hooks",
+    "tracing",
+    "metrics",
+    "grafana",
+    "alert_webhook_url",
+    "alert_email_recipients",
+    "admin_keys",
+    "jwt",
+    "cors",
+    "audit",
     "enable_prometheus_metrics",
 )
 """What belongs to the gateway: a side cannot have another."""
+CODE = ("function", "ca_file")
+"""Fields that name code, or files of the gateway's machine."""
 STRATEGY = ("strategy", "strategy_options", "routes.*.strategy")
+STEERED = (
+    *SETTABLE,
+    "strategy_options.*",
+    "strategy_options",
+    "routes.*.strategy_options*",
+    "backend_instances.*.model",
+)
+"""What anybody on this machine may try where the admin listener has no key."""
 MOST_SHOWN = 8
 
 
@@ -100,6 +122,11 @@ def changes_strategy(different: list[str]) -> bool:
     return any(name.startswith(STRATEGY[:2]) or name.endswith((".strategy", ".strategy_options")) for name in different)
 
 
+def beyond_steering(different: Iterable[str]) -> list[str]:
+    """Of the fields in which a candidate differs, those that decide where questions and keys go."""
+    return [name for name in different if not any(fnmatchcase(name, pattern) for pattern in STEERED)]
+
+
 class Candidates:
     """Keeps the texts in a folder, and builds balancers of them. `control` gives what the gateway goes by now."""
 
@@ -121,6 +148,11 @@ class Candidates:
     async def config(self, candidate: Candidate) -> Config:
         """The whole configuration of a candidate. Raises CandidateRefused with everything that is wrong."""
         return await asyncio.to_thread(self._config, candidate)
+
+    async def code_in(self, candidate: Candidate) -> list[str]:
+        """The fields that would have code or files loaded which the control does not name. Raises CandidateRefused."""
+        given = await asyncio.to_thread(self._parsed, candidate)
+        return list(code_brought(given, plain(self.control(), secrets=True)))
 
     async def built(self, config: Config) -> LoadBalancer:
         """A balancer of it. Raises CandidateRefused."""
@@ -166,6 +198,25 @@ class Candidates:
 
     def _file(self, digest: str, suffix: str) -> Path:
         return self._folder / f"candidate-{digest}{suffix}"
+
+
+def code_brought(given: Any, own: Any, path: tuple[str, ...] = ()) -> Iterator[str]:
+    """The fields of a candidate that would have code or files loaded which the gateway's own configuration does not name."""
+    if isinstance(given, Mapping):
+        for name, value in given.items():
+            below = own.get(name) if isinstance(own, Mapping) else None
+            yield from code_brought(value, below, (*path, str(name)))
+    elif isinstance(given, list | tuple):
+        for value in given:
+            yield from code_brought(value, own, path)
+    elif given != own and _names_code(path[-1] if path else "", given):
+        yield dotted(path)
+
+
+def _names_code(name: str, value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    return name in CODE or value.lstrip().startswith("file:") or (name == "strategy" and ":" in value)
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

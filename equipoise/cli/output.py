@@ -46,8 +46,9 @@ def harmless(text: str) -> str:
 
 
 def document(value: Any) -> None:
-    """One JSON document to stdout."""
-    say(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    """One JSON document to stdout; what a terminal would obey stands escaped, which is the same to programs."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    say("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def as_documents(value: Any, output: str | None, json: bool) -> bool:

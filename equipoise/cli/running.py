@@ -12,7 +12,7 @@ from typing import Any
 from equipoise.build import Estate
 from equipoise.cli.exits import Failure
 from equipoise.config import Config
-from equipoise.config.changes import Changing, field_named, is_gone, shown_change, unknown
+from equipoise.config.changes import Changing, brings_code, field_named, is_gone, shown_change, unknown
 from equipoise.config.errors import ConfigurationError, dotted
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.load import Loaded, load
@@ -92,6 +92,9 @@ class Running:
         except ValueError as error:
             raise Problem(400, "invalid_request_error", f"{error}.", should_retry=False) from error
         self._require_known([*wanted, *gone])
+        if (code := brings_code(wanted)) is not None:
+            text = f"{code}: code and files come from the configuration file only."
+            raise Problem(400, "invalid_request_error", text, param=code, should_retry=False)
         async with self._lock:
             changes = {path: value for path, value in {**self.changes, **wanted}.items() if path not in gone}
             if dry_run:

@@ -181,6 +181,7 @@ def make_gateway(
 
     read_only = _read_only(config, running)
     admin_host = config.listen.admin_host
+    who = people or People(ClientKeys(found) if (found := operators_of(config)) else None)
     gateway = Gateway(
         estate.balancer,
         beside=beside_of(estate),
@@ -194,7 +195,7 @@ def make_gateway(
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
         operations={
             **operations(migration),
-            **canarying.operations(Desk(canary) if canary else None),
+            **canarying.operations(Desk(canary, lambda: who.keyed) if canary else None),
             **explaining.operations(estate.balancer),
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),
@@ -206,7 +207,7 @@ def make_gateway(
         steer=running.drain if running else None,
         weigh=running.weigh if running else None,
         configuration=running.health if running else None,
-        people=people or People(ClientKeys(found) if (found := operators_of(config)) else None),
+        people=who,
         auditor=auditor_of(config, estate, now),
         pages=pages_of(config),
         commands=backends.commands(Fleet(running)) if running else None,

@@ -62,6 +62,14 @@ def field_named(name: str) -> Path:
     return path
 
 
+def brings_code(changes: Changes) -> str | None:
+    """The field that would have code or a file of the gateway's machine loaded; None if none would."""
+    for path, value in changes.items():
+        if (path[-1] == "strategy" and isinstance(value, str) and ":" in value) or _names_a_file(value):
+            return dotted(path)
+    return None
+
+
 def lay_over(tree: Tree, changes: Changes) -> Iterator[str]:
     """Lay run-time changes over everything else; a sentence for each whose backend or route is gone."""
     for path, value in changes.items():

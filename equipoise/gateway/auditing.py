@@ -195,7 +195,7 @@ def _outcome(request: Request, response: Response) -> str:
     try:
         asked = msgspec.json.decode(request.body or b"{}", type=_Outcome)
         told = msgspec.json.decode(response.body if isinstance(response.body, bytes) else b"{}", type=_Outcome)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "done"
     return "dry run" if asked.dry_run else told.outcome or "done"
 

@@ -57,10 +57,10 @@ def commands(of: Rearrangeable) -> Mapping[str, Command]:
     return {ADD: add, UPDATE: update, REMOVE: remove}
 
 
-def key_required() -> Problem:
+def key_required(what: str = "Backends are added, updated and removed") -> Problem:
     """403: without a key of its own this listener believes anybody on this machine."""
     message = (
-        "Backends are added, updated and removed only where the admin listener has a key of its own: "
+        f"{what} only where the admin listener has a key of its own: "
         "set listen.admin_key, or EQUIPOISE_ADMIN_KEY, and restart."
     )
     return Problem(403, "admin_key_required", message, should_retry=False)

@@ -74,5 +74,5 @@ def read_body(body: bytes, kind: type[T]) -> T:
     """A body in JSON; none is an empty one. Raises Problem 400."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Problem(400, "invalid_request_error", f"The body cannot be read: {error}.", should_retry=False) from error

@@ -176,7 +176,7 @@ class Gateway:
                 self._require_path(head)
             self._caller(head)
         except Problem as problem:
-            request_id = self._ids.of(head.headers)
+            request_id = self._ids.of(head.headers, claims=False)
             if head.path in ASKING:
                 self._balancer.tell(endings.of_problem(None, request_id, "", problem, time.perf_counter()))
             return self._pages.shown(head, problems.refusal(problem, request_id, _problem_writer(head.path)))
@@ -195,7 +195,8 @@ class Gateway:
         try:
             caller = self._caller(request)
             tenant, ask = caller.tenant, partial(self._ask, dialect, request, request_id)
-            response, again = await self.repeats.response(tenant, request, ask, caller.data_classes)
+            whose = f"{tenant} {caller.key}"  # another key of the tenant may not be allowed to ask this
+            response, again = await self.repeats.response(whose, request, ask, caller.data_classes)
         except Problem as problem:
             self._balancer.tell(endings.of_problem(None, request_id, tenant, problem, started))
             return problems.refusal(problem, request_id, dialect.problem)

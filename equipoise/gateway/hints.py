@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,7 +26,9 @@ OPEN_URGENCIES = (Urgency.INTERACTIVE, Urgency.BATCH)
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_USD = 1_000_000
 MAX_TAGS, MAX_TAG, MAX_SESSION = 16, 64, 256
-MAX_TRACE = {b"traceparent": 128, b"tracestate": 512}
+PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[\x21-\x7e]{0,72})?")
+STATE = re.compile(rb"[\x20-\x7e]{1,512}")
+"""W3C Trace Context, 3.2 and 3.3; later versions may say more behind a dash."""
 
 
 def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) -> Hints:
@@ -83,12 +86,13 @@ def _data_classes(said: str | None) -> frozenset[str]:
 
 
 def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
-    """The W3C trace context as it came, if it is of a permitted length; without a parent the state means nothing."""
-    if b"traceparent" not in headers:
+    """The W3C trace context as it came, where it is one: upstreams are shown nothing else of what a client wrote in its
+    headers. Without a parent the state means nothing."""
+    parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
+    if parent is None or PARENT.fullmatch(parent) is None:
         return ()
-    return tuple(
-        (name, headers[name]) for name, most in MAX_TRACE.items() if name in headers and len(headers[name]) <= most
-    )
+    found = (b"traceparent", parent)
+    return (found,) if state is None or STATE.fullmatch(state) is None else (found, (b"tracestate", state))
 
 
 def _from_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:

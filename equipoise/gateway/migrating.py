@@ -18,6 +18,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 
 from equipoise.core.rollout import Order
+from equipoise.gateway.configuring import read_body
 from equipoise.gateway.problems import Problem
 from equipoise.http import Request
 from equipoise.migration import Migration
@@ -76,22 +77,22 @@ class Desk:
 
     async def apply(self, request: Request) -> dict[str, Any]:
         """Go on."""
-        body = _read(request.body, ApplyBody)
+        body = read_body(request.body, ApplyBody)
         return await _sound(self._migration.apply(Order(**msgspec.structs.asdict(body))))
 
     async def rollback(self, request: Request) -> dict[str, Any]:
         """Go back."""
-        body = _read(request.body, PhaseBody)
+        body = read_body(request.body, PhaseBody)
         return await _sound(self._migration.rollback(body.phase, who=body.who, why=body.why))
 
     async def checks(self, request: Request) -> dict[str, Any]:
         """Look at everything a phase depends on."""
-        _read(request.body, NoBody)
+        read_body(request.body, NoBody)
         return {"checks": await _sound(self._migration.checks())}
 
     async def validate(self, request: Request) -> dict[str, Any]:
         """Ask the new side a phase's questions."""
-        body = _read(request.body, PhaseBody)
+        body = read_body(request.body, PhaseBody)
         return {"phase": body.phase, "validation": await _sound(self._migration.validate(body.phase))}
 
 
@@ -107,10 +108,3 @@ async def _sound(work: Awaitable[T]) -> T:
         raise Problem(400, "invalid_request_error", f"{error}.", should_retry=False) from error
     except StoreError as error:
         raise Problem(503, "state_unavailable", str(error)) from error
-
-
-def _read(body: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problem(400, "invalid_request_error", f"The body cannot be read: {error}.", should_retry=False) from error

@@ -17,6 +17,7 @@ from tests.shell.cli.conftest import Served, start
 CONFIG = """\
 backend_instances:
   engine: {backend_type: function, function: "engines:good", circuit_breaker_enabled: false}
+  other: {backend_type: function, function: "engines:flaky", circuit_breaker_enabled: false, priority: 2}
 retry: {max_attempts: 1}
 state_dir: state
 canary: {failures_in_a_row: 30}
@@ -36,7 +37,7 @@ async def flaky(question):
         raise RuntimeError("flaky")
     return "flaky"
 """
-CANDIDATE = 'backend_instances: {engine: {function: "engines:flaky"}}\n'
+CANDIDATE = "backend_instances: {engine: {priority: 3}}\n"
 
 
 class Heard(NamedTuple):

@@ -1,0 +1,119 @@
+"""What a fresh pair of eyes tried, and what came of it once: each stays tried."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from equipoise.cli.output import document
+from equipoise.config.changes import brings_code, field_named
+from equipoise.core.callers import Caller
+from equipoise.gateway import ClientKeys, explaining
+from equipoise.gateway.configuring import DoBody, read_body
+from equipoise.gateway.hints import trace
+from equipoise.gateway.ids import RequestIds
+from equipoise.gateway.keys import digest
+from equipoise.gateway.problems import Problem
+from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
+
+CHAT = "/v1/chat/completions"
+PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+DEEP = 100_000
+
+
+def question(model: str = "auto") -> bytes:
+    return json.dumps({"model": model, "messages": [{"role": "user", "content": "?"}]}).encode()
+
+
+async def test_a_kept_answer_is_given_to_no_other_key_of_the_tenant() -> None:
+    """The other key may not be allowed to ask this, and its rate would not be charged."""
+    terms = {digest(name): Caller(key=name, tenant="ann") for name in ("free", "bound")}
+    balancer = ScriptedBalancer()
+    gateway = gateway_of(balancer, ClientKeys(terms))
+    for name, times in (("free", 1), ("free", 1), ("bound", 2)):
+        request = http("POST", CHAT, question(), authorization=f"Bearer {name}", idempotency_key="k")
+        await whole(await gateway.handle(request))
+        assert len(balancer.asked) == times
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * DEEP, b'{"a":' * DEEP, b'{"messages":' + b"[" * DEEP, b'{"question":"x","more":' + b"[" * DEEP],
+    ids=["lists", "objects", "messages", "beside"],
+)
+@pytest.mark.parametrize(
+    "path",
+    [CHAT, "/v1/responses", "/v1/embeddings", "/query", "/v1/feedback", "/v1/route/explain", "/admin/route/explain",
+     "/admin/backends/graph-a/weight"],
+)  # fmt: skip
+async def test_a_deep_body_is_a_bad_request_everywhere(path: str, body: bytes) -> None:
+    """Never a defect of ours, never a broken connection."""
+    balancer: Any = ScriptedBalancer()
+    gateway = gateway_of(balancer, operations=explaining.operations(balancer))
+    handle = gateway.handle_admin if path.startswith("/admin") else gateway.handle
+    assert (await handle(http("POST", path, body))).status in (400, 413, 422)
+
+
+def test_a_deep_body_for_operators_is_one_too() -> None:
+    """Whatever the operation reads."""
+    with pytest.raises(Problem) as refused:
+        read_body(b'{"dry_run":' + b"[" * DEEP, DoBody)
+    assert refused.value.status == 400
+
+
+def test_nobody_takes_the_request_id_of_another_key() -> None:
+    """Stories, opinions and rates are found by it."""
+    ids = RequestIds("ours-")
+    ann = {b"x-request-id": b"shared", b"x-api-key": b"ann"}
+    assert (ids.of(ann), ids.of(ann)) == ("shared", "shared")
+    assert ids.of({**ann, b"x-api-key": b"bob"}) == "ours-1"
+    assert ids.of({b"x-request-id": b"shared"}) == "ours-2"
+    assert ids.of({b"x-request-id": b"ours-1", b"x-api-key": b"bob"}) == "ours-3", "made for somebody else"
+    assert ids.of({b"x-request-id": b"refused"}, claims=False) == "refused"
+    assert ids.of({b"x-request-id": b"refused", b"x-api-key": b"ann"}) == "refused", "who was refused claims nothing"
+
+
+def test_the_owners_of_ids_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sends many costs no memory."""
+    monkeypatch.setattr("equipoise.gateway.ids.REMEMBERED", 100)
+    ids = RequestIds()
+    for number in range(1_000):
+        ids.of({b"x-request-id": b"%d" % number})
+    assert len(ids._owners) == 100
+
+
+@given(st.binary(max_size=600), st.binary(max_size=600))
+def test_upstreams_are_shown_a_trace_or_nothing(parent: bytes, state: bytes) -> None:
+    """No other word of a client's headers reaches them."""
+    for name, value in trace({b"traceparent": parent, b"tracestate": state}):
+        assert all(32 <= byte < 127 for byte in value), name
+    assert dict(trace({b"traceparent": PARENT, b"tracestate": state})).keys() >= {b"traceparent"}
+    assert trace({b"tracestate": b"a=b"}) == ()
+
+
+@pytest.mark.parametrize("parent", [b"x y, z", PARENT + b"\xff", PARENT + b", " + PARENT, PARENT.upper(), b""])
+def test_what_is_no_trace_is_not_passed_on(parent: bytes) -> None:
+    """It is dropped, as the standard says, and the question is answered."""
+    assert trace({b"traceparent": parent, b"tracestate": b"a=b"}) == ()
+
+
+@pytest.mark.parametrize("name", ["strategy", "routes.auto.strategy"])
+@pytest.mark.parametrize("value", ["subprocess:Popen", "os:system", "file:/etc/passwd"])
+def test_a_change_at_run_time_brings_no_code(name: str, value: str) -> None:
+    """A strategy of one's own is code: it stands in the configuration file only."""
+    assert brings_code({field_named(name): value}) == name
+    assert brings_code({field_named(name): "weighted"}) is None
+
+
+def test_json_on_a_terminal_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Control characters of both sets and reversed writing stand escaped, and mean the same."""
+    said = {"who": "ann\x9b31m\u202e\x1b[31m\x7f", "plain": "Müller \N{GREEK SMALL LETTER ALPHA}"}
+    document(said)
+    out = capsys.readouterr().out
+    assert all(sign.isprintable() or sign == "\n" for sign in out)
+    assert json.loads(out) == said
+    assert "Müller α" in out
