@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainSerializer, model_validator
 
 from equipoise.config.data_classes import DataClasses
 from equipoise.config.fields import (
@@ -20,7 +20,7 @@ from equipoise.config.fields import (
     Url,
     WholeNumber,
 )
-from equipoise.config.secret import Secret
+from equipoise.config.secret import Secret, veiled
 from equipoise.core.model import BackendType
 
 Ability = Literal["tools", "json", "images", "embeddings"]
@@ -127,7 +127,9 @@ class BackendConfig(Section):
     """Seconds until the first byte of an answer; an answer that is not streamed comes whole."""
     idle_timeout_seconds: Positive = 30.0
     """Seconds between two pieces of a streamed answer."""
-    extra_body: dict[str, Any] = Field(default_factory=dict)
+    extra_body: Annotated[dict[str, Any], PlainSerializer(veiled, when_used="json")] = Field(
+        default_factory=dict, repr=False
+    )
     """Fields added to every request body (LightRAG top_k, Perplexity search_recency_filter ...)."""
     headers: dict[str, Secret] = Field(default_factory=dict)
     """Headers added to every request; values may be ${VARIABLE} or file:/path."""

@@ -24,6 +24,9 @@ class Problem:
     hint: str | None = None
     where: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Problem({str(self)!r})"  # what was given may be a secret
+
     def __str__(self) -> str:
         got = "" if self.got is NOTHING else f" (got {shown(self.got, self.path)})"
         line = ": ".join(part for part in (self.where, dotted(self.path), self.message + got) if part)

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 from equipoise.config.backend import BackendConfig, implied
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.schema import Config
-from equipoise.config.secret import Secret, masked, names_a_secret, without_secrets
+from equipoise.config.secret import Secret, veiled
 
 FREE = "extra_body"
 SCHEMA_ID = "https://json-schema.org/draft/2020-12/schema"
@@ -49,24 +49,12 @@ def _plain(value: Any, secrets: bool) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, dict):
-        return {key: _plain(item if secrets or key != FREE else _veiled(item), secrets) for key, item in value.items()}
+        return {key: _plain(item if secrets or key != FREE else veiled(item), secrets) for key, item in value.items()}
     if isinstance(value, frozenset):
         return sorted(value)
     if isinstance(value, list | tuple):
         return [_plain(item, secrets) for item in value]
     return value.replace("${", "$${") if secrets and isinstance(value, str) else value
-
-
-def _veiled(value: Any) -> Any:
-    """Fields that only an upstream knows, without what its name or its look says is a key."""
-    if isinstance(value, dict):
-        return {
-            name: masked(item) if isinstance(item, str) and names_a_secret(name) else _veiled(item)
-            for name, item in value.items()
-        }
-    if isinstance(value, list):
-        return [_veiled(item) for item in value]
-    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _written(secret: Secret) -> str:

@@ -93,6 +93,18 @@ def names_a_secret(name: str) -> bool:
     return any(word in name.lower() for word in SECRET_WORDS)
 
 
+def veiled(value: Any) -> Any:
+    """Fields that only an upstream knows, without what its name or its look says is a key."""
+    if isinstance(value, dict):
+        return {
+            name: masked(item) if isinstance(item, str) and names_a_secret(name) else veiled(item)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [veiled(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 def _read(path: str) -> str:
     try:
         with Path(path).expanduser().open("rb") as file:

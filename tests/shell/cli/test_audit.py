@@ -101,6 +101,13 @@ def test_an_admin_address_off_this_machine_wants_an_admin_key(oracle: Path, run:
     assert (refused.code, "--role admin" in refused.err) == (4, True)
 
 
+def test_a_public_address_wants_a_key_and_an_admin_key_is_none(oracle: Path, run: Run) -> None:
+    """serve refuses to start for strangers; a key for the admin listener lets nobody ask."""
+    assert run("serve", "--port", "0", "--host", "0.0.0.0").code == 4
+    assert run("keys", "create", "ann", "--role", "admin").code == 0
+    assert run("serve", "--port", "0", "--host", "0.0.0.0").code == 4
+
+
 def test_a_changed_journal_shows(oracle: Path, run: Run, folder: Path) -> None:
     """verify says where, and fails."""
     for name in ("one", "two", "three"):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from equipoise.config import Secret
+from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import load
 from equipoise.config.save import plain
 from equipoise.config.secret import without_secrets
 from tests.shell.config.conftest import Write, good, told
+from tests.shell.config.test_nothing_is_idle import SECTIONS
 
 KEY = "pplx-abcdefghijklmnop3f9a"
 TEXT = "backend_instances:\n  p:\n    backend_type: perplexity\n    api_key: {key}\n"
@@ -89,3 +96,88 @@ def test_fields_for_an_upstream_alone_are_shown_without_their_keys() -> None:
     config = load({"backend_instances": {"p": backend}}).config
     assert KEY not in str(plain(config, everything=True))
     assert str(plain(config, secrets=True)["backend_instances"]["p"]["extra_body"]).count(KEY) == 2
+
+
+PLACES: dict[str, Any] = {
+    "backend_instances.*.api_key": ("backend_instances", "p", "api_key"),
+    "backend_instances.*.headers": ("backend_instances", "p", "headers", "x-extra"),
+    "backend_instances.*.extra_body": ("backend_instances", "p", "extra_body", "deep", "auth_token"),
+    "alert_webhook_url": ("alert_webhook_url",),
+    "alerts.cost_webhook_url": ("alerts", "cost_webhook_url"),
+    "alerts.webhook_secret": ("alerts", "webhook_secret"),
+    "alerts.webhooks.*.url": ("alerts", "webhooks", "ops", "url"),
+    "alerts.webhooks.*.secret": ("alerts", "webhooks", "ops", "secret"),
+    "alerts.email.password": ("alerts", "email", "password"),
+    "tracing.headers": ("tracing", "headers", "x-tenant"),
+    "grafana.api_key": ("grafana", "api_key"),
+    "keys.*.key": ("keys", "app", "key"),
+    "admin_keys.*.key": ("admin_keys", "ann", "key"),
+    "listen.admin_key": ("listen", "admin_key"),
+}
+"""Every field that may hold a secret, and where one stands in a file."""
+BASE: dict[str, Any] = {
+    "backend_instances": {"p": {"backend_type": "perplexity"}},
+    "alerts": {"webhooks": {"ops": {"url": "https://hooks.example.org/x"}}, "email": {"host": "mail.example.org"}},
+}
+secrets_ = st.text("ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789", min_size=20, max_size=60).map(
+    lambda text: f"sk-{text}"
+)
+
+
+def placed(values: dict[str, Any]) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(json.dumps(BASE))
+    for name, value in values.items():
+        below, (*path, last) = data, PLACES[name]
+        for part in path:
+            below = below.setdefault(part, {})
+        below[last] = f"https://hooks.example.org/{value}" if isinstance(value, str) and "url" in name else value
+    return data
+
+
+def test_the_table_of_secrets_is_whole() -> None:
+    """A new field of this type is shown to nobody either: it gets a row."""
+    typed = {
+        prefix + name
+        for prefix, section in SECTIONS.items()
+        for name, field in section.model_fields.items()
+        if "Secret" in str(field.annotation)
+    }
+    assert typed - set(PLACES) == set()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(secrets_, min_size=len(PLACES), max_size=len(PLACES), unique=True))
+def test_no_field_that_may_hold_a_secret_is_ever_shown(values: list[str]) -> None:
+    """Whatever stands in all of them: no way of printing shows more than the last four signs."""
+    loaded = load(placed(dict(zip(PLACES, values, strict=True))), environ={})
+    of = loaded.config
+    shown = [
+        repr(loaded),
+        repr(of),
+        str(of),
+        of.model_dump_json(),
+        json.dumps(plain(of, everything=True)),
+        str(loaded.tree),
+    ]
+    for value in values:
+        assert [text for text in shown if value[3:12] in text or value[-8:] in text] == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(secrets_, st.sampled_from(sorted(PLACES)), st.sampled_from(["list", "mapping", "unknown"]))
+def test_no_secret_in_a_wrong_form_is_told(value: str, name: str, form: str) -> None:
+    """Where a list or a mapping stands in its place, or its field is misspelt, the complaint does not repeat it."""
+    wrong: Any = {"list": [value], "mapping": {"value": value}, "unknown": value}[form]
+    data = placed({name: wrong})
+    if form == "unknown":
+        data = {**placed({name: value}), "api_keyz": value}
+    assert value[3:12] not in complaint_of(data)
+
+
+def complaint_of(data: dict[str, Any]) -> str:
+    """What is said of it, in every form; nothing where it is right."""
+    try:
+        load(data, environ={})
+    except ConfigurationError as error:
+        return str(error) + repr(error) + str(error.problems)
+    return ""
