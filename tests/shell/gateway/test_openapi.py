@@ -23,6 +23,7 @@ from equipoise.gateway import (
     learning,
     migrating,
     openapi,
+    people,
     quality,
 )
 from equipoise.gateway.auditing import Auditor
@@ -60,7 +61,7 @@ class Still:
 def gateway() -> Any:
     balancer: Any = ScriptedBalancer()
     balancer.efficiency = CostEfficiency(3600.0, lambda route: 0.0)
-    balancer.selection = SimpleNamespace(budgets=Budgets(), clock=FakeClock())
+    balancer.selection = SimpleNamespace(budgets=Budgets(), clock=FakeClock(), backends={})
     operations = {
         **migrating.operations(None),
         **canarying.operations(None),
@@ -91,7 +92,7 @@ def test_every_admin_route_is_described_and_nothing_else():
     """Commands on backends have their names in the path."""
     admin = gateway()._admin
     routes = {("GET", path) for path in (*admin._routes, *admin._probes)} | set(admin._operations)
-    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in ("drain", "resume", "weight", *admin._commands)}
+    verbs = {("POST", f"/admin/backends/{{id}}/{verb}") for verb in (*people.STEERING, *admin._commands)}
     assert described("admin") == routes | verbs
 
 

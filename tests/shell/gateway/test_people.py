@@ -15,7 +15,7 @@ from equipoise.core.callers import SOMEBODY_HERE, Caller, Role
 from equipoise.gateway import ClientKeys, openapi
 from equipoise.gateway.auditing import Auditor, _said
 from equipoise.gateway.keys import digest
-from equipoise.gateway.people import People, needed
+from equipoise.gateway.people import STEERING, People, needed
 from equipoise.stores.audit import AuditEntry, AuditStore
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
@@ -25,6 +25,8 @@ MAY_STEER = {
     "/admin/backends/{id}/drain",
     "/admin/backends/{id}/resume",
     "/admin/backends/{id}/weight",
+    "/admin/backends/{id}/open-breaker",
+    "/admin/backends/{id}/close-breaker",
     "/admin/alerts/ack",
     "/admin/alerts/test",
     "/admin/canary/pause",
@@ -63,7 +65,7 @@ def test_every_operation_takes_a_role(method: str, path: str, role: Role) -> Non
 @given(st.text(), st.sampled_from(["POST", "PUT", "DELETE", "PATCH", "post"]))
 def test_what_nobody_thought_of_is_admins(path: str, method: str) -> None:
     """Unless it ends like one of three commands on a backend, and then it is no more than that."""
-    if not any(path.endswith(verb) for verb in ("drain", "resume", "weight")):
+    if not any(path.endswith(verb) for verb in STEERING):
         assert needed(method, f"/admin/backends/{path}") is Role.ADMIN
     assert needed(method, f"/admin/{path}/drain"[:7] + "x") is Role.ADMIN
 
