@@ -90,7 +90,7 @@ def auditor_of(config: Config, estate: Estate, now: Callable[[], Config]) -> Aud
         rows = estate.balancer.status()["backends"]
         steered = {f"{row['id']} is drained": row["draining"] for row in rows}
         limits = estate.balancer.selection.budgets.status(estate.balancer.selection.clock.wall())
-        breakers = {f"breaker of {row['id']}": row["state"] for row in rows}
+        breakers = {f"breaker of {row['id']}": row["breaker"]["state"] for row in rows}
         return said | steered | breakers | {f"budget {row['name']} limit": row["limit"] for row in limits}
 
     return Auditor(journal_of(config), snapshot, logger.error)
