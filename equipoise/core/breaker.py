@@ -104,6 +104,13 @@ class CircuitBreaker:
             return not self.held_open and now >= self.reopens_at
         return self._probes + self._probes_passed < self.options.half_open_probes or self._probes_hang(now)
 
+    def due(self, now: float) -> BreakerState:
+        """A free probe found it alive: it is open no longer than it has to be, though nobody asks it; returns what it was."""
+        was = self.state
+        if self.state is BreakerState.OPEN and self.allows(now):
+            self._enter(BreakerState.HALF_OPEN, "may be tried again", now)
+        return was
+
     def admit(self, now: float) -> Permit | None:
         """Take a permit, which must be recorded once, or None. In half-open state it is one of the few probes."""
         if self.state is BreakerState.CLOSED:

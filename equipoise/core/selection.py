@@ -185,8 +185,10 @@ class Selection:
         self, backend_id: str, *, healthy: bool, error: str | None, details: Mapping[str, Any], completed: bool = True
     ) -> None:
         """Take in what a health probe of a backend found; `completed` is False where it came to no answer."""
-        now, wall, health = self.clock.monotonic(), self.clock.wall(), self.backends[backend_id].health
-        health.probed(healthy=healthy, error=error, details=details, now=now, wall=wall, completed=completed)
+        now, wall, backend = self.clock.monotonic(), self.clock.wall(), self.backends[backend_id]
+        backend.health.probed(healthy=healthy, error=error, details=details, now=now, wall=wall, completed=completed)
+        if healthy:
+            self._tell_change(backend, backend.breaker.due(now))
 
     def scored(self, event: AnswerScored) -> None:
         """Take in how good an answer was; nothing is known of backends that are gone."""

@@ -89,11 +89,25 @@ def test_after_a_total_outage_all_come_back_without_being_run_over(seed: int) ->
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_in_a_brown_out_of_all_the_gateway_adds_at_most_a_fifth(seed: int) -> None:
-    """Everything fails at 50 questions a second: 1.2 attempts a question beyond the burst, probes included."""
+def test_a_herd_after_an_outage_tramples_nobody(seed: int) -> None:
+    """Nobody was there for twenty seconds; as they come back so do 300 callers at once: those beyond the places and the
+    queue are told at once, nobody is above its cap, and ten seconds later it is a day like any other."""
+    world = World("abc", seed=seed, options={name: {"max_concurrent": 8} for name in "abc"})
+    back = (30, all_setting(world, trouble="")), (30.001, lambda: world.herd(300))
+    told = world.run(6, 150, (10, all_setting(world, trouble="refuse")), *back)
+    world.close()
+    assert all(9.9 <= at <= 40.0 for at in told.failed_at)
+    assert max(told.durations) <= 5.0 + 10.0
+    assert all(share > 0.2 for share in world.shares(100).values())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("rate", [50, 150])
+def test_in_a_brown_out_of_all_the_gateway_adds_at_most_a_fifth(seed: int, rate: int) -> None:
+    """Everything fails at 50 questions a second and more: 1.2 attempts a question beyond the burst, probes included."""
     world = World("abc", seed=seed)
     all_setting(world, trouble="error")()
-    told = world.run(50, 20, streams=0.0)
+    told = world.run(rate, 20, streams=0.0)
     world.close()
     assert world.sent() <= 1.2 * told.asked + 10
     assert all(attempt.number <= 3 for attempt in world.attempts)

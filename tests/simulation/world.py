@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from equipoise.backends.base import BackendError, Finished, ProbeResult, StreamI
 from equipoise.balancer import LoadBalancer, Unanswered
 from equipoise.core.backend import Backend, BackendOptions
 from equipoise.core.breaker import BreakerState
-from equipoise.core.events import AttemptEnded, BackendChanged, Event
+from equipoise.core.events import AttemptBegan, AttemptEnded, BackendChanged, Event
 from equipoise.core.features import classify
 from equipoise.core.intake import Intake
 from equipoise.core.model import Answer, BackendType, Message, Question, Request, Urgency, Usage, Verdict
@@ -28,6 +29,7 @@ from tests.simulation.virtual_time import JumpingLoop, LoopClock, jumping
 HEAD = 0.2
 """Seconds to the first token of an engine that is well."""
 QUESTION = Question(messages=[Message("user", "What is a metabolite?")])
+RETRY = RetryOptions(max_attempts=3)
 STREAMED = Question(messages=[Message("user", "What is a metabolite?")], stream=True)
 
 
@@ -49,6 +51,7 @@ class Engine:
     in_flight: int = 0
     most: int = 0
     asked: int = 0
+    asked_at: list[float] = field(default_factory=list)
     answered_at: list[float] = field(default_factory=list)
 
     async def send(self, request: Request, timeout: float) -> Answer:
@@ -84,6 +87,7 @@ class Engine:
         if self.trouble == "refuse":
             raise BackendError(Verdict.FAILURE, "connection refused", sent=False)
         self.asked += 1
+        self.asked_at.append(self.clock.monotonic())
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         try:
@@ -118,6 +122,16 @@ class Engine:
         return Answer(text="a", usage=Usage(input_tokens=20, output_tokens=tokens))
 
 
+def most_in_a_minute(times: Sequence[float]) -> int:
+    """The most of these times that lie within any 60 seconds."""
+    most = oldest = 0
+    for index, now in enumerate(times):
+        while times[oldest] <= now - 60.0:
+            oldest += 1
+        most = max(most, index - oldest + 1)
+    return most
+
+
 @dataclass
 class Told:
     """What became of the questions, second by second."""
@@ -126,6 +140,8 @@ class Told:
     gone: int = 0
     codes: Counter[str] = field(default_factory=Counter)
     failed_at: list[float] = field(default_factory=list)
+    late_codes: Counter[str] = field(default_factory=Counter)
+    """Of those that failed after `World.well_again`."""
     durations: list[float] = field(default_factory=list)
     roles: Counter[str] = field(default_factory=Counter)
 
@@ -154,6 +170,8 @@ class World:
         self.engines = {name: Engine(self.clock, random.Random(f"{seed}{name}")) for name in names}
         self.events: list[Event] = []
         self.told, self.count = Told(), 0
+        self.well_again = math.inf
+        self._tasks = set[asyncio.Task[None]]()
         backends = [self._backend(name, (options or {}).get(name, {})) for name in names]
         route = Route(name="auto", backends=tuple(names), strategy=strategy, timeout=timeout, hedge=hedge)
         self.selection = Selection(
@@ -164,7 +182,7 @@ class World:
             chance=self.chance,
             region=region,
         )
-        self.selection.observers.append(self.events.append)
+        self.selection.observers.append(self._observe)
         router = Router(self.selection.routes, tuple(names))
         intake = Intake(router, classify, clock=self.clock, chance=self.chance)
         self.balancer = LoadBalancer(
@@ -172,7 +190,7 @@ class World:
             self.engines,
             intake,
             chance=self.chance,
-            retry=RetryOptions(max_attempts=3),
+            retry=RETRY,
             waiting=waiting,
         )
 
@@ -195,20 +213,31 @@ class World:
         async def story() -> None:
             for when, what in plot:
                 self.loop.call_at(self.loop.now + when, what)
-            end, tasks = self.loop.now + seconds, set[asyncio.Task[None]]()
+            end = self.loop.now + seconds
             while self.loop.now < end:
                 await asyncio.sleep(self.chance.expovariate(per_second))
                 ask = self._stream if self.chance.random() < streams else self._answer
                 urgency = Urgency.BATCH if self.chance.random() < batch else Urgency.INTERACTIVE
-                task = self.loop.create_task(self._one(ask, self.chance.choice(tenants), urgency))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+                task = self._begin(ask, self.chance.choice(tenants), urgency)
                 if self.chance.random() < leaving:
                     self.loop.call_later(self.chance.uniform(0.0, 1.5), task.cancel)
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
         self.loop.run_until_complete(story())
         return self.told
+
+    def herd(self, count: int) -> None:
+        """So many questions at this very instant."""
+        for _ in range(count):
+            self._begin(self._answer, "default", Urgency.INTERACTIVE)
+
+    def _begin(
+        self, ask: Callable[[Request], Coroutine[Any, Any, None]], tenant: str, urgency: Urgency
+    ) -> asyncio.Task[None]:
+        task = self.loop.create_task(self._one(ask, tenant, urgency))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def close(self) -> None:
         """End the loop; everything must be settled by then."""
@@ -223,9 +252,33 @@ class World:
                 assert self.engines[backend.id].most <= backend.options.max_concurrent
             if backend.breaker.state is BreakerState.HALF_OPEN:
                 assert backend.breaker._probes == 0
+            if backend.options.per_minute:
+                assert most_in_a_minute(self.engines[backend.id].asked_at) <= backend.options.per_minute
         assert self.balancer.in_flight == self.balancer.room.waiting == 0
         assert self.told.asked == self.count
         assert all(engine.in_flight == 0 for engine in self.engines.values())
+        begun, ended = (Counter(self._requests(kind)) for kind in (AttemptBegan, AttemptEnded))
+        assert begun == ended, "every attempt that began has one end"
+        self._bounded()
+
+    def _bounded(self) -> None:
+        """No question is asked more often than allowed, nor all together: an empty reply is outside the budget."""
+        extra = Counter(
+            a.request_id for a in self.attempts if a.outcome.sent and a.outcome.verdict is not Verdict.NO_ANSWER
+        )
+        assert all(count <= RETRY.max_attempts for count in extra.values())
+        granted = RETRY.share * self.count + RETRY.floor_per_second * self.loop.now + RETRY.burst
+        assert sum(extra.values()) - len(extra) <= granted
+
+    def _requests(self, kind: type[AttemptBegan] | type[AttemptEnded]) -> list[str]:
+        events = (event for event in self.events if isinstance(event, kind))
+        return [e.request_id if isinstance(e, AttemptBegan) else e.attempt.request_id for e in events]
+
+    def _observe(self, event: Event) -> None:
+        """Note it; at no instant may a breaker have more probes under way than it is to have."""
+        self.events.append(event)
+        for backend in self.selection.backends.values():
+            assert 0 <= backend.breaker._probes <= backend.breaker.options.half_open_probes
 
     @property
     def attempts(self) -> list[Any]:
@@ -253,6 +306,8 @@ class World:
             await ask(request)
         except Unanswered as error:
             self.told.codes[error.code] += 1
+            if self.loop.now > self.well_again:
+                self.told.late_codes[error.code] += 1
             self.told.failed_at.append(self.loop.now)
         except asyncio.CancelledError:
             self.told.gone += 1
