@@ -14,6 +14,7 @@ from equipoise.build.alerts import alerts_of
 from equipoise.build.backends import backend_of, client_of, model_of, pool_of
 from equipoise.build.background import ClosedWithTheBalancer, ledger_of, prober_of, under_way_of
 from equipoise.build.budgets import budgets_of, leasing_of
+from equipoise.build.cache import reuses_of
 from equipoise.build.clock import SystemClock
 from equipoise.build.content import contents_of
 from equipoise.build.hooks import hooks_of, tracing_of
@@ -37,6 +38,7 @@ from equipoise.stores.contents import Contents
 from equipoise.stores.leasing import Leasing
 from equipoise.stores.ledger import Ledger
 from equipoise.stores.quality import QualityRecords
+from equipoise.stores.reuses import Reuses
 from equipoise.telemetry.alerts import AlertDesk
 from equipoise.telemetry.hooks import Hooks
 from equipoise.telemetry.prometheus import Metrics
@@ -102,6 +104,7 @@ class Estate(msgspec.Struct):
     hooks: Hooks | None = None
     tracing: Tracing | None = None
     contents: Contents | None = None
+    reuses: Reuses | None = None
 
 
 def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -154,6 +157,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     balancer.observers += [sink.observe for sink in (ledger, under_way, metrics, alerts) if sink is not None]
     if metrics is not None:
         balancer.background += connected(metrics, balancer, ledger, config)
+    reuses = reuses_of(config, balancer, on_error)
     records = with_scorer(config, balancer, ledger, on_error)
     hooks, tracing = hooks_of(config), tracing_of(config)
     if tracing is not None:
@@ -164,4 +168,4 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     with_learning(config, balancer, describer)
     contents = contents_of(config, on_error)
     balancer.background += [ClosedWithTheBalancer(contents)] if contents is not None else []
-    return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks, tracing, contents)
+    return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks, tracing, contents, reuses)

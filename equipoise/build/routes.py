@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from equipoise.build.cache import cache_of
 from equipoise.config import Config, RouteConfig
 from equipoise.config.strategies import OwnStrategy
 from equipoise.core.model import NANO_PER_USD, Strategy
@@ -31,6 +32,7 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,
         options=_options(of, config),
         data_classes=_data_classes(name, of, config),
+        cache=cache_of(of, config),
     )
 
 

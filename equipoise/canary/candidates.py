@@ -39,6 +39,7 @@ FIXED = (
     "alerts",
     "quality",
     "idempotency",
+    "cache",
     "read_only",
     "watch_file",
     "hooks",

@@ -88,6 +88,13 @@ NOUNS = {
         "Look at how good the answers are.",
         {"report": ("equipoise.cli.quality:report", "Show quality, cost and quality per dollar, with intervals.")},
     ),
+    "cache": (
+        "What is kept of answers: list, let go.",
+        {
+            "ls": ("equipoise.cli.cache:ls", "List the answers a running gateway keeps."),
+            "purge": ("equipoise.cli.cache:purge", "Let go of kept answers, at once."),
+        },
+    ),
     "budget": (
         "Look at what may be spent, and steer it.",
         {

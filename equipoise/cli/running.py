@@ -39,6 +39,7 @@ RESTART = (
     "migration",
     "canary",
     "idempotency",
+    "cache",
     "alert",
     "hooks",
     "content",

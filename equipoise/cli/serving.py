@@ -39,10 +39,12 @@ from equipoise.gateway import (
     costs,
     explaining,
     learning,
+    purging,
     quality,
     run_gateway,
 )
 from equipoise.gateway.beside import Beside
+from equipoise.gateway.caching import CacheLimits, ResponseCache
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
 from equipoise.gateway.migrating import operations
@@ -53,6 +55,7 @@ from equipoise.migration import Migration, from_config
 from equipoise.migration.on_disk import file_check
 from equipoise.stores import Ledger, StoreError
 from equipoise.stores.quality import Story, with_quality
+from equipoise.stores.reuses import told_of
 from equipoise.telemetry import AccessLog, set_up_logging
 from equipoise.telemetry.crashes import watch_crashes
 
@@ -180,7 +183,7 @@ def make_gateway(
         return running.loaded.config if running else config
 
     read_only = _read_only(config, running)
-    admin_host = config.listen.admin_host
+    admin_host, cache = config.listen.admin_host, cache_of(config, estate)
     who = people or People(ClientKeys(found) if (found := operators_of(config)) else None)
     gateway = Gateway(
         estate.balancer,
@@ -189,19 +192,20 @@ def make_gateway(
         metrics=metrics.render if metrics else lambda: NO_METRICS,
         ready=readiness(estate),
         keys=keyring.keys if keyring else client_keys(config),
-        usage=usage_of(ledger) if ledger else None,
+        usage=usage_of(ledger, estate.reuses) if ledger else None,
         config_dump=running.document if running else lambda: {"config": plain(config, everything=True)},
         ledger_summary=bill(ledger) if ledger else None,
         admin_hosts=() if admin_host in EVERYWHERE else (admin_host,),
         operations={
             **operations(migration),
             **canarying.operations(Desk(canary, lambda: who.keyed) if canary else None),
-            **explaining.operations(estate.balancer),
+            **explaining.operations(estate.balancer, cache),
             **alerting.operations(estate.alerts),
             **quality.operations(estate.balancer, estate.quality),
             **costs.operations(ledger, lambda: alternatives_of(now()), lambda: default_backend(now())),
             **budgeting.operations(estate.balancer, estate.leasing, read_only),
             **learning.operations(estate.balancer),
+            **purging.operations(cache),
             **(configuring.operations(running) if running else {}),
         },
         steer=running.drain if running else None,
@@ -214,11 +218,19 @@ def make_gateway(
         site=dashboard_of(estate, recorder, story_of(estate), read_only, lambda: gateway.health.draining),
         read_only=read_only,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
+        cache=cache,
+        reuses=told_of(ledger, estate.reuses) if ledger and estate.reuses else None,
     )
     if keyring is not None:
         keyring.tell(gateway.accept)
-    estate.balancer.observers.append(gateway.allowances.observe)
+    estate.balancer.observers += [gateway.allowances.observe, cache.observe]
     return gateway
+
+
+def cache_of(config: Config, estate: Estate) -> ResponseCache:
+    """Before the balancer, whatever its routes: a later configuration may have some that keep answers."""
+    limits = CacheLimits(config.cache.max_bytes, config.cache.max_answer_bytes)
+    return ResponseCache(estate.balancer, lambda: estate.balancer.selection.routes, limits)
 
 
 def story_of(estate: Estate) -> Story:

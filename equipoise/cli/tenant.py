@@ -111,6 +111,7 @@ def purge(
     else:
         say(f"{name}: {found.forgotten} records of the ledger {verb} reduced to their bill")
     remark("an answer kept for an Idempotency-Key is in the gateway's memory only, and gone in `idempotency.seconds`")
+    remark(f"answers that a route's `cache` keeps are in its memory, too: equipoise cache purge --tenant {name}")
 
 
 def _place(config: Config) -> Path:

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from equipoise.config.alerts import AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
+from equipoise.config.cache import CacheConfig
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.fields import Section
 from equipoise.config.hooks import HooksConfig, TracingConfig
@@ -70,6 +71,7 @@ SECTIONS: dict[str, type[Section]] = {
     "listen": ListenConfig,
     "retry": RetryConfig,
     "idempotency": IdempotencyConfig,
+    "cache": CacheConfig,
     "ledger": LedgerConfig,
     "quality": QualityConfig,
     "canary": CanaryConfig,

@@ -10,9 +10,7 @@ from fnmatch import fnmatchcase
 from equipoise.config.errors import dotted
 from equipoise.config.tree import Tree
 
-PENDING_FIELDS = {
-    "routes.*.cache": "Fleet",
-}
+PENDING_FIELDS: dict[str, str] = {}
 PENDING_VARIABLES: dict[str, str] = {}
 
 

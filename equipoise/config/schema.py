@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from equipoise.config.alerts import AlertAddress, AlertsConfig
 from equipoise.config.backend import BackendConfig, PriceConfig
 from equipoise.config.budgets import Budget
+from equipoise.config.cache import CacheConfig
 from equipoise.config.canary import CanaryConfig
 from equipoise.config.content import Content, ContentConfig
 from equipoise.config.fields import Count, FilePath, Positive, Section, Share, Text, Texts
@@ -126,6 +127,8 @@ class Config(Section):
     """Where questions wait that find all backends at their limits."""
     idempotency: IdempotencyConfig = IdempotencyConfig()
     """What is kept for questions that are asked again under an Idempotency-Key."""
+    cache: CacheConfig = CacheConfig()
+    """How much is kept of answers that routes with `cache` may give again."""
     server: Literal["own", "uvicorn"] = "own"
     """The HTTP server: ours, or uvicorn."""
     listen: ListenConfig = ListenConfig()

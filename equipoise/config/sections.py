@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from equipoise.config.cache import RouteCache
 from equipoise.config.data_classes import DataClasses
 from equipoise.config.fields import (
     Count,
@@ -53,8 +54,8 @@ class RouteConfig(Section):
     """Whether slow questions are asked of a second backend."""
     data_class: DataClasses = ()
     """What all its questions hold, beside what keys and questions say: only backends whose `allows` names it are asked."""
-    cache: bool = False
-    """Whether answers may be kept and given again."""
+    cache: RouteCache = None
+    """Whether answers are kept and given again: true, or a section; absent or false, every question is asked."""
 
 
 class TLSConfig(Section):

@@ -39,7 +39,7 @@ class RequestEnded(Event, frozen=True, kw_only=True):
     """A request left the gateway: status as the client saw it, seconds in all, cost over its attempts.
 
     `overhead` is the seconds of it that were the gateway's own, where that is known; `cache` says what the response
-    cache did: hit, miss, semantic, bypass, or nothing where there is none.
+    cache did: hit, stale, joined, miss, bypass, or nothing where there is none.
     """
 
     request_id: str
@@ -55,6 +55,25 @@ class RequestEnded(Event, frozen=True, kw_only=True):
     interrupted: bool = False
     overhead: float | None = None
     cache: str = ""
+
+
+class AnswerReused(Event, frozen=True, kw_only=True):
+    """A question was answered without asking anybody: by an answer that was kept, or that another question waited for.
+
+    `source` is the request that was answered by `backend_id` then, `age` the seconds since, `saved` what its answer did
+    cost: nothing is booked for this one.
+    """
+
+    request_id: str
+    wall: float
+    tenant: str
+    key: str
+    route: str
+    result: str
+    backend_id: str
+    source: str
+    age: float
+    saved: NanoUSD
 
 
 class BackendChanged(Event, frozen=True):

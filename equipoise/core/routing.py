@@ -30,6 +30,18 @@ class HedgeOptions(msgspec.Struct, frozen=True, kw_only=True):
     per_hour: NanoUSD = 1_000_000_000
 
 
+class CacheOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Answers that are given again for `ttl` seconds, and for `stale` more while they are asked for anew.
+
+    `version` stands for everything behind the route that an answer depends on: kinds of backends, models, corpora.
+    """
+
+    ttl: float = 3600.0
+    stale: float = 0.0
+    max_temperature: float = 1.0
+    version: str = ""
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Who may answer and how one is chosen; `fallback` is asked in order when nobody of `backends` can be.
 
@@ -50,6 +62,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     exploration_floor: float | None = None
     options: Mapping[str, Mapping[str, float]] = {}
     hedge: HedgeOptions | None = None
+    cache: CacheOptions | None = None
     data_classes: frozenset[str] = frozenset()
 
     def options_of(self, strategy: str) -> dict[str, float]:

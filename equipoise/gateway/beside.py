@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
     from equipoise.core.model import Answer
     from equipoise.core.model import Request as Sized
+    from equipoise.gateway.given import GivenStream
 
 Trace: TypeAlias = tuple[tuple[bytes, bytes], ...]
 
@@ -70,12 +71,12 @@ class Beside:
         if not sized.question.embeddings:
             self._keep(sized, None, None, problem.code)
 
-    def opened(self, stream: AnswerStream, tenant: str) -> None:
+    def opened(self, stream: AnswerStream | GivenStream, tenant: str) -> None:
         """A stream begins: its words are held for the hooks, and to be kept."""
         if self._hooks is not None or self._keeps(tenant):
             stream.listening = True
 
-    def passed_on(self, stream: AnswerStream, asked: Asked, sized: Sized) -> None:
+    def passed_on(self, stream: AnswerStream | GivenStream, asked: Asked, sized: Sized) -> None:
         """A stream has reached its end; it is told beside everything else."""
         if stream.reply is None:
             return

@@ -12,11 +12,12 @@ from equipoise.http import Response
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
     from equipoise.core.model import Request as Sized
+    from equipoise.gateway.given import GivenStream
 
 CLIENT_GONE = 499  # no such status is ever sent: a word of nginx's for logs
 
 
-def of_reply(sized: Sized, reply: Reply, started: float) -> RequestEnded:
+def of_reply(sized: Sized, reply: Reply, started: float, cache: str = "") -> RequestEnded:
     """A whole answer was given."""
     duration = time.perf_counter() - started
     return RequestEnded(
@@ -30,10 +31,13 @@ def of_reply(sized: Sized, reply: Reply, started: float) -> RequestEnded:
         cost=reply.cost,
         backend_id=reply.decision.backend_id,
         stream=False,
+        cache=cache,
     )
 
 
-def of_problem(sized: Sized | None, request_id: str, tenant: str, problem: Problem, started: float) -> RequestEnded:
+def of_problem(
+    sized: Sized | None, request_id: str, tenant: str, problem: Problem, started: float, cache: str = ""
+) -> RequestEnded:
     """An error was given; without a sized question its route was never known."""
     return RequestEnded(
         request_id=request_id,
@@ -46,6 +50,7 @@ def of_problem(sized: Sized | None, request_id: str, tenant: str, problem: Probl
         backend_id=None,
         stream=sized is not None and sized.question.stream,
         error_code=problem.code,
+        cache=cache,
     )
 
 
@@ -64,7 +69,9 @@ def of_repeat(request_id: str, tenant: str, response: Response, started: float) 
     )
 
 
-def of_stream(sized: Sized, stream: AnswerStream, problem: Problem | None, started: float) -> RequestEnded:
+def of_stream(
+    sized: Sized, stream: AnswerStream | GivenStream, problem: Problem | None, started: float, cache: str = ""
+) -> RequestEnded:
     """A stream is over: whole, cut by its upstream, or left by its client."""
     attempts = stream.attempts
     return RequestEnded(
@@ -79,6 +86,7 @@ def of_stream(sized: Sized, stream: AnswerStream, problem: Problem | None, start
         stream=True,
         error_code=problem.code if problem is not None else None,
         interrupted=problem is not None and problem.status != CLIENT_GONE,
+        cache=cache,
     )
 
 

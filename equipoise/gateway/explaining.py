@@ -19,6 +19,7 @@ from equipoise.core.attempts import Unanswered
 from equipoise.core.callers import ANYBODY, Caller
 from equipoise.core.intake import Hints
 from equipoise.core.model import Candidate, Decision, Message, NoBackendAvailable, Question, dollars
+from equipoise.gateway.cache_control import UNSAID, Directives, read_directives
 from equipoise.gateway.configuring import read_body
 from equipoise.gateway.dialects.base import Asked, Malformed
 from equipoise.gateway.dialects.chat import read_chat
@@ -28,6 +29,7 @@ from equipoise.http import Request
 
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
+    from equipoise.gateway.caching import ResponseCache
 
 EXPLAIN, PUBLIC = "/admin/route/explain", "/v1/route/explain"
 
@@ -49,31 +51,49 @@ class _Form(msgspec.Struct):
     messages: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-def operations(balancer: LoadBalancer) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]]:
+def operations(
+    balancer: LoadBalancer, cache: ResponseCache | None = None
+) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]]:
     """Method and path to what is done there."""
 
     async def explain(request: Request) -> dict[str, Any]:
         try:
-            return of_request(balancer, request, "")
+            return of_request(balancer, request, "", cache=cache)
         except Malformed as error:
             raise of_malformed(error) from error
 
     return {("POST", EXPLAIN): explain}
 
 
-def of_request(balancer: LoadBalancer, request: Request, request_id: str, caller: Caller = ANYBODY) -> dict[str, Any]:
+def of_request(
+    balancer: LoadBalancer,
+    request: Request,
+    request_id: str,
+    caller: Caller = ANYBODY,
+    cache: ResponseCache | None = None,
+) -> dict[str, Any]:
     """The decision that this body would meet as a question. Raises Problem or Malformed."""
     if read_body(request.body, _Form).messages is not msgspec.UNSET:
         asked = read_chat(request.body)
-        return explained(balancer, asked.question, read_hints(request.headers, asked, request_id, caller), caller)
+        hints = read_hints(request.headers, asked, request_id, caller)
+        wanted = read_directives(request.headers, asked.metadata)
+        return explained(balancer, asked.question, hints, caller, cache, wanted)
     body = read_body(request.body, ExplainBody)
     question = Question(messages=[Message("user", body.question)], max_tokens=body.max_tokens, stream=body.stream)
     hints = read_hints(request.headers, Asked(question, body.model), request_id, caller)
     said = {"strategy": body.strategy or hints.strategy, "session": body.session or hints.session}
-    return explained(balancer, question, msgspec.structs.replace(hints, **said), caller)
+    wanted = read_directives(request.headers, None)
+    return explained(balancer, question, msgspec.structs.replace(hints, **said), caller, cache, wanted)
 
 
-def explained(balancer: LoadBalancer, question: Question, hints: Hints, caller: Caller = ANYBODY) -> dict[str, Any]:
+def explained(
+    balancer: LoadBalancer,
+    question: Question,
+    hints: Hints,
+    caller: Caller = ANYBODY,
+    cache: ResponseCache | None = None,
+    wanted: Directives = UNSAID,
+) -> dict[str, Any]:
     """The decision as a document; nobody chosen is an answer too. Raises Problem for a hint that means nothing."""
     try:
         request, warning = balancer.request(question, hints)
@@ -83,6 +103,7 @@ def explained(balancer: LoadBalancer, question: Question, hints: Hints, caller: 
     told: dict[str, Any] = {"config_hash": balancer.config_hash, "seed": balancer.seed, "role": request.role}
     told |= {"data_classes": sorted(request.data_classes)} if request.data_classes else {}
     told |= {"warning": warning} if warning else {}
+    told |= {"cache": foreseen} if cache and (foreseen := cache.foresee(request, hints, wanted)) else {}
     try:
         return document(balancer.explain(request)) | told
     except NoBackendAvailable as error:

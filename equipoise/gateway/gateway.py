@@ -18,6 +18,8 @@ from equipoise.gateway.admin import Admin, Site, Steer, Weigh
 from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.backends import Command
 from equipoise.gateway.beside import Beside
+from equipoise.gateway.cache_control import read_directives
+from equipoise.gateway.caching import Lookup, ResponseCache
 from equipoise.gateway.dialects import (
     chat,
     chat_stream,
@@ -37,7 +39,7 @@ from equipoise.gateway.limits import Allowances
 from equipoise.gateway.pages import Pages
 from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
-from equipoise.gateway.records import Records, Usage
+from equipoise.gateway.records import Records, Reuses, Usage
 from equipoise.gateway.streaming import StreamBody, StreamWriter
 from equipoise.http import Request, Response
 
@@ -88,7 +90,7 @@ BEFORE_ANY_HANDLER = {
 
 
 class Gateway:
-    """Answers HTTP requests with the help of a balancer.
+    """Answers HTTP requests with the help of a balancer, and of a `cache` where a route keeps answers.
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
@@ -120,13 +122,16 @@ class Gateway:
         beside: Beside | None = None,
         site: Site | None = None,
         read_only: Callable[[], bool] = lambda: False,
+        cache: ResponseCache | None = None,
+        reuses: Reuses | None = None,
     ) -> None:
         self._beside, self._pages = beside or Beside(), pages or Pages()
         self._balancer, self._keys = balancer, keys
+        self.cache = cache or ResponseCache(balancer)
         self.repeats = Repeats(keeping or Keeping())
         self._ids, self.allowances = RequestIds(), Allowances()
         self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key, configuration=configuration)
-        self._records = Records(balancer, story, usage)
+        self._records = Records(balancer, story, usage, reuses)
         self._admin = Admin(
             balancer,
             health=self.health,
@@ -206,7 +211,7 @@ class Gateway:
 
     async def _ask(self, dialect: Dialect, request: Request, request_id: str) -> Response:
         """One question: read it, have it answered, write the answer."""
-        started, tenant, sized = time.perf_counter(), "default", None
+        started, tenant, sized, found = time.perf_counter(), "default", None, Lookup()
         try:
             caller = self._caller(request)
             tenant, asked = caller.tenant, dialect.read(request.body)
@@ -217,24 +222,27 @@ class Gateway:
             if asked.question.embeddings:
                 embeddings.require_one_model(sized, self._balancer)
             self.allowances.admit(caller, sized)
+            found = self.cache.look(sized, hints, read_directives(request.headers, asked.metadata))
             if asked.question.stream:
-                return await self._stream(dialect, asked, sized, warning, started)
-            reply = await self._balancer.answer(sized)
+                return await self._stream(dialect, asked, sized, found, warning, started)
+            reply = await self.cache.answer(sized, found)
             await self._beside.answered(reply, asked, sized)
             body = _written(dialect, reply, asked, request_id)
         except (Problem, Malformed, Unanswered) as error:
             problem = _problem(error)
-            self._balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started))
+            self._balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started, found.result))
             if sized is not None:
                 self._beside.failed(sized, problem)
                 problem.headers += tuple(fields.canary(sized.role))
             return problems.refusal(problem, request_id, dialect.problem)
         except asyncio.CancelledError:
-            self._balancer.tell(endings.of_problem(sized, request_id, tenant, endings.client_gone(), started))
+            self._balancer.tell(
+                endings.of_problem(sized, request_id, tenant, endings.client_gone(), started, found.result)
+            )
             raise
         head = fields.of_reply(request_id, reply, warning, started)
-        self._balancer.tell(endings.of_reply(sized, reply, started))
-        return Response(200, head + self.allowances.fields(sized.key), body)
+        self._balancer.tell(endings.of_reply(sized, reply, started, found.result))
+        return Response(200, head + found.fields() + self.allowances.fields(sized.key), body)
 
     def _sized(self, asked: Asked, hints: Hints) -> tuple[Sized, str | None]:
         try:
@@ -245,9 +253,9 @@ class Gateway:
             raise bad_strategy(error.message) from None
 
     async def _stream(
-        self, dialect: Dialect, asked: Asked, sized: Sized, warning: str | None, started: float
+        self, dialect: Dialect, asked: Asked, sized: Sized, found: Lookup, warning: str | None, started: float
     ) -> Response:
-        stream = await self._balancer.open(sized)
+        stream = await self.cache.open(sized, found)
         self._beside.opened(stream, sized.tenant)
 
         def ended(problem: Problem | None) -> None:
@@ -255,15 +263,16 @@ class Gateway:
                 self._beside.passed_on(stream, asked, sized)
             else:
                 self._beside.failed(sized, problem)
-            self._balancer.tell(endings.of_stream(sized, stream, problem, started))
+            self._balancer.tell(endings.of_stream(sized, stream, problem, started, found.result))
 
         writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)
-        head = fields.of_stream(sized.id, stream, warning, dialect.stream_type) + self.allowances.fields(sized.key)
+        head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
+        head += found.fields() + self.allowances.fields(sized.key)
         return Response(200, head, StreamBody(stream, writer, ended))
 
     async def _explain(self, request: Request, request_id: str) -> Response:
         try:
-            told = explaining.of_request(self._balancer, request, request_id, self._caller(request))
+            told = explaining.of_request(self._balancer, request, request_id, self._caller(request), self.cache)
         except (Problem, Malformed) as error:
             return problems.refusal(_problem(error), request_id)
         return Response(200, (fields.JSON, (b"x-request-id", request_id.encode())), encode(told))

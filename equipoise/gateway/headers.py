@@ -10,6 +10,7 @@ from equipoise.core.model import NANO_PER_USD, NanoUSD
 
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
+    from equipoise.gateway.given import GivenStream
 
 Fields: TypeAlias = list[tuple[bytes, bytes]]
 
@@ -64,7 +65,7 @@ def answered_by(backend_id: str, model: str, strategy: str) -> tuple[tuple[bytes
     )
 
 
-def of_stream(request_id: str, stream: AnswerStream, warning: str | None, content_type: bytes) -> Fields:
+def of_stream(request_id: str, stream: AnswerStream | GivenStream, warning: str | None, content_type: bytes) -> Fields:
     """What is known when the first piece is there; cost and the rest come with the last chunk."""
     fields = [
         (b"content-type", content_type),
@@ -84,7 +85,7 @@ def canary(role: str) -> Fields:
     return [(b"x-equipoise-canary", side)] if role != "answer" else []
 
 
-def _more(fields: Fields, told: Reply | AnswerStream, warning: str | None) -> Fields:
+def _more(fields: Fields, told: Reply | AnswerStream | GivenStream, warning: str | None) -> Fields:
     if told.fallback_from is not None:
         fields.append((b"x-equipoise-fallback-from", clean(told.fallback_from)))
     if told.corpus is not None:

@@ -13,15 +13,16 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import msgspec
 
+from equipoise.gateway.following import Pieces
 from equipoise.gateway.headers import Fields
 from equipoise.gateway.problems import Problem
 from equipoise.http import Abort, Request, Response
+from equipoise.stores.shelf import Shelf
 
 KEY, DATA_CLASS = b"idempotency-key", b"x-equipoise-data-class"
 LONGEST_KEY = 255
@@ -49,22 +50,22 @@ class Keeping(msgspec.Struct, frozen=True):
 class Recording:
     """One answer while it is made and afterwards; any number of readers follow it from its beginning.
 
-    `whole` says that it may be given again; `sound` that it came to an end of its own, be it an explicit error.
+    `whole` says that it may be given again; one that came to no end of its own, be it an explicit error, breaks its
+    readers off.
     """
 
     def __init__(self, question: bytes) -> None:
         self.question, self.until = question, 0.0
         self.whole = False
         self._head: Response | None = None
-        self._streamed = self._over = self._sound = False
-        self._pieces: list[bytes] = []
-        self._more = asyncio.Event()
+        self._streamed = False
+        self._body: Pieces[bytes] = Pieces()
 
     @property
     def size(self) -> int:
         """Bytes it takes in memory, roughly."""
         body = self._head.body if self._head is not None else b""
-        return BOOKKEEPING + (len(body) if isinstance(body, bytes) else 0) + sum(map(len, self._pieces))
+        return BOOKKEEPING + (len(body) if isinstance(body, bytes) else 0) + sum(map(len, self._body.pieces))
 
     async def make(self, ask: Ask) -> None:
         """Have the question answered and note all of it; every piece wakes the readers."""
@@ -76,50 +77,32 @@ class Recording:
             else:
                 self._begin(msgspec.structs.replace(response, body=b""), streamed=True)
                 await self._follow(response.body)
-            self._sound = True
+            self._body.end()
         finally:
-            self._over = True
-            self._wake()
+            self._body.end(Abort())
 
     async def response(self) -> Response:
         """The answer from its beginning, once it has begun. Raises Problem 503 if it never did."""
         while self._head is None:
-            if self._over:
+            if self._body.over:
                 message = "The question in flight came to no end; ask again."
                 raise Problem(503, "interrupted", message, retry_after=1.0)
-            await self._more.wait()
-        return msgspec.structs.replace(self._head, body=self._read()) if self._streamed else self._head
+            await self._body.change()
+        return msgspec.structs.replace(self._head, body=self._body.follow()) if self._streamed else self._head
 
     def _begin(self, head: Response, *, streamed: bool) -> None:
         self._head, self._streamed = head, streamed
-        self._wake()
+        self._body.wake()
 
     async def _follow(self, body: AsyncIterator[bytes]) -> None:
         try:
             async for piece in body:
-                self._pieces.append(piece)
-                self._wake()
+                self._body.add(piece)
             self.whole = bool(getattr(body, "whole", False))
         finally:
             close = getattr(body, "aclose", None)
             if close is not None:
                 await close()
-
-    async def _read(self) -> AsyncIterator[bytes]:
-        """Every piece; a recording that broke off breaks its readers off, too."""
-        at = 0
-        while at < len(self._pieces) or not self._over:
-            if at == len(self._pieces):
-                await self._more.wait()
-                continue
-            yield self._pieces[at]
-            at += 1
-        if not self._sound:
-            raise Abort
-
-    def _wake(self) -> None:
-        self._more.set()
-        self._more = asyncio.Event()
 
 
 class Repeats:
@@ -128,8 +111,7 @@ class Repeats:
     def __init__(self, keeping: Keeping, now: Callable[[], float] = time.monotonic) -> None:
         self.keeping, self._now = keeping, now
         self._running: dict[Name, Recording] = {}
-        self._kept: OrderedDict[Name, Recording] = OrderedDict()
-        self._bytes = 0
+        self._kept: Shelf[Name, Recording] = Shelf(keeping.most_bytes)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def response(
@@ -156,9 +138,9 @@ class Repeats:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _known(self, name: Name) -> Recording | None:
-        while self._kept and next(iter(self._kept.values())).until <= self._now():
-            self._forget_oldest()
-        return self._running.get(name) or self._kept.get(name)
+        while (oldest := self._kept.first()) is not None and oldest[1].until <= self._now():
+            self._kept.remove(oldest[0])
+        return self._running.get(name) or self._kept.look(name)
 
     def _begun(self, name: Name, question: bytes, ask: Ask) -> Recording:
         if len(self._running) >= MOST_RUNNING:
@@ -177,16 +159,9 @@ class Repeats:
             self._keep(name, recording)
 
     def _keep(self, name: Name, recording: Recording) -> None:
-        if recording.whole and recording.size <= self.keeping.most_bytes:
+        if recording.whole:
             recording.until = self._now() + self.keeping.seconds
-            self._kept[name] = recording
-            self._bytes += recording.size
-        while self._bytes > self.keeping.most_bytes:
-            self._forget_oldest()
-
-    def _forget_oldest(self) -> None:
-        _, gone = self._kept.popitem(last=False)
-        self._bytes -= gone.size
+            self._kept.put(name, recording, recording.size)
 
 
 def reused() -> Problem:

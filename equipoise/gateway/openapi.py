@@ -24,6 +24,7 @@ from equipoise.gateway import (
     idempotency,
     learning,
     migrating,
+    purging,
     quality,
 )
 from equipoise.gateway.dialects.base import encode
@@ -137,6 +138,8 @@ ADMIN = (
     Operation("get", budgeting.LIST, "What may be spent, and what was."),
     Operation("post", budgeting.SET, "Change a budget's limit.", budgeting.SetBody, (JSON,), (400, 403, 404, 503)),
     Operation("post", budgeting.RESET, "Forget what was spent.", budgeting.ResetBody, (JSON,), (400, 403, 404, 503)),
+    Operation("get", purging.LIST, "The answers that are kept, without their words."),
+    Operation("post", purging.PURGE, "Let go of kept answers.", purging.PurgeBody, (JSON,), (400, 403)),
     Operation("post", explaining.EXPLAIN, "Who would be asked, and why.", explaining.ExplainBody, (JSON,), (400, 404)),
     Operation("get", "/admin/ledger/summary", "The bill.", None, (JSON,), (404, 503)),
     Operation("get", quality.QUALITY, "Quality, cost and quality per dollar.", None, (JSON,), (400, 404, 503)),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
 
 T = TypeVar("T")
+Reuses: TypeAlias = Callable[[str], Awaitable[list[dict[str, Any]]]]
 Usage: TypeAlias = Callable[[Caller], Awaitable[dict[str, Any]]]
 MODELS, REQUESTS, USAGE = "/v1/models", "/v1/requests/", "/me/usage"
 TEMPLATES = (MODELS, MODELS + "/{model}", REQUESTS + "{request_id}", USAGE)
@@ -40,8 +41,9 @@ class Records:
         balancer: LoadBalancer,
         story: Callable[[str], Awaitable[list[dict[str, Any]] | None]],
         usage: Usage | None = None,
+        reuses: Reuses | None = None,
     ) -> None:
-        self._balancer, self._story, self._usage = balancer, story, usage
+        self._balancer, self._story, self._usage, self._reuses = balancer, story, usage, reuses
 
     def serves(self, path: str) -> bool:
         """Whether `one` knows what this path is about."""
@@ -87,13 +89,20 @@ class Records:
     async def _told(self, wanted: str, tenant: str | None) -> dict[str, Any]:
         attempts = await readable(self._story(wanted)) if 0 < len(wanted) <= MAX_ID else None
         mine = [row for row in attempts or () if tenant is None or row.get("tenant") == tenant]
-        if all(row.get("parent") == wanted for row in mine):
+        again = [row for row in await self._given_again(wanted) if tenant in (None, row["tenant"])]
+        if not again and all(row.get("parent") == wanted for row in mine):
             raise Problem(404, "request_not_found", "No record of this request is kept.", should_retry=False)
-        return _summary(wanted, mine)
+        return _summary(wanted, mine, again)
+
+    async def _given_again(self, wanted: str) -> list[dict[str, Any]]:
+        return await readable(self._reuses(wanted)) if self._reuses is not None and 0 < len(wanted) <= MAX_ID else []
 
 
-def _summary(request_id: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The whole of it first, then every attempt with its decision, then what a graph asked for it."""
+def _summary(request_id: str, attempts: list[dict[str, Any]], again: list[dict[str, Any]]) -> dict[str, Any]:
+    """The whole of it first, then every attempt with its decision, what a graph asked for it, and what was given again."""
+    told = {"cache": again} if again else {}
+    if again and all(row.get("parent") == request_id for row in attempts):
+        return _answered_before(request_id, again[-1]) | told
     inner = [row for row in attempts if row.get("parent") == request_id]
     attempts = [row for row in attempts if row.get("parent") != request_id]
     last = attempts[-1]
@@ -108,6 +117,19 @@ def _summary(request_id: str, attempts: list[dict[str, Any]]) -> dict[str, Any]:
         "cost_usd": dollars(cost),
         "attempts": attempts,
         "inner": inner,
+        **told,
+    }
+
+
+def _answered_before(request_id: str, record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": request_id,
+        "object": "equipoise.request",
+        "answered_by": record["backend_id"],
+        "reason": f"the same question was answered for {record['source']}",
+        "cost_usd": dollars(0),
+        "attempts": [],
+        "inner": [],
     }
 
 

@@ -59,6 +59,7 @@ async def run_gateway(
         gateway.health.draining = True
         cut = await _drain(public, stop, notice_seconds, drain_seconds)
         await gateway.repeats.close()
+        await gateway.cache.close()
     await admin.drain(0)
     return cut
 

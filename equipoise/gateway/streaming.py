@@ -13,6 +13,7 @@ from equipoise.gateway.problems import Problem, of_unanswered
 
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
+    from equipoise.gateway.given import GivenStream
 
 
 class StreamWriter(Protocol):
@@ -35,7 +36,9 @@ class StreamBody:
     `whole` says so from then on.
     """
 
-    def __init__(self, stream: AnswerStream, writer: StreamWriter, ended: Callable[[Problem | None], None]) -> None:
+    def __init__(
+        self, stream: AnswerStream | GivenStream, writer: StreamWriter, ended: Callable[[Problem | None], None]
+    ) -> None:
         self._stream, self._writer, self._ended = stream, writer, ended
         self._over = self.whole = False
         self._pieces = self._written()

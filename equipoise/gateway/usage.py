@@ -15,17 +15,21 @@ from typing import Any
 from equipoise.core.callers import Caller
 from equipoise.gateway.records import Usage
 from equipoise.stores import Ledger
+from equipoise.stores.ledger import FOREVER
 from equipoise.stores.reports import Wanted, sums
+from equipoise.stores.reuses import Reuses, saved
 
 DAYS = 30
 SHOWN = ("requests", "attempts", "input_tokens", "output_tokens", "cost_usd")
 NOTHING: dict[str, Any] = dict.fromkeys(SHOWN[:-1], 0) | {"cost_usd": "0.000000000"}
 
 
-def usage_of(ledger: Ledger, wall: Callable[[], float] = time.time) -> Usage:
+def usage_of(ledger: Ledger, reuses: Reuses | None = None, wall: Callable[[], float] = time.time) -> Usage:
     """Tells a caller's usage from the ledger."""
 
     async def used(caller: Caller) -> dict[str, Any]:
+        if reuses is not None:
+            await reuses.flush()
         return await ledger.query(partial(told, caller=caller, wall=wall()))
 
     return used
@@ -42,6 +46,10 @@ def told(connection: sqlite3.Connection, caller: Caller, wall: float) -> dict[st
         found = sums(connection, Wanted(since=moment.timestamp(), where=where), by)
         return [{name: row[name] for name in (*by, *SHOWN)} for row in found]
 
+    def again(moment: datetime) -> dict[str, Any]:
+        """Answers that cost nothing, being given again, and what they would have cost."""
+        return saved(connection, moment.timestamp(), FOREVER, where)[0]
+
     return {
         "object": "equipoise.usage",
         "key": caller.key or None,
@@ -50,6 +58,7 @@ def told(connection: sqlite3.Connection, caller: Caller, wall: float) -> dict[st
         "month": next(iter(since(month)), NOTHING),
         "month_by_backend": since(month, "backend"),
         "days": since(days, "day"),
+        "given_again": {name: again(moment) for name, moment in (("today", today), ("month", month))},
         "terms": terms_of(caller),
     }
 

@@ -43,6 +43,7 @@ def purge(
         if not books:
             return Purged(words, forgotten=_changed(connection, _FORGET, values))
         _changed(connection, f"DELETE FROM quality WHERE {_TOLD}", values)  # noqa: S608 - a constant
+        _changed(connection, f"DELETE FROM reuses WHERE {_TOLD}", values)  # noqa: S608 - a constant
         gone = _changed(connection, f"DELETE FROM attempts WHERE {_TOLD}", values)  # noqa: S608 - a constant
         return Purged(words, removed=gone)
 

@@ -141,6 +141,8 @@ def _of_requests(snapshot: Snapshot) -> Iterator[Metric]:
     yield _counter("lb_turned_away", "Questions turned away because too many waited.", [], away)
     cached = (([result], count) for result, count in sorted(totals.cache.items()))
     yield _counter("lb_cache_requests", "Questions looked up in the response cache, by result.", ["result"], cached)
+    help_text = "Dollars that answers given again would have cost."
+    yield _counter("lb_cache_saved_cost", help_text, [], [([], totals.cache_saved / NANO)])
 
 
 def _of_budgets(snapshot: Snapshot) -> Iterator[Metric]:

@@ -13,6 +13,7 @@ from prometheus_client.core import Metric
 from equipoise import __version__
 from equipoise.core.events import (
     EJECTED,
+    AnswerReused,
     AnswerScored,
     AttemptEnded,
     BackendChanged,
@@ -47,7 +48,7 @@ MOST_STRATEGIES = 64
 MOST_BUDGETS = MOST_LEARNED = 2_000
 MOST_CANARIES = MOST_VERDICTS = 32
 SOURCES = frozenset({"proxy", "judge", "feedback"})
-CACHED = frozenset({"hit", "miss", "semantic", "bypass"})
+CACHED = frozenset({"hit", "stale", "joined", "miss", "bypass"})
 HEDGE_LOST = "hedge_lost"
 OTHER = "other"
 
@@ -137,6 +138,8 @@ class Metrics:
             self._changed(event)  # type: ignore[arg-type]
         elif kind is AnswerScored:
             self._scored(event)  # type: ignore[arg-type]
+        elif kind is AnswerReused:
+            self.totals.cache_saved += event.saved  # type: ignore[attr-defined]
         elif kind is CanaryDecided:
             self._canary(event)  # type: ignore[arg-type]
 

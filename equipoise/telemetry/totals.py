@@ -87,6 +87,7 @@ class Totals(msgspec.Struct):
     late: int = 0
     overhead: Histogram = msgspec.field(default_factory=_overheads)
     cache: dict[str, int] = {}
+    cache_saved: int = 0
     canary_verdicts: dict[str, dict[str, int]] = {}
 
 

@@ -187,7 +187,7 @@ async def test_answers_are_kept_for_a_time_and_within_bounds():
     assert len(balancer.asked) == 3
     for number in range(10):
         await ask(gateway, key=f"more-{number}")
-    assert gateway.repeats._bytes <= 2 * BOOKKEEPING + 4_000
+    assert gateway.repeats._kept.bytes <= 2 * BOOKKEEPING + 4_000
     await ask(gateway, key="a")
     assert len(balancer.asked) == 14
 

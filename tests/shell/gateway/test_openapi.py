@@ -24,9 +24,11 @@ from equipoise.gateway import (
     migrating,
     openapi,
     people,
+    purging,
     quality,
 )
 from equipoise.gateway.auditing import Auditor
+from equipoise.gateway.caching import ResponseCache
 from equipoise.gateway.records import TEMPLATES
 from equipoise.stores.audit import AuditStore
 from tests.fakes import FakeClock
@@ -70,6 +72,7 @@ def gateway() -> Any:
         **alerting.operations(None),
         **quality.operations(balancer, None),
         **learning.operations(balancer),
+        **purging.operations(ResponseCache(balancer)),
         **costs.operations(None, dict, str),
         **budgeting.operations(balancer, Still(), bool),
     }

@@ -1,0 +1,162 @@
+"""The record of answers given again, in the ledger's file: who got one, whose it was, and what that saved."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from equipoise.core.events import AnswerReused, Event
+from equipoise.core.model import dollars
+from equipoise.stores.sqlite import StoreError, open_database
+from equipoise.stores.writer import BatchWriter
+
+if TYPE_CHECKING:
+    from equipoise.stores.ledger import Ledger
+
+COLUMNS = (
+    "request_id", "wall", "tenant", "key", "route", "result", "backend_id", "source", "age", "saved",
+)  # fmt: skip
+GROUPS = ("day", "month", "tenant", "key", "route", "backend", "result")
+_GROUPED = {
+    "day": "strftime('%Y-%m-%d', wall, 'unixepoch')",
+    "month": "strftime('%Y-%m', wall, 'unixepoch')",
+    "backend": "backend_id",
+}
+_INSERT = f"INSERT INTO reuses ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+TIDY_SECONDS = 3600.0
+
+
+class Reuses:
+    """Writes each answer given again beside the request path; records older than `max_age` seconds are removed.
+
+    `path` is the ledger's file. At most `capacity` records wait for the disk; what comes after is dropped and counted:
+    no money was spent on it. The file is opened with the first record: where no route keeps answers, there is none.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        batch_seconds: float = 0.5,
+        capacity: int = 20_000,
+        max_age: float = 90 * 86_400.0,
+        wall: Callable[[], float] = time.time,
+        on_error: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.path, self.dropped = Path(path), 0
+        self._wall, self._max_age, self._next_tidy = wall, max_age, 0.0
+        self._connection: sqlite3.Connection | None = None
+        self._writer: BatchWriter[AnswerReused] | None = None
+        self._begin = partial(
+            BatchWriter[AnswerReused],
+            self._write,
+            batch_seconds=batch_seconds,
+            capacity=capacity,
+            tidy=self._tidy,
+            on_error=on_error,
+        )
+
+    def observe(self, event: Event) -> None:
+        """Record an answer given again; other events are not for this record. Never waits."""
+        if type(event) is not AnswerReused:
+            return
+        self._writer = self._writer or self._begin()
+        self.dropped += not self._writer.put(event)
+
+    async def flush(self) -> None:
+        """Return once everything recorded so far is durable; StoreError when it cannot be written now."""
+        if self._writer is not None and self._writer.pending:
+            await asyncio.wrap_future(self._writer.flush())
+
+    def close(self) -> None:
+        """Write what is left and close the file; waits for the disk."""
+        writer = self._writer
+        if writer is not None and writer.is_alive():
+            self.dropped += len(writer.close())
+        if self._connection is not None and not (writer is not None and writer.is_alive()):
+            self._connection.close()
+
+    # ---- in the writer's thread ----
+
+    def _write(self, reuses: list[AnswerReused]) -> None:
+        self._in_transaction(lambda connection: connection.executemany(_INSERT, map(_row, reuses)))
+
+    def _tidy(self) -> None:
+        if (now := self._wall()) >= self._next_tidy:
+            old = (now - self._max_age,)
+            self._in_transaction(lambda connection: connection.execute("DELETE FROM reuses WHERE wall < ?", old))
+            self._next_tidy = now + TIDY_SECONDS
+
+    def _in_transaction(self, action: Callable[[sqlite3.Connection], object]) -> None:
+        connection = self._connection = self._connection or open_database(self.path)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            action(connection)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):  # SQLite has often rolled back by itself
+                connection.execute("ROLLBACK")
+            raise StoreError(f"cannot write {self.path}: {error}") from error
+
+
+Told: TypeAlias = Callable[[str], Awaitable[list[dict[str, Any]]]]
+
+
+def told_of(ledger: Ledger, reuses: Reuses) -> Told:
+    """Where the records of a request are looked up, the newest included."""
+
+    async def found(request_id: str) -> list[dict[str, Any]]:
+        await reuses.flush()
+        return await ledger.query(partial(told, request_id=request_id))
+
+    return found
+
+
+def told(connection: sqlite3.Connection, request_id: str) -> list[dict[str, Any]]:
+    """The records of one request, oldest first; several where clients used an id again."""
+    query = "SELECT * FROM reuses WHERE request_id = ? ORDER BY wall"
+    return [_shown(row) for row in connection.execute(query, (request_id,))]
+
+
+def saved(
+    connection: sqlite3.Connection,
+    since: float,
+    until: float,
+    where: Mapping[str, str],
+    by: tuple[str, ...] = (),
+) -> list[dict[str, Any]]:
+    """How many answers were given again with a wall time in [since, until), and what that saved, for each group.
+
+    Raises KeyError for what is no group.
+    """
+    groups = [f'{_column(name)} AS "{name}"' for name in by]
+    conditions = " AND ".join(["wall >= ?", "wall < ?", *(f"{_column(name)} = ?" for name in where)])
+    numbers = ", ".join(str(number + 1) for number in range(len(by)))
+    sums = ("COUNT(*) AS reused", "COALESCE(SUM(saved), 0) AS saved")
+    query = f"SELECT {', '.join([*groups, *sums])} FROM reuses WHERE {conditions}"  # noqa: S608 - our own words
+    query += f" GROUP BY {numbers} ORDER BY {numbers}" if by else ""
+    rows = [dict(row) for row in connection.execute(query, [since, until, *where.values()])]
+    return [{"saved_usd": dollars(row.pop("saved")), **row} for row in rows]
+
+
+def _column(group: str) -> str:
+    if group not in GROUPS:
+        raise KeyError(group)
+    return _GROUPED.get(group, group)
+
+
+def _row(of: AnswerReused) -> tuple[Any, ...]:
+    return (
+        of.request_id, of.wall, of.tenant, of.key, of.route, of.result, of.backend_id, of.source,
+        of.age, of.saved,
+    )  # fmt: skip
+
+
+def _shown(row: sqlite3.Row) -> dict[str, Any]:
+    return {name: row[name] for name in COLUMNS if name != "saved"} | {"saved_usd": dollars(row["saved"])}
