@@ -87,10 +87,15 @@ async def _asked(remote: Remote, path: str, name: str) -> list[Document]:
 
 def rates(found: Document, before: Document | None) -> Document:
     """The same with `per_second` and `error_share` of each backend since the look before; None where that is not known."""
-    former = {row["id"]: row for row in before["backends"]} if before else {}
+    former = {_name(row): row for row in before["backends"]} if before else {}
     seconds = found["wall"] - before["wall"] if before else 0.0
-    rows = [{**row, **_rate(row, former.get(row["id"]), seconds)} for row in found["backends"]]
+    rows = [{**row, **_rate(row, former.get(_name(row)), seconds)} for row in found["backends"]]
     return {**found, "backends": rows}
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    """A backend's name; a canary's candidate knows the same ones by itself."""
+    return f"{row['id']} (candidate)" if row.get("side") == "candidate" else str(row["id"])
 
 
 def _rate(row: Mapping[str, Any], former: Mapping[str, Any] | None, seconds: float) -> Document:
@@ -150,7 +155,7 @@ def drawn(found: Document, *, trouble: str = "") -> RenderableType:
     if found["budgets"]:
         parts.append(_budgets(found["budgets"]))
     parts += [
-        Text(f"■ {harmless(row['id'])}: {harmless(row['why_not'])}", no_wrap=True, overflow="ellipsis")
+        Text(f"■ {harmless(_name(row))}: {harmless(row['why_not'])}", no_wrap=True, overflow="ellipsis")
         for row in found["backends"]
         if row["why_not"]
     ]
@@ -185,7 +190,7 @@ def _row(row: Document) -> list[RenderableType]:
     breaker = row["breaker"]["state"]
     state = "drained" if row["draining"] else row["status"] if breaker == "closed" else breaker
     return [
-        harmless(row["id"]), _state(state), f"{row['in_flight']}/{row['limit']:g}", _number(row["per_second"], "{:.1f}"),
+        harmless(_name(row)), _state(state), f"{row['in_flight']}/{row['limit']:g}", _number(row["per_second"], "{:.1f}"),
         _number(row["error_share"], "{:.0%}"), _number(row["response_time"] or None, "{:.2f} s"),
         _number(row["first_token"] or None, "{:.2f} s"), f"{row['quality']:.2f}", f"${float(row['cost_usd']):.4f}",
     ]  # fmt: skip

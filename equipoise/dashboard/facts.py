@@ -22,7 +22,7 @@ LOOKING = Caller(key="dashboard", role=Role.VIEW)
 """As whom a page asks for what it shows to somebody who was let in."""
 FRESH = 1.0
 """Seconds an answer of the ledger serves everybody who asks the same."""
-AT_ONCE, MOST_KEPT = 2, 256
+AT_ONCE = 2
 
 
 class Facts:
@@ -73,9 +73,9 @@ class Facts:
                 rows: list[T] = known[1]
                 return rows
             rows = await self._ledger.query(asked(query, *arguments))
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.clear()
-            self._kept[key] = (self.wall(), rows)
+            now = self.wall()
+            self._kept = {known: kept for known, kept in self._kept.items() if now - kept[0] < FRESH}
+            self._kept[key] = (now, rows)
             return rows
 
 

@@ -35,7 +35,7 @@ def draw(tables: Tables, view: View) -> Markup:
                 tag("div", row["model"], class_="note"),
             ]
         ),
-        "tenant": lambda row: join([row["tenant"], tag("div", row["route"], class_="note")]),
+        "tenant": _whose,
         "why": _why,
         "verdict": _verdict,
     }
@@ -45,6 +45,11 @@ def draw(tables: Tables, view: View) -> Markup:
 def short(request_id: str) -> str:
     """The end of an id, where it differs from others."""
     return request_id if len(request_id) <= DIGITS else f"…{request_id[-DIGITS:]}"
+
+
+def _whose(row: Mapping[str, Any]) -> Markup:
+    key = f"{row['key']}, " if row["key"] else ""
+    return join([row["tenant"], tag("div", f"{key}{row['route']}", class_="note")])
 
 
 def _verdict(row: Mapping[str, Any]) -> Markup:

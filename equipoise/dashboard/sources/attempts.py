@@ -74,7 +74,7 @@ async def requests(facts: Facts, filters: Filters) -> Table:
     """The newest attempts, each with why it went where it went."""
     rows = await facts.ledger(series.newest, filters.wanted(facts.wall()), RECENT)
     columns = (
-        Column("wall", "time", "clock"), Column("request_id", "request"), Column("tenant", "tenant"),
+        Column("wall", "time", "clock"), Column("request_id", "request"), Column("tenant", "tenant"), Column("key", "key"),
         Column("route", "route"), Column("backend_id", "backend"), Column("model", "model"),
         Column("verdict", "came to", "state"), Column("latency", "time taken", "seconds"),
         Column("first_token", "first token", "seconds"), Column("tokens", "tokens", "number"),

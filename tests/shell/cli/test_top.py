@@ -73,6 +73,15 @@ def test_rates_are_of_the_time_between_two_looks() -> None:
     assert (anew["per_second"], anew["error_share"]) == (None, None)
 
 
+def test_a_canarys_sides_are_told_apart() -> None:
+    """The candidate's backends have the same names and rates of their own."""
+    both = [{**ROW, "side": "control"}, {**ROW, "side": "candidate", "requests": 3}]
+    later = [{**both[0], "requests": 14}, {**both[1], "requests": 5}]
+    found = rates({**LOOK, "wall": 102.0, "backends": later}, {**LOOK, "backends": both})
+    assert [row["per_second"] for row in found["backends"]] == [2.0, 1.0]
+    assert "web (candidate)" in written(found)
+
+
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_the_picture_fits(width: int) -> None:
     """No line is wider than the terminal, and what a gateway says cannot steer it."""
