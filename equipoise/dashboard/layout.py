@@ -91,6 +91,8 @@ def _when(view: View) -> Markup:
 
 
 def _filters(page: Page, view: View) -> Markup:
+    if not page.filters:
+        return Markup("")
     of = view.filters
     fields = [_choice("range", "Range", list(RANGES), of.range)]
     fields += [

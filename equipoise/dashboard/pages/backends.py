@@ -8,12 +8,11 @@ from equipoise.dashboard.figures.frame import Mark
 from equipoise.dashboard.figures.over_time import lines
 from equipoise.dashboard.markup import Markup, join, tag
 from equipoise.dashboard.pages import parts
+from equipoise.dashboard.sources.standing import CANDIDATE
 from equipoise.dashboard.table import state
 from equipoise.dashboard.view import Tables, View, button, panel
 from equipoise.dashboard.wording import seconds
 
-CANDIDATE = "candidate"
-"""A canary's side: what is ordered of a backend is ordered of the control's, so the other has no buttons."""
 SHOWN = (
     "id", "state", "breaker", "for", "in_flight", "per_second", "p95", "first_token_p95", "error_share", "today_usd",
     "quality", "weight", "checked",

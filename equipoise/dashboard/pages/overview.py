@@ -9,6 +9,7 @@ from equipoise.dashboard.figures.compared import gauge
 from equipoise.dashboard.markup import Child, Markup, join, tag
 from equipoise.dashboard.pages import parts
 from equipoise.dashboard.pages.backends import dense
+from equipoise.dashboard.sources.standing import CANDIDATE
 from equipoise.dashboard.table import state
 from equipoise.dashboard.view import Tables, View, panel
 from equipoise.dashboard.wording import NOTHING, instant, number, percent, usd
@@ -69,7 +70,11 @@ def _tiles(tables: Tables, view: View) -> Markup:
 
 
 def _states(tables: Tables, view: View) -> Markup:
-    counts = Counter(row["state"] if row["breaker"] == "closed" else row["breaker"] for row in tables["backends"].rows)
+    counts = Counter(
+        row["state"] if row["breaker"] == "closed" else row["breaker"]
+        for row in tables["backends"].rows
+        if row["side"] != CANDIDATE
+    )
     words = [
         tag("div", state(name, f"{count} {name}"))
         for name, count in sorted(counts.items(), key=lambda of: of[0] != "healthy")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
+
 from equipoise.core.model import NANO_PER_USD
 from equipoise.dashboard.facts import Facts
 from equipoise.dashboard.filters import Filters
@@ -16,21 +18,30 @@ from equipoise.stores import series
 from equipoise.stores.reports import Wanted
 
 DAY = 86_400.0
+CANDIDATE = "candidate"
+"""A canary's side, in the rows of backends and as a role in the ledger."""
 
 
 async def backends(facts: Facts, filters: Filters) -> Table:
     """One dense row a backend: what it is now, and what it did in the range."""
     now, status = facts.wall(), facts.status()["backends"]
-    ranked = await facts.ledger(series.latency, filters.wanted(now), None)
-    summed = await facts.ledger(series.efficiency, filters.wanted(now))
-    today = await facts.ledger(series.efficiency, Wanted(since=now // DAY * DAY))
-    by = {name: {row["backend_id"]: row for row in rows} for name, rows in (("p", ranked), ("s", summed), ("t", today))}
     since = {change.subject: change.wall for change in facts.recorder.changes}
-    shown = [row for row in status if filters.backend in ("", row["id"])]
-    rows = [
-        _backend(row, {k: v.get(row["id"], {}) for k, v in by.items()}, since, facts.recorder.began, filters, now)
-        for row in shown
-    ]
+    of = await _sums(facts, filters.wanted(now))
+    today = await _sums(facts, Wanted(since=now // DAY * DAY), ranked=False)
+    own = any(row.get("side") == CANDIDATE for row in status)
+    side = await _sums(facts, _of_candidate(filters.wanted(now))) if own else {}
+    side_today = await _sums(facts, _of_candidate(Wanted(since=now // DAY * DAY)), ranked=False) if own else {}
+    rows = []
+    for row in status:
+        if filters.backend not in ("", row["id"]):
+            continue
+        name, candidate = row["id"], row.get("side") == CANDIDATE
+        sums = [part.get(name, {}) if candidate else _less(whole.get(name, {}), part.get(name, {}))
+                for whole, part in ((of, side), (today, side_today))]  # fmt: skip
+        rows.append(
+            _backend(row, sums[0], sums[1].get("cost", 0), since.get(name, facts.recorder.began), now, filters)
+            | {"began": facts.recorder.began}
+        )
     columns = (
         Column("id", "backend"), Column("state", "state", "state"), Column("breaker", "breaker", "state"),
         Column("for", "for", "seconds", "How long it has been so, as far as this process knows"), Column("since", "since", "instant"),
@@ -44,29 +55,40 @@ async def backends(facts: Facts, filters: Filters) -> Table:
     return Table(name="backends", columns=columns, rows=rows, empty="No backend is configured.")
 
 
+async def _sums(facts: Facts, wanted: Wanted, *, ranked: bool = True) -> dict[str, dict[str, Any]]:
+    """What each backend's attempts came to, with its percentiles."""
+    summed = await facts.ledger(series.efficiency, wanted)
+    percentiles = await facts.ledger(series.latency, wanted, None) if ranked else []
+    by = {row["backend_id"]: row for row in percentiles}
+    return {row["backend_id"]: by.get(row["backend_id"], {}) | row for row in summed}
+
+
+def _of_candidate(wanted: Wanted) -> Wanted:
+    return msgspec.structs.replace(wanted, where=wanted.where | {"role": CANDIDATE})
+
+
+def _less(whole: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a canary's candidate did; percentiles stay those of both."""
+    return {**whole, **{name: whole.get(name, 0) - part.get(name, 0) for name in ("attempts", "failures", "cost")}}
+
+
 def _backend(
-    row: Mapping[str, Any],
-    of: Mapping[str, Mapping[str, Any]],
-    since: Mapping[str, float],
-    began: float,
-    filters: Filters,
-    now: float,
+    row: Mapping[str, Any], of: Mapping[str, Any], today: int, since: float, now: float, filters: Filters
 ) -> dict[str, Any]:
-    attempts, failures = of["s"].get("attempts", 0), of["s"].get("failures", 0)
+    attempts, failures = of.get("attempts", 0), of.get("failures", 0)
     return {
         **{name: row[name] for name in ("id", "in_flight", "limit", "quality", "weight", "why_not", "type", "model")},
         "state": "drained" if row["draining"] else row["status"],
         "breaker": row["breaker"]["state"],
         "reason": row["breaker"]["reason"],
-        "since": since.get(row["id"], began),
-        "for": max(0.0, now - since.get(row["id"], began)),
+        "since": since,
+        "for": max(0.0, now - since),
         "per_second": attempts / filters.seconds,
-        "p95": of["p"].get("p95"),
-        "first_token_p95": of["p"].get("first_token_p95"),
+        "p95": of.get("p95"),
+        "first_token_p95": of.get("first_token_p95"),
         "error_share": failures / attempts if attempts else None,
-        "today_usd": of["t"].get("cost", 0) / NANO_PER_USD,
+        "today_usd": today / NANO_PER_USD,
         "checked": row["last_probe"],
-        "began": began,
         "draining": row["draining"],
         "side": row.get("side"),
     }
