@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import parse_qsl, unquote
 
@@ -27,8 +28,10 @@ from equipoise.http import Request, Response
 from equipoise.stores import StoreError
 
 ROOT = "/dashboard"
-AT_ONCE, PATIENCE = 4, 15.0
+AT_ONCE, PATIENCE = 2, 15.0
 """Pages that are made at once, and the seconds each may take."""
+REST, LONGEST_REST = 9.0, 0.5
+"""How many times as long as a page took its turn is left free (seconds at most), so that questions keep their processor."""
 MOST_WRONG, WRONG_SECONDS = 10, 60.0
 """Wrong keys in so many seconds, from all clients together, before the next must wait."""
 LONGEST_FORM, LONGEST_ID = 4_096, 256
@@ -103,7 +106,7 @@ class Dashboard:
         if parts == ["login"]:
             return responses.elsewhere(ROOT)
         view = self._view(request, person)
-        async with self._turns:
+        async with self._turn():
             match parts:
                 case ["tables", name]:
                     return await self._table(name, view)
@@ -114,6 +117,16 @@ class Dashboard:
                 case [name] if name in BY_NAME:
                     return await self._page(BY_NAME[name], view)
         return responses.trouble(404, "Not found", "There is no such page.")
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        await self._turns.acquire()
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            rest = min(LONGEST_REST, REST * (time.perf_counter() - began))
+            asyncio.get_running_loop().call_later(rest, self._turns.release)
 
     def _login(self, parts: list[str]) -> Response:
         if parts[:1] == ["tables"]:
