@@ -188,7 +188,7 @@ class Dashboard:
     async def _posted(self, request: Request, request_id: str, parts: list[str]) -> Response:
         if len(request.body) > LONGEST_FORM:
             raise Problem(413, "request_too_large", "This form is too large.", should_retry=False)
-        said = dict(parse_qsl(request.body.decode("utf-8", "replace"), max_num_fields=20))
+        said = _form(request.body)
         if parts == ["login"]:
             return self._log_in(request, said)
         person = self._visitor(request)
@@ -220,6 +220,15 @@ class Dashboard:
         return responses.elsewhere(
             ROOT, (b"set-cookie", given(self._sessions.begin(key), secure=request.scheme == "https"))
         )
+
+
+def _form(body: bytes) -> dict[str, str]:
+    try:
+        return dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20))
+    except ValueError as error:
+        raise Problem(
+            400, "invalid_request_error", f"This form cannot be read: {error}.", should_retry=False
+        ) from error
 
 
 def showing(key: bytes) -> Request:

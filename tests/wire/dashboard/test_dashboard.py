@@ -185,6 +185,13 @@ async def test_orders_that_make_no_sense_are_refused(
     assert 'role="alert"' in answer.text
 
 
+async def test_forms_are_bounded(visitor: Visitor) -> None:
+    """Too large, too many fields, no UTF-8: refused or taken for a wrong key, never a fault of ours."""
+    assert (await visitor.post("/dashboard/login", {"key": "x" * 5_000})).status == 413
+    assert (await visitor.post("/dashboard/login", {str(n): "x" for n in range(50)})).status == 400
+    assert (await visitor._sent("POST", "/dashboard/login", b"key=%ff\xff&&=", {})).status == 401
+
+
 async def test_who_may_only_look_cannot_act(tmp_path: Path) -> None:
     """No buttons, and no order that is sent all the same; what was tried is written down. A revoked key ends a session."""
     looking = "a-key-that-may-only-look"
