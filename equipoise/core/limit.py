@@ -10,7 +10,9 @@ MINUTE = 60.0
 HEAD_TOKENS = 20
 """What an answer's beginning counts for, in tokens: else every short answer would look slow."""
 MEAN_OF = 4
-SLOWER, CROWDED, SHRINK, DRIFT = 2.0, 2.5, 0.9, 1.001
+STEP, OTHERS, EARLY = 0.001, 4.0, 50.0
+"""Steps, up and four times as far down, to the pace that one in five keeps; the first fifty are larger."""
+SLOWER, CROWDED, SHRINK, DRIFT = 1.95, 2.5, 0.9, 1.001
 BINDING_SECONDS = 60.0
 START = 16.0
 MOST = 10_000.0
@@ -61,17 +63,18 @@ class AdaptiveCap:
 class ConcurrencyLimit:
     """How many attempts at once a backend takes: `value` marks it as hot, `cap` holds back what is beyond.
 
-    The mark is AIMD too, but on single answers beside the best single one: it is early where the cap is sure, for it only
-    turns a strategy's eyes to others. `maximum` is a hard cap when the operator set one.
+    The mark is AIMD too, but on single answers beside a good one, the pace that one in five keeps: it is early where the
+    cap is sure, for it only turns a strategy's eyes to others. (Beside the best one it went down to two or three where
+    answers vary by chance.) `maximum` is a hard cap when the operator set one.
     """
 
-    __slots__ = ("_best", "adaptive", "maximum", "value")
+    __slots__ = ("_answers", "_good", "adaptive", "maximum", "value")
 
     def __init__(self, maximum: int | None, start: float = START) -> None:
         self.maximum = maximum
         self.value = float(min(start, maximum or start))
         self.adaptive = AdaptiveCap(START)
-        self._best = 0.0
+        self._good, self._answers = 0.0, 0
 
     def binds(self, now: float) -> bool:
         """Is there a cap at all? Asked before it is computed, for each backend of each decision."""
@@ -88,13 +91,19 @@ class ConcurrencyLimit:
             return
         self.adaptive.answered(duration, tokens, in_flight)
         pace = duration / tokens
-        self._best = min(self._best * DRIFT, pace) if self._best else pace
+        self._learn_good(pace)
         if 2 * in_flight < self.value:
             return
-        if pace > SLOWER * self._best:
+        if pace > SLOWER * self._good:
             self.value = max(1.0, self.value * SHRINK)
         else:
             self.value = min(self.value + 1.0 / self.value, float(self.maximum or MOST))
+
+    def _learn_good(self, pace: float) -> None:
+        """A quantile by stochastic approximation: a minimum would follow the luckiest answer."""
+        self._answers += 1
+        step = STEP * max(1.0, EARLY / self._answers)
+        self._good = (self._good or pace) * (1.0 + step if pace > self._good else 1.0 - OTHERS * step)
 
     def overloaded(self, began: float, now: float) -> None:
         """An attempt begun then was throttled or timed out."""

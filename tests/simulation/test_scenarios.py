@@ -192,6 +192,24 @@ scored: 1.0
     assert found[0.0] < 0.6
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_cost_optimized_has_a_lower_bill_than_taking_turns(folder: Path, seed: int) -> None:
+    """At equal quality the dearest is spared: nearly a fifth less in all. Nobody's learned limit collapses under the crowd."""
+    alike = SCENARIO.replace(", quality: {general: 0.3}", "") + f"seed: {seed}\n"
+    (folder / "s.yaml").write_text(alike)
+    (folder / "equipoise.yaml").write_text(CONFIG.replace("quality_score: 0.6", "quality_score: 1.0"))
+    bills = {}
+    for strategy in ("cost_optimized", "round_robin"):
+        scenario = read_scenario(folder / "s.yaml")
+        run, crowd = run_of(scenario, load(Path(scenario.config), environ={}).config, strategy, lambda name: None)
+        story = run.play(crowd)
+        assert len(story.seconds) >= 1499
+        bills[strategy] = story.cost
+        limits = {name: found.limit.value for name, found in run.selection.backends.items()}
+        assert min(limits.values()) >= 4.0
+    assert bills["cost_optimized"] < 0.85 * bills["round_robin"]
+
+
 def test_an_outlier_that_is_put_aside_has_its_place_in_the_story(folder: Path) -> None:
     """It is told like any change of a breaker, and the lanes are drawn all the same."""
     run, crowd = prepared(folder, "round_robin")
