@@ -64,6 +64,7 @@ bench-quality: $(READY)
 # Questions and the engines that can answer them, over a real LightRAG (installs about 550 MB once):
 # make bench-engines DATA=/path/to/data (it holds pubmedqa/ori_pqal.json)
 bench-engines: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/semantic.txt
 	$(BIN)/python -m bench.engines --data "$(or $(DATA),.)"
 
 # Do the intervals of `policy replay` cover the truth?

@@ -56,6 +56,7 @@ def main() -> int:
     for questions in kinds.values():
         chance.shuffle(questions)
     warm = [asked for kind in KINDS for asked in kinds[kind][: arguments.warm]]
+    chance.shuffle(warm)  # in blocks of a kind a graph would look as if it had fallen silent
     asked = [asked for kind in KINDS for asked in kinds[kind][arguments.warm :][: arguments.each]]
     chance.shuffle(asked)
     texts = {file_of(name): " ".join(paper["CONTEXTS"]) for name, paper in own.items()}
@@ -74,7 +75,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--each", type=int, default=100, help="questions of each kind")
     parser.add_argument(
-        "--warm", type=int, default=12, help="labelled questions of each kind, put to every engine first"
+        "--warm", type=int, default=24, help="labelled questions of each kind, put to every engine first"
     )
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES)
