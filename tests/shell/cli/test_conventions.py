@@ -160,13 +160,13 @@ def test_completions_know_the_commands(run: Run, shell: str) -> None:
 
 
 def test_every_command_that_reads_prints_tables_json_and_yaml(run: Run) -> None:
-    """`-o` goes wherever `--json` does; four print a file of their own, or a show."""
+    """`-o` goes wherever `--json` does; five print a file of their own, or a show."""
     names = [(name,) for name in app.COMMANDS] + [
         (noun, verb) for noun, (_, verbs) in app.NOUNS.items() for verb in verbs
     ]
     helps = {" ".join(name): run(*name, "--help").out for name in names}
     without = [name for name, text in helps.items() if "--json" in text and "-o" not in text.split()]
-    assert set(without) <= {"demo", "sandbox", "config convert", "migrate vendor"}
+    assert set(without) <= {"demo", "sandbox", "top", "config convert", "migrate vendor"}
 
 
 def test_version_as_yaml_is_one_document(run: Run) -> None:
