@@ -64,7 +64,7 @@ def purge(
     """
     told = post(admin_url, PURGE, {"route": route, "tenant": tenant})
     if not as_documents(told, output, json):
-        say(f"{told['answers']} kept answers are gone")
+        say(f"kept answers let go: {told['answers']}")
 
 
 def _row(entry: dict[str, Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import msgspec
@@ -11,6 +12,8 @@ from equipoise.core.pricing import estimate_tokens
 from equipoise.core.routing import Router
 
 LONGEST_ID = 128
+MOST_KNOWN = 4_096
+"""Descriptions of questions that are remembered on routes that keep answers; some kilobytes each."""
 EMBEDDING = frozenset({"embeddings"})
 
 
@@ -56,6 +59,7 @@ class Intake:
         self.router, self._classify, self._clock, self._features = router, classify, clock, features
         self._prefix = f"req-{chance.getrandbits(48):012x}-"
         self._count = 0
+        self._known: dict[tuple[bytes, bool], tuple[str, tuple[float, ...]]] = {}
 
     def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
         """The request and a warning about its model name, if any.
@@ -69,7 +73,7 @@ class Intake:
         seconds = route.timeout if hints.deadline_seconds is None else min(hints.deadline_seconds, route.timeout)
         strategy = hints.strategy or resolved.strategy or route.strategy
         text = question.text
-        kind = self._classify(text)
+        kind, features = self._described(text, learns(strategy), again=route.cache is not None)
         request = Request(
             id=hints.request_id or self._next_id(),
             question=question,
@@ -88,13 +92,33 @@ class Intake:
             session=hints.session,
             tags=hints.tags,
             kind=kind,
-            features=self._features(text, kind) if self._features and learns(strategy) else (),
+            features=features,
             repeatable=question.tools is None if hints.repeatable is None else hints.repeatable,
             trace=hints.trace,
             urgency=hints.urgency,
             data_classes=hints.data_classes | route.data_classes,
         )
         return request, resolved.warning
+
+    def _described(self, text: str, learning: bool, *, again: bool) -> tuple[str, tuple[float, ...]]:
+        """Its kind, and its features where a strategy learns by them.
+
+        On a route that keeps answers questions come again, and this is most of what one costs; it is remembered by a
+        digest, so that no words are.
+        """
+        if not again:
+            return self._told(text, learning)
+        name = (hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest(), learning)
+        found = self._known.get(name)
+        if found is None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            found = self._known[name] = self._told(text, learning)
+        return found
+
+    def _told(self, text: str, learning: bool) -> tuple[str, tuple[float, ...]]:
+        kind = self._classify(text)
+        return kind, self._features(text, kind) if self._features and learning else ()
 
     def _next_id(self) -> str:
         self._count += 1

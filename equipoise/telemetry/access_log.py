@@ -121,6 +121,8 @@ def _said(event: RequestEnded, word: Callable[[str], str]) -> dict[str, Any]:
     }
     if event.backend_id:
         said["backend"] = word(event.backend_id)
+    if event.cache:
+        said["cache"] = event.cache
     if event.stream:
         said["stream"] = _end_of(event)
     if event.error_code:
