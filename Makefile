@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-quality bench-engines chaos acceptance docs fuzz soak lock sbom release clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-quality bench-engines chaos acceptance docs fuzz soak lock sbom release image clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -114,6 +114,10 @@ sbom: $(READY)
 # Build wheel and source archive of HEAD, twice, check them in a fresh environment, and leave them in dist/.
 release: $(READY)
 	$(BIN)/python -m bench.release
+
+# The image of what `make release` made: with a Docker engine, or buildah and BASE=a base image that is there, IMAGE_PYTHON=3.11
+image: $(READY)
+	$(BIN)/python -m bench.release.image
 
 # The reference pages from the code, then the site, in build/site.
 docs: $(READY)

@@ -1,0 +1,111 @@
+"""`make image`: build the image of the released wheel (deploy/Dockerfile) and try it; needs `make release` first.
+
+Docker where its engine answers, else buildah. BASE names another base image, IMAGE_PYTHON its version of Python; with both
+nothing is fetched but the locked wheels. Exit code 1 and what is wrong, or the image's name and size.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from bench.release.lock import ROOT
+
+NAME = "equipoise"
+BASE, PYTHON = os.environ.get("BASE", "python:3.13-slim"), os.environ.get("IMAGE_PYTHON", "3.13")
+WHEELS = ROOT / "dist" / "wheels"
+REFUSED = 4
+BUILDAH = ("buildah", "--storage-driver", "vfs")
+TRIES = {
+    "the product runs": (["equipoise", "version", "--json"], 0, "equipoise"),
+    "it is not root": (["python", "-c", "import os; print(os.getuid())"], 0, "10001"),
+    "it carries its bill of materials": (
+        ["python", "-c", "import pathlib as p; print([*map(str, p.Path('/app').rglob('sboms/*.json'))])"],
+        0,
+        ".dist-info/sboms/",
+    ),
+    "without a key it listens to nobody else": (
+        ["env", "OPENAI_API_KEY=none", "equipoise", "serve", "--host", "0.0.0.0"],
+        REFUSED,
+        "no key",
+    ),
+}
+"""What is tried: a command, its exit code, and what is then printed."""
+
+
+def main() -> int:
+    """Fetch the wheels, build, try."""
+    if not list((ROOT / "dist").glob("*.whl")):
+        print("there is no wheel in dist/: `make release` makes it", file=sys.stderr)
+        return 1
+    engine = _engine()
+    if engine is None:
+        print("neither a Docker engine nor buildah is here", file=sys.stderr)
+        return 1
+    _fetched()
+    build = (
+        [engine, "build"]
+        if engine == "docker"
+        else [*BUILDAH, "bud", "--isolation", "chroot", "--pull-never", "--format", "docker"]
+    )
+    subprocess.run(
+        [*build, "--build-arg", f"BASE={BASE}", "-f", "deploy/Dockerfile", "-t", NAME, "."], cwd=ROOT, check=True
+    )
+    wrong = _docker() if engine == "docker" else _buildah()
+    for sentence in wrong:
+        print(sentence, file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def _engine() -> str | None:
+    if shutil.which("docker") and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode == 0:
+        return "docker"
+    return "buildah" if shutil.which("buildah") else None
+
+
+def _fetched() -> None:
+    shutil.rmtree(WHEELS, ignore_errors=True)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:"]
+    command += ["--python-version", PYTHON, "-r", "requirements/runtime.txt", "-d", str(WHEELS)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def _docker() -> list[str]:
+    size = subprocess.run(
+        ["docker", "image", "inspect", "-f", "{{.Size}}", NAME], capture_output=True, text=True, check=True
+    ).stdout
+    print(f"{NAME}: {int(size) / 1e6:.0f} MB, of which {BASE} is a part")
+    return _tried(["docker", "run", "--rm", "--entrypoint", ""], [NAME])
+
+
+def _buildah() -> list[str]:
+    def buildah(*arguments: str) -> str:
+        return subprocess.run([*BUILDAH, *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+    size = json.loads(buildah("images", "--json", NAME))[0]["size"]
+    print(f"{NAME}: {size}, of which {BASE} is a part")
+    container = buildah("from", "--pull-never", f"localhost/{NAME}")
+    try:
+        return _tried([*BUILDAH, "run", "--isolation", "chroot"], [container, "--"])
+    finally:
+        buildah("rm", container)
+
+
+def _tried(before: Sequence[str], image: Sequence[str]) -> list[str]:
+    """Each sentence that turned out to be wrong."""
+    wrong = []
+    for sentence, (command, code, printed) in TRIES.items():
+        done = subprocess.run([*before, *image, *command], capture_output=True, text=True, check=False, timeout=60)
+        held = done.returncode == code and printed in done.stdout + done.stderr
+        print(f"{'held  ' if held else 'FAILED'} {sentence}")
+        if not held:
+            wrong.append(f"{sentence}: exit code {done.returncode}: {(done.stdout + done.stderr).strip()[-400:]}")
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
