@@ -64,11 +64,24 @@ def make_private(path: Path) -> None:
 def _configure(connection: sqlite3.Connection) -> None:
     # An attempt among five backends is about 2.7 kB: three to a page of 8 kB, but only one to the usual 4 kB.
     connection.execute("PRAGMA page_size = 8192")
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     # FULL: a commit survives losing power, not only kill -9. At five commits a second the sync costs nothing.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA journal_size_limit = 67108864")
     connection.execute("PRAGMA trusted_schema = OFF")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """SQLite does not wait its busy timeout for this change where another connection is making it: then we do."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.01)
 
 
 def migrations() -> list[Migration]:
