@@ -61,15 +61,15 @@ def who() -> str:
         return ""
 
 
-def noted(config: Config, action: str, name: str, **said: Any) -> None:
-    """Write down in the audit journal what was done with a key. Raises Failure."""
+def noted(config: Config, action: str, name: str, *, noun: str = "keys", **said: Any) -> None:
+    """Write down in the audit journal what was done with a key, or to another `noun`. Raises Failure."""
     from equipoise.stores.audit import AuditEntry, AuditStore
     from equipoise.stores.sqlite import StoreError
 
     journal = AuditStore(config.audit_path, keep_days=config.audit.keep_days, max_entries=config.audit.max_entries)
     entry = AuditEntry(
         who=who(),
-        action=f"keys {action}",
+        action=f"{noun} {action}",
         target=name,
         outcome="done",
         address="this machine",

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from equipoise.cli.agreeing import agree
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.key_stores import noted
 from equipoise.cli.output import Output, as_documents, harmless, remark, say
 from equipoise.cli.times import moment
 
@@ -50,11 +51,13 @@ def content(
     from equipoise.stores.contents import kept_of
     from equipoise.stores.sqlite import StoreError
 
-    place = _place(configuration(config, quiet=True).config)
+    loaded = configuration(config, quiet=True).config
+    place = _place(loaded)
     try:
         rows = kept_of(place, name, request, limit) if place.is_file() else []
     except StoreError as error:
         raise Failure(str(error), USAGE) from error
+    noted(loaded, "content", name, noun="tenant", request=request, questions=len(rows))
     if as_documents(rows, output, json):
         return
     if not rows:
@@ -94,6 +97,8 @@ def purge(
     config: Path
         The configuration whose stores are meant; otherwise the one that `serve` would take.
     """
+    from msgspec.structs import asdict
+
     from equipoise.stores.purging import purge as purged
     from equipoise.stores.sqlite import StoreError
 
@@ -104,6 +109,8 @@ def purge(
         found = purged(loaded.ledger_path, _place(loaded), name, until, books=books, dry_run=dry_run)
     except StoreError as error:
         raise Failure(str(error), USAGE) from error
+    if not dry_run:
+        noted(loaded, "purge", name, noun="tenant", until=until, books=books, **asdict(found))
     verb = "would be" if dry_run else "were"
     say(f"{name}: the words of {found.words} questions {verb} removed")
     if books:

@@ -81,6 +81,7 @@ def configuration(upstream: str, collector: str, folder: Path, form: str, **more
         "learning": {"shadow_share": 1.0, "shadow_usd_per_hour": 100.0},
         "quality_sampling_rate": 1.0,
         "quality": {"judge": {"backend": "good", "share": 1.0, "max_usd_per_hour": 100.0, "own_answers": True}},
+        "canary": {"hold_minutes": 0, "copies": {"questions": 10_000, "share": 1.0, "max_usd_per_hour": 100.0}},
         "hooks": {"before": ["own:silent_hook"], "after": ["own:silent_hook"]},
         "retry": {"max_attempts": 12, "share": 1.0, "burst": 1_000, "backoff_base_seconds": 0.001},
         "alerts": {"interval_seconds": 0.05, "minimum_requests": 1, "suppression_seconds": 0},
@@ -160,6 +161,17 @@ async def running(folder: Path, form: str, **more: Any) -> AsyncIterator[tuple[G
             await gateway.stop()
         await parrot.stop()
         await witness._server.drain(0)
+
+
+async def begin_a_canary(gateway: Gateway, upstream: str) -> None:
+    """A candidate that is shown copies of questions."""
+    chat = {"backend_type": "openai_direct", "model": "m", "api_key": "sk-x", "endpoint_url": f"{upstream}/copied/v1"}
+    backends = {"new": {**chat, "price": {"input": 1, "output": 1}}}
+    text = json.dumps({"backend_instances": backends, "routes": {"auto": {"backends": ["new"]}}})
+    body = json.dumps({"candidate": text, "name": "new.json", "at": 50.0, "who": "ann", "why": "try"}).encode()
+    response = await gateway.admin.request("POST", "/admin/canary/start", body=body)
+    assert response.status == 200, await response.read()
+    await response.read()
 
 
 async def ask_everything(gateway: Gateway) -> list[str]:
@@ -255,6 +267,7 @@ OURS = ("own.py", "own.cpython-311.pyc", "own.cpython-312.pyc", "own.cpython-313
 async def everything(folder: Path, form: str, **more: Any) -> tuple[dict[str, bytes], Parrot]:
     """Ask, look at every page, stop, and give all that was shown or written or told to anybody but the clients."""
     async with running(folder, form, **more) as (gateway, parrot, witness):
+        await begin_a_canary(gateway, parrot.url)
         ids = await ask_everything(gateway)
         await asyncio.sleep(0.7)
         found = await pages(gateway, ids)
@@ -272,7 +285,7 @@ async def test_no_word_stays_anywhere(tmp_path: Path, form: str, capsys: pytest.
     """By default: no question, answer, source, header, comment, nor what an upstream said of it, in any store, log, metric,
     span, alert, page or crash; the ledger and all the rest were written, and the crash was told of."""
     found, parrot = await everything(tmp_path, form)
-    assert set(KINDS) <= set(parrot.asked)
+    assert {*KINDS, "copied"} <= set(parrot.asked)
     assert b"a handler failed" in found["stdout and stderr"]
     assert b"ValueError" in found["stdout and stderr"]
     assert any(name.endswith("ledger.sqlite3") for name in found)
@@ -305,6 +318,9 @@ async def test_kept_words_are_in_their_own_file_and_can_be_taken_out(
     assert main(["tenant", "purge", "default", "--yes", *config]) == 0
     assert held(files(tmp_path)) == []
     assert main(["ledger", "query", "--json", "--limit", "1", *config]) == 0
+    capsys.readouterr()
+    assert main(["audit", "ls", "--json", *config]) == 0
+    assert [entry["action"] for entry in json.loads(capsys.readouterr().out)][:2] == ["tenant purge", "tenant content"]
 
 
 async def test_redacted_words_were_redacted_before_they_reached_the_disk(tmp_path: Path) -> None:
