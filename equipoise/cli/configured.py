@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.output import YELLOW, detail, painted, remark, tell
 from equipoise.config.errors import ConfigurationError
+from equipoise.config.errors import Path as FieldPath
 from equipoise.config.load import Loaded, load
 
 if TYPE_CHECKING:
     from equipoise.build import Estate
 
 
-def configuration(file: Path | None, flags: Mapping[str, Any] | None = None, *, quiet: bool = False) -> Loaded:
+def configuration(
+    file: Path | None,
+    flags: Mapping[str, Any] | None = None,
+    *,
+    quiet: bool = False,
+    changes: Mapping[FieldPath, Any] | None = None,
+) -> Loaded:
     """The configuration a command works with; raises Failure with everything that is wrong."""
     try:
-        loaded = load(file, flags=flags)
+        loaded = load(file, flags=flags, changes=changes)
     except ConfigurationError as error:
         raise Failure(str(error), USAGE) from error
     detail(f"configuration: {loaded.source}")

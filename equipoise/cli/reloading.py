@@ -28,10 +28,14 @@ class Reloading:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Reloading:
-        self._start(self._watch(), "watch the configuration")
+        self.watch()
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         return self
+
+    def watch(self) -> None:
+        """Begin to look at the files."""
+        self._start(self._watch(), "watch the configuration")
 
     async def __aexit__(self, *error: object) -> None:
         if hasattr(signal, "SIGHUP"):

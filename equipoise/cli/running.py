@@ -58,7 +58,8 @@ logger = logging.getLogger("equipoise.configuration")
 class Running:
     """Holds what was loaded and what was changed since; every change is validated whole, then swapped in one breath.
 
-    `admit` refuses a configuration (Failure) that must not be served; `applied` is told of each that is.
+    `admit` refuses a configuration (Failure) that must not be served; `applied` is told of each that is,
+    `settled` of each time that what is gone by was settled anew.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Running:
     ) -> None:
         self.loaded, self.applied = loaded, list[Callable[[Config], None]]()
         self.changes: dict[FieldPath, Any] = {}
+        self.settled: list[Callable[[], None]] = []
         self._began, self._estate, self._flags, self._admit = loaded.config, estate, dict(flags), admit
         self._times: dict[FieldPath, float] = {}
         self._refused: Document | None = None
@@ -136,6 +138,7 @@ class Running:
             except Problem as problem:  # the file is wrong just now, or a migration holds the configuration
                 self.changes, self._times = changes, {**self._times, path: time.time()}
                 logger.warning("done, beside a configuration that is not replaced", extra={"why": problem.message})
+                self._tell_settled()
 
     async def save(self, *, dry_run: bool = False) -> Document:
         """Write what was changed at run time into the file. Raises Problem 403 or 409."""
@@ -163,6 +166,26 @@ class Running:
             self.changes = kept
             names = [dotted(path) for path in changes if path not in lasting]
             return found | {"saved": names, "overridden": {dotted(path): place for path, place in lasting.items()}}
+
+    async def adopt(self, changes: Mapping[FieldPath, Any]) -> None:
+        """Go by the file as it is now with these changes on top, as another process does. Raises Problem 409."""
+        async with self._lock:
+            try:
+                await self._go_by(changes)
+            except Problem:
+                self._steer(changes)
+                raise
+
+    def _steer(self, changes: Mapping[FieldPath, Any]) -> None:
+        """Drains and weights hold even beside a configuration that is not replaced."""
+        balancer = self._estate.balancer
+        for path, value in changes.items():
+            if len(path) == 3 and path[0] == "backend_instances" and path[1] in balancer.selection.backends:
+                name = str(path[1])
+                if path[2] == "drained":
+                    (balancer.drain if value else balancer.resume)(name)
+                elif path[2] == "weight":
+                    balancer.set_weight(name, value)
 
     def health(self) -> Document:
         """For /health: what is gone by since when, and why a newer one is not."""
@@ -233,6 +256,11 @@ class Running:
         self._times = {path: self._times.get(path, now) for path in self.changes}
         for warning in loaded.warnings:
             logger.warning(warning)
+        self._tell_settled()
+
+    def _tell_settled(self) -> None:
+        for settled in self.settled:
+            settled()
 
     def _told(self, loaded: Loaded, outcome: str) -> Document:
         found = {"outcome": outcome, "hash": config_hash(loaded.config), "source": loaded.source}

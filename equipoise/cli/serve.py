@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     admin_port: int | None = None,
+    workers: int | None = None,
     server: Literal["own", "uvicorn"] | None = None,
     state_dir: str | None = None,
     log_level: Literal["debug", "info", "warning", "error"] | None = None,
@@ -43,6 +45,8 @@ def serve(
         Port to listen on (default 4000); 0 lets the system choose.
     admin_port: int
         Port of the admin listener (default: the next one).
+    workers: int
+        Processes that share the port (default 1).
     server: Literal["own", "uvicorn"]
         The HTTP server.
     state_dir: str
@@ -58,6 +62,7 @@ def serve(
         "listen.host": host,
         "listen.port": port,
         "listen.admin_port": admin_port,
+        "listen.workers": workers,
         "server": server,
         "state_dir": state_dir,
         "log.level": log_level,
@@ -65,12 +70,18 @@ def serve(
     }
     loaded = configuration(config, flags)
     guard(loaded.config, insecure=insecure)
+    if loaded.config.listen.workers > 1:
+        from equipoise.cli.workforce import supervise
+
+        return asyncio.run(supervise(loaded, flags, insecure=insecure))
     from equipoise.cli.serving import run
 
-    def admit(config: Config) -> None:
-        guard(config, insecure=insecure, listen=loaded.config.listen)
+    return looped(run(loaded, flags, admission(loaded.config.listen, insecure=insecure)))
 
-    return looped(run(loaded, flags, admit))
+
+def admission(listen: ListenConfig, *, insecure: bool) -> Callable[[Config], None]:
+    """Who refuses later configurations that must not be served at this address."""
+    return partial(guard, insecure=insecure, listen=listen)
 
 
 def has_keys(config: Config) -> bool:

@@ -23,6 +23,7 @@ from equipoise.cli.output import say, tell
 from equipoise.cli.peopled import admin_keyring_of, auditor_of, keyring_of, pages_of, tokens_of
 from equipoise.cli.reloading import Reloading
 from equipoise.cli.running import Running
+from equipoise.cli.working import Worker
 from equipoise.config import Config, ListenConfig
 from equipoise.config.load import Loaded
 from equipoise.config.save import plain
@@ -49,6 +50,7 @@ from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
 from equipoise.gateway.migrating import operations
 from equipoise.gateway.people import People
+from equipoise.gateway.together import Together
 from equipoise.gateway.usage import usage_of
 from equipoise.http import ServerLimits, TLSFiles
 from equipoise.migration import Migration, from_config
@@ -64,10 +66,13 @@ NO_METRICS = b"# metrics are switched off: enable_prometheus_metrics\n"
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (an address to show, not to listen on)
 
 
-async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config], None]) -> int:
+async def run(
+    loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config], None], worker: Worker | None = None
+) -> int:
     """Serve until told to stop; returns the exit code. Raises Failure when it cannot begin.
 
-    `flags` stay on top of every later configuration, and `admit` refuses those that must not be served.
+    `flags` stay on top of every later configuration, and `admit` refuses those that must not be served. As a `worker` it
+    shares a port with others and leaves the admin listener and what is said to people to the parent.
     """
     config = loaded.config
     logger = set_up_logging(config.log.level, config.log.format)
@@ -82,15 +87,25 @@ async def run(loaded: Loaded, flags: Mapping[str, Any], admit: Callable[[Config]
         estate.balancer.observers.append(log.observe)
     try:
         running = Running(loaded, estate, flags, admit)
-        async with estate.balancer, Reloading(running):
-            cut = await _listen(loaded, estate, migration, running, canary, recorder)
-        for change in running.unsaved():
+        if worker is not None:
+            worker.join(estate, running)
+        async with estate.balancer, Reloading(running) if worker is None else worker.reloading(running):
+            cut = await _listen(loaded, estate, migration, running, canary, recorder, worker)
+        for change in running.unsaved() if worker is None or worker.member.leads else ():
             tell(f"lost, because never saved: {change}")
     finally:
         if log is not None:
             log.close()
-    tell(f"stopped{f'; {cut} answers were cut' if cut else ''}")
+    if worker is not None:
+        worker.member.leave(cut)
+    else:
+        tell(stopped(cut))
     return 0
+
+
+def stopped(cut: int) -> str:
+    """The last word."""
+    return f"stopped{f'; {cut} answers were cut' if cut else ''}"
 
 
 def access_log(config: Config) -> AccessLog | None:
@@ -127,13 +142,17 @@ async def _listen(
     running: Running,
     canary: Canary | None,
     recorder: Recorder,
+    worker: Worker | None,
 ) -> int:
     listen = loaded.config.listen
     tokens = tokens_of(loaded.config)
     keyring, operators = keyring_of(loaded.config, tokens), admin_keyring_of(loaded.config, tokens)
     people = People(operators.keys)
     operators.tell(people.accept)
-    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people, recorder)
+    together = worker.member if worker is not None else None
+    gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people, recorder, together)
+    if worker is not None:
+        worker.serve(gateway)
     running.applied.append(lambda config: keyring.configure(callers_of(config)))
     running.applied.append(lambda config: operators.configure(operators_of(config)))
     await keyring.start()
@@ -144,7 +163,7 @@ async def _listen(
         return await run_gateway(
             gateway,
             host=listen.host,
-            port=listen.port,
+            port=listen.port if worker is None else worker.port,
             admin_host=listen.admin_host,
             admin_port=listen.effective_admin_port,
             server=loaded.config.server,
@@ -153,7 +172,12 @@ async def _listen(
             trusted_proxies=listen.trusted_proxies,
             notice_seconds=listen.drain_notice_seconds,
             drain_seconds=listen.drain_seconds,
-            on_ready=lambda port, admin_port: _announce(loaded, port, admin_port, keyed=keyring.keys is not None),
+            on_ready=worker.ready
+            if worker is not None
+            else lambda port, admin_port: announce(loaded, port, admin_port, keyed=keyring.keys is not None),
+            reuse_port=worker is not None,
+            with_admin=worker is None,
+            stop=worker.stop if worker is not None else None,
         )
     except OSError as error:
         why = error.strerror or error
@@ -175,6 +199,7 @@ def make_gateway(
     canary: Canary | None = None,
     people: People | None = None,
     recorder: Recorder | None = None,
+    together: Together | None = None,
 ) -> Gateway:
     """The gateway of an estate; without `running` its configuration stays as it is, without `keyring` its keys do."""
     ledger, metrics = estate.ledger, estate.metrics
@@ -188,7 +213,7 @@ def make_gateway(
     gateway = Gateway(
         estate.balancer,
         beside=beside_of(estate),
-        story=story_of(estate),
+        story=story_of(estate) if together is None else told_by_all(story_of(estate), together),
         metrics=metrics.render if metrics else lambda: NO_METRICS,
         ready=readiness(estate),
         keys=keyring.keys if keyring else client_keys(config),
@@ -220,6 +245,7 @@ def make_gateway(
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
         cache=cache,
         reuses=told_of(ledger, estate.reuses) if ledger and estate.reuses else None,
+        together=together,
     )
     if keyring is not None:
         keyring.tell(gateway.accept)
@@ -238,6 +264,19 @@ def story_of(estate: Estate) -> Story:
     if estate.ledger is None:
         return _no_story
     return estate.ledger.story if estate.quality is None else with_quality(estate.ledger.story, estate.quality)
+
+
+def told_by_all(story: Story, together: Together) -> Story:
+    """A question that another process answered a moment ago: it is asked to write what it still holds."""
+
+    async def told(request_id: str) -> list[dict[str, Any]] | None:
+        found = await story(request_id)
+        if found:
+            return found
+        await together.settled()
+        return await story(request_id)
+
+    return told
 
 
 def _read_only(config: Config, running: Running | None) -> Callable[[], bool]:
@@ -304,7 +343,8 @@ def tls(listen: ListenConfig) -> TLSFiles | None:
     return None if listen.tls is None else TLSFiles(listen.tls.certificate, listen.tls.key, listen.tls.client_ca)
 
 
-def _announce(loaded: Loaded, port: int, admin_port: int, *, keyed: bool) -> None:
+def announce(loaded: Loaded, port: int, admin_port: int, *, keyed: bool) -> None:
+    """Say where everything is."""
     for line in announcement(loaded, port, admin_port, keyed=keyed):
         say(line)
 

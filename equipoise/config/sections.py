@@ -76,6 +76,8 @@ class ListenConfig(Section):
     """Address of the public listener. Off loopback it wants keys."""
     port: Port = 4000
     """Port of the public listener; 0 lets the system choose."""
+    workers: Count = 1
+    """Processes that share the public port, for more than one core; 1 is one process without a parent."""
     admin_host: Text = "127.0.0.1"
     """Address of the admin listener."""
     admin_port: Port | None = None

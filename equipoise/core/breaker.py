@@ -188,6 +188,17 @@ class CircuitBreaker:
         self.open(now, reason, seconds)
         self.refused = True
 
+    def hinted(self, now: float, reason: str, seconds: float, *, refused: bool) -> None:
+        """Another process opened its breaker on evidence that is as good as ours; one that is not closed goes on."""
+        if self.state is BreakerState.CLOSED and self.options.enabled:
+            self.open(now, reason, seconds)
+            self.refused = refused
+
+    @property
+    def believed_open(self) -> bool:
+        """Is it open or probing by evidence, and not by an operator's word?"""
+        return self.state is not BreakerState.CLOSED and not self.held_open
+
     def close(self, now: float, reason: str = "closed by hand") -> None:
         """Trust the backend again, with a clean record."""
         self.trips = 0

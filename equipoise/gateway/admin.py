@@ -21,6 +21,7 @@ from equipoise.gateway.health import NO_STORE, Health
 from equipoise.gateway.people import BACKENDS, People, require_role
 from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_method
 from equipoise.gateway.records import readable
+from equipoise.gateway.together import Silent, Together
 from equipoise.http import Request, Response
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ class Admin:
         commands: Mapping[str, Command] | None = None,
         site: Site | None = None,
         read_only: Callable[[], bool] = lambda: False,
+        together: Together,
     ) -> None:
+        self._together = together
         self._balancer, self._health = balancer, health
         self._steer, self._weigh = steer or self._at_once, weigh or self._weigh_at_once
         self._config_dump, self._ledger_summary, self._stats = config_dump, ledger_summary, stats
@@ -215,7 +218,10 @@ class Admin:
         return _json(await self._commands[verb](backend_id, request))
 
     async def _backends(self) -> dict[str, Any]:
-        return self._balancer.status()
+        try:
+            return await self._together.status()
+        except Silent as silent:
+            raise Problem(503, "workers_silent", f"{silent}.", retry_after=1.0) from silent
 
     async def _config(self) -> dict[str, Any]:
         return self._config_dump()
@@ -228,7 +234,7 @@ class Admin:
     async def _statistics(self) -> dict[str, Any]:
         own = {
             "uptime_seconds": round(time.monotonic() - self._started, 3),
-            "in_flight": self._balancer.in_flight,
+            "in_flight": (await self._backends())["in_flight"],
             "draining": self._health.draining,
         }
         return own | (self._stats() if self._stats is not None else {})

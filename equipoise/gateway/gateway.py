@@ -41,6 +41,7 @@ from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
 from equipoise.gateway.records import Records, Reuses, Usage
 from equipoise.gateway.streaming import StreamBody, StreamWriter
+from equipoise.gateway.together import Alone, Together
 from equipoise.http import Request, Response
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Gateway:
 
     `story` gives the recorded attempts of a request, `metrics` the Prometheus text, `ready` a word for each check
     ("ok" or what is wrong); `config_dump`, `ledger_summary`, `stats` and `operations` (what more is done at a method
-    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `pages` says which web pages may ask, `usage` tells a key's holder what it has used; `site` are pages on the admin listener, `read_only` says that nothing is changed there. Set `health.draining` before shutting down: readiness fails while requests are still answered.
+    and path) and `steer` and `weigh` (drains, resumes, weights) and `commands` (backends that come, change and go) feed the admin listener, `configuration` what /health says of it. With `keys`, whoever shows none is turned away; `keeping` bounds what is remembered for an Idempotency-Key. `people` guards the admin listener, `auditor` writes down what is done there, `pages` says which web pages may ask, `usage` tells a key's holder what it has used; `site` are pages on the admin listener, `read_only` says that nothing is changed there. `together` shows what other processes behind the same port know, too. Set `health.draining` before shutting down: readiness fails while requests are still answered.
     """
 
     def __init__(
@@ -124,17 +125,22 @@ class Gateway:
         read_only: Callable[[], bool] = lambda: False,
         cache: ResponseCache | None = None,
         reuses: Reuses | None = None,
+        together: Together | None = None,
     ) -> None:
+        together = together or Alone(balancer, metrics)
         self._beside, self._pages = beside or Beside(), pages or Pages()
         self._balancer, self._keys = balancer, keys
         self.cache = cache or ResponseCache(balancer)
         self.repeats = Repeats(keeping or Keeping())
         self._ids, self.allowances = RequestIds(), Allowances()
-        self.health = Health(balancer, ready=ready, metrics=metrics, may_see=self._has_key, configuration=configuration)
+        self.health = Health(
+            balancer, ready=ready, together=together, may_see=self._has_key, configuration=configuration
+        )
         self._records = Records(balancer, story, usage, reuses)
         self._admin = Admin(
             balancer,
             health=self.health,
+            together=together,
             config_dump=config_dump,
             ledger_summary=ledger_summary,
             stats=stats,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON, TEXT, clean
+from equipoise.gateway.together import Silent, Together
 from equipoise.http import Request, Response
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ class Health:
         balancer: LoadBalancer,
         *,
         ready: Callable[[], dict[str, str]],
-        metrics: Callable[[], bytes],
+        together: Together,
         may_see: Callable[[Request], bool],
         configuration: Callable[[], dict[str, object]] | None = None,
     ) -> None:
         self._configuration = configuration
-        self._balancer, self._ready, self._metrics, self._may_see = balancer, ready, metrics, may_see
+        self._balancer, self._ready, self._together, self._may_see = balancer, ready, together, may_see
         self.draining = False
 
     def routes(self) -> dict[str, Endpoint]:
@@ -57,13 +58,23 @@ class Health:
         good = all(word == "ok" for word in checks.values())
         body: dict[str, object] = {"status": "healthy" if good else "unhealthy"}
         if self._may_see(request):
-            body |= {"checks": checks, **self._balancer.status()}
-            body |= {"configuration": self._configuration()} if self._configuration else {}
+            body |= {"checks": checks, **await self._status()}
+            if self._configuration is not None and "configuration" not in body:
+                body["configuration"] = self._configuration()
         return Response(200 if good else 503, (JSON, NO_STORE), encode(body))
 
     async def scrape(self, request: Request, request_id: str) -> Response:
         """Prometheus' text format."""
-        return Response(200, (METRICS_TYPE, NO_STORE), self._metrics())
+        try:
+            return Response(200, (METRICS_TYPE, NO_STORE), await self._together.scrape())
+        except Silent as silent:
+            return Response(503, (TEXT, NO_STORE), clean(str(silent)))
+
+    async def _status(self) -> dict[str, object]:
+        try:
+            return await self._together.status()
+        except Silent as silent:
+            return {"workers": str(silent), **self._balancer.status()}
 
     def checks(self) -> dict[str, str]:
         """Every check with its word, shutting down being one of them."""

@@ -38,18 +38,22 @@ async def run_gateway(
     on_ready: Callable[[int, int], None] = lambda public_port, admin_port: None,
     notice_seconds: float = 0.0,
     drain_seconds: float = 30.0,
+    stop: Stop | None = None,
+    with_admin: bool = True,
 ) -> int:
     """Serve until SIGTERM or SIGINT, then drain; returns how many answers had to be cut.
 
     The admin port is by default the one after the public port. On the first signal readiness fails; `notice_seconds`
     later (time for load balancers to look) no new connection is accepted, and running answers have `drain_seconds` to
-    finish. A second signal cuts them. The admin listener closes last. Raises OSError if an address cannot be had.
+    finish. A second signal cuts them. The admin listener closes last; a worker has none of its own. `stop` may be told from
+    elsewhere, too. Raises OSError if an address cannot be had.
     """
-    stop = Stop()
+    stop = stop or Stop()
     public = await _public(gateway, host, port, server, limits, tls, trusted_proxies, reuse_port)
+    admin = Server(gateway.handle_admin, limits=ADMIN_LIMITS)
     try:
-        admin = Server(gateway.handle_admin, limits=ADMIN_LIMITS)
-        await admin.start(admin_host, public.port + 1 if admin_port is None else admin_port)
+        if with_admin:
+            await admin.start(admin_host, public.port + 1 if admin_port is None else admin_port)
     except BaseException:
         await public.drain(0)
         raise

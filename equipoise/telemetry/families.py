@@ -9,7 +9,16 @@ from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from equipoise.telemetry.totals import NANO, BackendTotals, BudgetGauges, Gauges, Histogram, LedgerCounts, Snapshot
+from equipoise.telemetry.totals import (
+    NANO,
+    BackendTotals,
+    BudgetGauges,
+    Gauges,
+    Histogram,
+    LedgerCounts,
+    Snapshot,
+    WorkerCounts,
+)
 
 T = TypeVar("T")
 BACKEND, USD = ["backend_id"], "usd"
@@ -41,6 +50,7 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
     yield _counter(
         "lb_hook_calls", "Calls of the operator's own code, by what came of them.", ["hook", "result"], called
     )
+    yield from _of_workers(snapshot.workers)
     python = platform.python_version()
     yield _gauge(
         "equipoise_build_info", "The version that runs; always 1.", ["version", "python"], [([version, python], 1)]
@@ -190,6 +200,16 @@ def _of_canaries(snapshot: Snapshot) -> Iterator[Metric]:
         for verdict, count in sorted(of.items())
     )
     yield _counter("lb_canary_decisions", "Verdicts on a canary.", ["canary", "verdict"], verdicts)
+
+
+def _of_workers(workers: WorkerCounts | None) -> Iterator[Metric]:
+    """Only where several processes share the port."""
+    if workers is None:
+        return
+    yield _gauge("equipoise_workers_wanted", "Processes that are to share the port.", [], [([], workers.wanted)])
+    yield _gauge("equipoise_workers_ready", "Processes that answer now.", [], [([], workers.ready)])
+    help_text = "Processes that ended unasked and were started again."
+    yield _counter("equipoise_worker_restarts", help_text, [], [([], workers.restarts)])
 
 
 def _of_ledger(ledger: LedgerCounts | None) -> Iterator[Metric]:

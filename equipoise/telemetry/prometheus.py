@@ -173,6 +173,14 @@ class Metrics:
             _queue_of(self._queue()),
         )
 
+    def sums(self) -> Snapshot:
+        """What only grows, without a look at anything: cheap enough to be told several times a second."""
+        return Snapshot(self.totals, ledger=None if self._ledger is None else _counts_of(self._ledger()))
+
+    def learned_now(self) -> dict[str, Any]:
+        """The document of what is learned."""
+        return dict(self._learning())
+
     def collect(self) -> Iterable[Metric]:
         """The metric families, for a registry."""
         yield from families(self.snapshot(), self._version)
@@ -305,3 +313,21 @@ def _learned_of(beliefs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dic
 
 def _counts_of(health: LedgerHealth) -> LedgerCounts:
     return LedgerCounts(health.written, health.pending, health.dropped, health.dropped_cost, 0 if health.ok else 1)
+
+
+class _Shown:
+    """A snapshot that came from elsewhere, as a collector."""
+
+    def __init__(self, snapshot: Snapshot, learning: Mapping[str, Any]) -> None:
+        self._snapshot, self._learning = snapshot, learning
+
+    def collect(self) -> Iterable[Metric]:
+        yield from families(self._snapshot, __version__)
+        yield from learned_families(self._learning)
+
+
+def rendered(snapshot: Snapshot, learning: Mapping[str, Any]) -> bytes:
+    """The text that Prometheus scrapes, of a snapshot (the sum of several processes, say) and of what is learned."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Shown(snapshot, learning))
+    return generate_latest(registry)

@@ -170,6 +170,14 @@ class QueueCounts(msgspec.Struct):
     turned_away: int
 
 
+class WorkerCounts(msgspec.Struct):
+    """How many processes share the port: wanted, answering now, and how often one had to be started again."""
+
+    wanted: int
+    ready: int
+    restarts: int
+
+
 class Snapshot(msgspec.Struct):
     """What one process knows, or several together: plain data, to be sent with msgspec."""
 
@@ -182,6 +190,7 @@ class Snapshot(msgspec.Struct):
     efficiency: Estimate | None = None
     hooks: dict[str, dict[str, int]] = {}
     queue: QueueCounts | None = None
+    workers: WorkerCounts | None = None
 
 
 def together(one: T, other: T) -> T:
@@ -201,3 +210,25 @@ def _together(one: Any, other: Any) -> Any:
     if isinstance(one, list):
         return [a + b for a, b in zip(one, other, strict=True)]
     return one if isinstance(one, tuple) else one + other
+
+
+def lasting(snapshot: Snapshot) -> Snapshot:
+    """What still counts of a process that has ended: sums, and nothing that was only so while it ran."""
+    ledger, queue = snapshot.ledger, snapshot.queue
+    return Snapshot(
+        snapshot.totals,
+        ledger=None if ledger is None else LedgerCounts(ledger.written, 0, ledger.dropped, ledger.dropped_cost, 0),
+        canaries=snapshot.canaries,
+        hooks=snapshot.hooks,
+        queue=None if queue is None else QueueCounts(0, queue.turned_away),
+    )
+
+
+def kept_of_the_dead(retired: Snapshot, living: Snapshot) -> Snapshot:
+    """Those sums of ended processes whose backends are still there (a removed one's series go with those of the living)."""
+    known = living.totals.backends.keys() | living.gauges.keys()
+    if not known:
+        return retired
+    backends = {name: of for name, of in retired.totals.backends.items() if name in known}
+    totals = msgspec.structs.replace(retired.totals, backends=backends)
+    return msgspec.structs.replace(retired, totals=totals)

@@ -1,0 +1,134 @@
+"""What makes a gateway one of several: what it tells the others of itself, and what it takes from them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from equipoise.balancer import LoadBalancer
+from equipoise.build import Estate
+from equipoise.cli.reloading import Reloading
+from equipoise.cli.running import Running
+from equipoise.config.errors import Path as FieldPath
+from equipoise.config.save import config_hash
+from equipoise.core.events import BackendChanged
+from equipoise.core.hinting import Hint, hint_of, hinted
+from equipoise.gateway import Gateway
+from equipoise.gateway.breakers import BY_HAND
+from equipoise.gateway.run import Stop
+from equipoise.telemetry.totals import Snapshot, Totals
+from equipoise.workers.member import Member, Served
+from equipoise.workers.messages import Changes, Overlay
+
+
+class Worker:
+    """One of several processes on a port: a Member with everything that it speaks for."""
+
+    def __init__(self, member: Member, port: int, overlay: Mapping[FieldPath, Any]) -> None:
+        self.member, self.port, self.stop = member, port, Stop()
+        self._overlay = dict(overlay)
+        self._estate: Estate | None = None
+        self._running: Running | None = None
+
+    def join(self, estate: Estate, running: Running) -> None:
+        """These are what it has; from now on the others hear of its breakers and of changes made here."""
+        self._estate, self._running = estate, running
+        running.changes = dict(self._overlay)
+        estate.balancer.observers.append(self.member.observe)
+        running.settled.append(self.member.settled_configuration)
+
+    def serve(self, gateway: Gateway) -> None:
+        """This gateway answers what operators ask."""
+        assert self._estate is not None
+        assert self._running is not None
+        estate, running = self._estate, self._running
+        balancer, metrics, ledger = estate.balancer, estate.metrics, estate.ledger
+
+        async def flush() -> None:
+            if ledger is not None:
+                await ledger.flush()
+
+        self.member.serve(
+            Served(
+                snapshot=metrics.snapshot if metrics is not None else _nothing,
+                sums=metrics.sums if metrics is not None else _nothing,
+                status=lambda: {**balancer.status(), "configuration": running.health()},
+                learning=metrics.learned_now if metrics is not None else dict,
+                flush=flush,
+                admin=gateway.handle_admin,
+                hinted=lambda hint: hinted(balancer.selection, hint),
+                hint=lambda event: _hint(balancer, event),
+                configuration=Following(running),
+            )
+        )
+
+    def ready(self, port: int, admin_port: int) -> None:
+        """Questions are answered from now on."""
+        self.member.ready()
+
+    def reloading(self, running: Running) -> Followed:
+        """Who looks at the files: nobody, until this worker leads."""
+        return Followed(running, self.member)
+
+
+class Followed(Reloading):
+    """Looks at the files only while this worker leads; SIGHUP is for the parent."""
+
+    def __init__(self, running: Running, member: Member) -> None:
+        super().__init__(running)
+        self._member = member
+
+    async def __aenter__(self) -> Followed:
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._member.lead = self.watch
+        if self._member.leads:
+            self.watch()
+        return self
+
+
+class Following:
+    """The configuration of a worker, as the parent speaks of it."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    async def adopt(self, changes: Changes) -> None:
+        """Go by the file with these changes on top. Raises Problem."""
+        await self._running.adopt(changes_of(changes))
+
+    async def reload(self) -> Any:
+        """Read it again. Raises Problem."""
+        return await self._running.reload()
+
+    def overlay(self) -> Overlay:
+        """What is gone by now."""
+        return Overlay(told(self._running.changes), config_hash(self._running.loaded.config))
+
+
+def told(changes: Mapping[FieldPath, Any]) -> Changes:
+    """Changes as they are sent."""
+    return [(list(path), value) for path, value in changes.items()]
+
+
+def changes_of(sent: Changes) -> dict[FieldPath, Any]:
+    """Changes as they were before they were sent."""
+    return {tuple(path): value for path, value in sent}
+
+
+def _hint(balancer: LoadBalancer, event: BackendChanged) -> Hint:
+    by_hand = event.reason.endswith(BY_HAND)
+    return hint_of(balancer.selection, event.backend_id, opened=event.state == "open", by_hand=by_hand)
+
+
+def _nothing() -> Snapshot:
+    return Snapshot(Totals())
+
+
+async def stopped_with_the_parent(talking: asyncio.Task[None], stop: Stop) -> None:
+    """A worker does not outlive its parent: it drains, as if it had been told to."""
+    await asyncio.wait({talking})
+    if not stop.asked.is_set():
+        stop.hear()

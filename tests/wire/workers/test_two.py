@@ -1,0 +1,169 @@
+"""Two workers on one port are one gateway: to clients, to scrapers, to operators."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+
+import pytest
+
+from tests.wire.workers.conftest import Gateway, Start
+
+BASE = """\
+backend_instances:
+  oracle: {backend_type: function, function: "answers:answer", corpus: mine, weight: 1.0}
+state_dir: state
+log: {level: warning}
+"""
+ANSWERED = 'lb_requests_total{backend_id="oracle",status="success"}'
+
+
+@pytest.fixture
+def gateway(start: Start) -> Gateway:
+    """Two workers that answer."""
+    found = start(BASE)
+    found.begin()
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Is there such a process still?"""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_is_counted_adds_up_exactly_and_survives_a_kill(gateway: Gateway) -> None:
+    """60 questions are 60 whoever is asked; after kill -9 of a worker they still are, another one is there, and none fails."""
+    asked = Counter(gateway.ask()[1] for _ in range(60))
+    pids = gateway.workers()
+    assert set(map(int, asked)) == set(pids.values())
+    assert {gateway.metric(ANSWERED) for _ in range(8)} == {60.0}
+    assert gateway.backends()["oracle"]["requests"] == 60
+    os.kill(pids[0], signal.SIGKILL)
+    gateway.until(lambda: pids[0] not in gateway.workers().values())
+    statuses = Counter(gateway.ask()[0] for _ in range(40))
+    assert statuses == {200: 40}
+    gateway.until(lambda: len(gateway.workers()) == 2)
+    assert gateway.workers()[1] == pids[1]
+    assert {gateway.metric(ANSWERED) for _ in range(8)} == {100.0}
+    assert gateway.metric("equipoise_worker_restarts_total") == 1.0
+    assert gateway.metric("equipoise_workers_ready") == 2.0
+    code, err = gateway.stop()
+    assert code == 0
+    assert "worker 0 was killed by SIGKILL" in err
+
+
+def test_only_what_was_under_way_at_a_killed_worker_fails(gateway: Gateway) -> None:
+    """Of ten questions under way those of the other worker are answered, and no more are cut than were at the dead one."""
+    pids, told = gateway.workers(), list[tuple[int, str]]()
+
+    def asked() -> None:
+        try:
+            told.append(gateway.ask("slowly"))
+        except OSError as error:
+            told.append((0, type(error).__name__))
+
+    threads = [threading.Thread(target=asked) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    os.kill(pids[1], signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    assert {answer for status, answer in told if status == 200} <= {str(pids[0])}
+    assert {status for status, _ in told} <= {0, 200}
+    assert len(told) == 10
+
+
+def test_a_change_by_an_operator_reaches_all_and_outlives_a_worker(gateway: Gateway) -> None:
+    """A weight and a drain hold in both when the answer comes, and in the worker that takes a dead one's place."""
+    assert gateway.fetch("/admin/backends/oracle/weight", {"weight": 3}, admin=True)[0] == 200
+    assert gateway.backends()["oracle"]["weight"] == 3.0
+    assert gateway.fetch("/admin/backends/oracle/drain", {}, admin=True)[0] == 200
+    assert {gateway.ask()[0] for _ in range(12)} == {503}
+    os.kill(gateway.workers()[0], signal.SIGKILL)
+    gateway.until(
+        lambda: (
+            gateway.metric("equipoise_workers_ready") == 2.0
+            and gateway.metric("equipoise_worker_restarts_total") == 1.0
+        )
+    )
+    assert {gateway.ask()[0] for _ in range(12)} == {503}
+    assert gateway.fetch("/admin/backends/oracle/resume", {}, admin=True)[0] == 200
+    assert {gateway.ask()[0] for _ in range(12)} == {200}
+    assert gateway.stop()[1].count("lost, because never saved: backend_instances.oracle.weight") == 1
+
+
+@pytest.mark.parametrize("how", ["SIGHUP", "file"])
+def test_a_reload_reaches_both(gateway: Gateway, how: str) -> None:
+    """A backend that the new file drains is drained in both; a wrong file is refused once and both go on as they were."""
+    file = gateway.folder / "equipoise.yaml"
+    if how == "SIGHUP":
+        file.write_text(BASE.replace("weight: 1.0", "weight: 1.0, drained: true"))
+        gateway.process.send_signal(signal.SIGHUP)
+    else:
+        file.write_text(BASE.replace("weight: 1.0", "weight: 1.0, drained: true"))
+    gateway.until(lambda: {gateway.ask()[0] for _ in range(12)} == {503})
+    file.write_text(BASE.replace("function:", "fumction:"))
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.until(lambda: "the new configuration is refused" in (gateway.folder / "stderr").read_text())
+    assert {gateway.ask()[0] for _ in range(12)} == {503}
+    file.write_text(BASE)
+    gateway.process.send_signal(signal.SIGHUP)
+    gateway.until(lambda: {gateway.ask()[0] for _ in range(12)} == {200})
+
+
+def test_told_to_stop_all_finish_what_they_answer(gateway: Gateway) -> None:
+    """SIGTERM: answers under way at both come whole, the exit code is 0, no process is left."""
+    told = list[tuple[int, str]]()
+    threads = [threading.Thread(target=lambda: told.append(gateway.ask("slowly"))) for _ in range(10)]
+    pids = gateway.workers()
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    code, err = gateway.stop()
+    for thread in threads:
+        thread.join()
+    assert (code, [status for status, _ in told]) == (0, [200] * 10)
+    assert {answer for _, answer in told} == set(map(str, pids.values()))
+    assert err.strip().endswith("stopped")
+    assert not any(alive(pid) for pid in pids.values())
+
+
+def test_workers_do_not_outlive_their_parent(gateway: Gateway) -> None:
+    """A parent that is killed leaves nobody behind who holds the port."""
+    pids = gateway.workers()
+    gateway.process.kill()
+    gateway.process.wait()
+    gateway.until(lambda: not any(alive(pid) for pid in pids.values()))
+
+
+def test_a_port_that_another_gateway_has_is_refused(gateway: Gateway, start: Start) -> None:
+    """Sharing a port is for workers of one parent: a second gateway says that it is taken, and ends with 2."""
+    port = gateway.url.rpartition(":")[2]
+    second = start(BASE, port=port)
+    assert second.process.wait(20) == 2
+    assert "cannot listen on 127.0.0.1" in (second.folder / "stderr").read_text()
+
+
+def test_workers_that_cannot_begin_end_the_parent_with_their_words(start: Start) -> None:
+    """What is wrong is said by the worker, the parent ends with its code and does not try for ever."""
+    found = start(BASE.replace("answers:answer", "answers:nothing"))
+    assert found.process.wait(20) == 2
+    err = (found.folder / "stderr").read_text()
+    assert "nothing" in err
+    assert "cannot be kept running" in err
+
+
+def test_one_process_is_as_it_was(start: Start) -> None:
+    """--workers 1 has no parent: the process that was started answers itself, and metrics say nothing of workers."""
+    found = start(BASE, workers=1)
+    found.begin()
+    assert found.ask() == (200, str(found.process.pid))
+    assert "equipoise_workers" not in found.fetch("/metrics")[1]
