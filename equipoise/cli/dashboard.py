@@ -8,6 +8,7 @@ from equipoise.build import Estate
 from equipoise.dashboard import Dashboard
 from equipoise.dashboard.facts import Facts
 from equipoise.dashboard.recorder import Recorder, Sample, sample_of
+from equipoise.gateway.together import Together
 from equipoise.stores.quality import Story
 
 
@@ -32,9 +33,11 @@ def dashboard_of(
     story: Story,
     read_only: Callable[[], bool],
     draining: Callable[[], bool],
+    together: Together | None = None,
 ) -> Dashboard:
     """Its pages; without a recorder they know no changes and no samples."""
-    status, wall = estate.balancer.status, estate.balancer.selection.clock.wall
+    status = together.seen if together is not None else estate.balancer.status
+    wall = estate.balancer.selection.clock.wall
     known = recorder or recorder_of(estate)
     facts = Facts(status=status, ledger=estate.ledger, story=story, recorder=known, wall=wall)
     return Dashboard(facts, read_only=read_only, draining=draining)

@@ -240,7 +240,7 @@ def make_gateway(
         auditor=auditor_of(config, estate, now),
         pages=pages_of(config),
         commands=backends.commands(Fleet(running)) if running else None,
-        site=dashboard_of(estate, recorder, story_of(estate), read_only, lambda: gateway.health.draining),
+        site=dashboard_of(estate, recorder, story_of(estate), read_only, lambda: gateway.health.draining, together),
         read_only=read_only,
         keeping=Keeping(config.idempotency.seconds, config.idempotency.max_bytes),
         cache=cache,

@@ -22,6 +22,9 @@ class Together(Protocol):
     async def status(self) -> dict[str, Any]:
         """The backends, and how many questions are under way."""
 
+    def seen(self) -> dict[str, Any]:
+        """The same as it was last seen, at once."""
+
     async def settled(self) -> None:
         """Return when what others still held of records is written."""
 
@@ -38,6 +41,10 @@ class Alone:
 
     async def status(self) -> dict[str, Any]:
         """The backends, and how many questions are under way."""
+        return self._balancer.status()
+
+    def seen(self) -> dict[str, Any]:
+        """The same."""
         return self._balancer.status()
 
     async def settled(self) -> None:

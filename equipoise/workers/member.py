@@ -62,8 +62,7 @@ class Member:
         self.lead: Callable[[], None] = lambda: None
         self._served: Served | None = None
         self._following = False
-        self.known: dict[str, Any] = {}
-        """The backends as all workers see them, when an operator last asked."""
+        self._known: dict[str, Any] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.channel = Channel({**self._handlers(), **more})
 
@@ -126,6 +125,10 @@ class Member:
         """The backends as all workers see them. Raises Silent."""
         return msgspec.msgpack.decode(await self._ask(m.STATUS), type=dict[str, Any])
 
+    def seen(self) -> dict[str, Any]:
+        """The backends as all workers saw them when an operator last asked."""
+        return self._known or self._own.status()
+
     async def settled(self) -> None:
         """Return when all workers have written what they still held."""
         try:
@@ -166,7 +169,7 @@ class Member:
         return Report(own.snapshot(), own.status(), own.learning(), self.slices.moved())
 
     async def _know(self, raw: bytes) -> None:
-        self.known = msgspec.msgpack.decode(raw, type=dict[str, Any])
+        self._known = msgspec.msgpack.decode(raw, type=dict[str, Any])
 
     async def _flush(self, raw: bytes) -> None:
         await self._own.flush()

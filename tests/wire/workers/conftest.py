@@ -47,7 +47,7 @@ class Gateway:
         assert self.process.stdout is not None
         lines = [self.process.stdout.readline() for _ in range(5)]
         assert all(lines), (self.folder / "stderr").read_text()
-        self.url, self.admin_url = lines[0].split()[-1], lines[1].split()[-1].removesuffix("/admin/backends")
+        self.url, self.admin_url = lines[0].split()[-1], "/".join(lines[1].split()[-1].split("/")[:3])
 
     def fetch(self, path: str, body: Any = None, *, admin: bool = False, key: str | None = None) -> tuple[int, str]:
         """Status and body, each over a connection of its own: the system gives it to any worker."""
@@ -78,6 +78,12 @@ class Gateway:
         """Number to process id, of those that answer."""
         told = json.loads(self.fetch("/admin/backends", admin=True)[1])
         return {of["worker"]: of["pid"] for of in told["workers"]["running"] if of["ready"]}
+
+    def kill(self, number: int) -> None:
+        """kill -9 of a worker; returns when it is gone, and with it the connections that the system had given to it."""
+        pid = self.workers()[number]
+        os.kill(pid, signal.SIGKILL)
+        self.until(lambda: pid not in self.workers().values())
 
     def backends(self) -> dict[str, dict[str, Any]]:
         """The rows of the backends."""

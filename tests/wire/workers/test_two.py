@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
 import signal
 import threading
 import time
+import urllib.request
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -29,6 +34,23 @@ def gateway(start: Start) -> Gateway:
     return found
 
 
+@contextmanager
+def keep_alive(gateway: Gateway) -> Iterator[Callable[[str], int]]:
+    """Ask again and again over one connection: of one worker."""
+    host = gateway.url.removeprefix("http://")
+    connection = http.client.HTTPConnection(host, timeout=10)
+
+    def ask(words: str) -> int:
+        body = {"model": "auto", "messages": [{"role": "user", "content": words}]}
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"content-type": "application/json"})
+        response = connection.getresponse()
+        response.read()
+        return response.status
+
+    yield ask
+    connection.close()
+
+
 def alive(pid: int) -> bool:
     """Is there such a process still?"""
     try:
@@ -45,8 +67,7 @@ def test_what_is_counted_adds_up_exactly_and_survives_a_kill(gateway: Gateway) -
     assert set(map(int, asked)) == set(pids.values())
     assert {gateway.metric(ANSWERED) for _ in range(8)} == {60.0}
     assert gateway.backends()["oracle"]["requests"] == 60
-    os.kill(pids[0], signal.SIGKILL)
-    gateway.until(lambda: pids[0] not in gateway.workers().values())
+    gateway.kill(0)
     statuses = Counter(gateway.ask()[0] for _ in range(40))
     assert statuses == {200: 40}
     gateway.until(lambda: len(gateway.workers()) == 2)
@@ -87,7 +108,7 @@ def test_a_change_by_an_operator_reaches_all_and_outlives_a_worker(gateway: Gate
     assert gateway.backends()["oracle"]["weight"] == 3.0
     assert gateway.fetch("/admin/backends/oracle/drain", {}, admin=True)[0] == 200
     assert {gateway.ask()[0] for _ in range(12)} == {503}
-    os.kill(gateway.workers()[0], signal.SIGKILL)
+    gateway.kill(0)
     gateway.until(
         lambda: (
             gateway.metric("equipoise_workers_ready") == 2.0
@@ -117,6 +138,42 @@ def test_a_reload_reaches_both(gateway: Gateway, how: str) -> None:
     file.write_text(BASE)
     gateway.process.send_signal(signal.SIGHUP)
     gateway.until(lambda: {gateway.ask()[0] for _ in range(12)} == {200})
+
+
+def test_a_breaker_opened_by_hand_is_open_in_both_and_in_the_next(gateway: Gateway) -> None:
+    """Nobody asks the backend when the answer comes, in either worker or in one that begins later, until it is closed."""
+    assert gateway.fetch("/admin/backends/oracle/open-breaker", {}, admin=True)[0] == 200
+    assert {gateway.ask()[0] for _ in range(12)} == {503}
+    gateway.kill(1)
+    gateway.until(lambda: gateway.metric("equipoise_worker_restarts_total") == 1.0 and len(gateway.workers()) == 2)
+    assert {gateway.ask()[0] for _ in range(12)} == {503}
+    assert gateway.fetch("/admin/backends/oracle/close-breaker", {}, admin=True)[0] == 200
+    assert {gateway.ask()[0] for _ in range(12)} == {200}
+
+
+def test_what_one_worker_found_out_about_a_backend_the_other_knows(start: Start) -> None:
+    """Failures at one worker open the breaker in both within half a second."""
+    found = start(BASE)
+    found.begin()
+    with keep_alive(found) as ask:
+        deadline = time.monotonic() + 10
+        while ask("fail") != 503 and time.monotonic() < deadline:
+            pass
+    time.sleep(0.5)
+    assert {found.ask()[0] for _ in range(12)} == {503}
+    assert found.metric('lb_circuit_breaker_state{backend_id="oracle"}') == 2.0
+
+
+def test_an_answer_of_one_worker_is_told_by_the_other(gateway: Gateway) -> None:
+    """/v1/requests/{id} knows at once what any worker answered."""
+    for _ in range(8):
+        body = {"model": "auto", "messages": [{"role": "user", "content": "hello"}]}
+        sent = urllib.request.Request(
+            gateway.url + "/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(sent) as response:
+            number = response.headers["x-request-id"]
+        assert gateway.fetch(f"/v1/requests/{number}")[0] == 200
 
 
 def test_told_to_stop_all_finish_what_they_answer(gateway: Gateway) -> None:
