@@ -156,9 +156,8 @@ def test_what_one_worker_found_out_about_a_backend_the_other_knows(start: Start)
     found = start(BASE + "cascade_failure_prevention: false\n")
     found.begin()
     with keep_alive(found) as ask:
-        deadline = time.monotonic() + 10
-        while ask("fail") != "no_healthy_backend" and time.monotonic() < deadline:
-            pass
+        for _ in range(5):
+            ask("fail")
     time.sleep(0.5)
     assert {found.ask() for _ in range(12)} == {(503, "no_healthy_backend")}
     assert found.metric('lb_circuit_breaker_state{backend_id="oracle"}') == 2.0
