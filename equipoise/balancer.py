@@ -73,6 +73,8 @@ class LoadBalancer:
         self._hedges: dict[str, Hedges] = {}
         self.learning: Learned | None = None
         self.trials: Trials | None = None
+        self.borrow: Callable[[Request], Awaitable[bool]] | None = None
+        """Where limits are shared with other processes: asks them for what this question lacks; did any come?"""
 
     async def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Reply:
         """Ask until somebody answers; `earlier` are another side's attempts at it. Raises Unanswered, with a reason, when
@@ -299,7 +301,11 @@ class LoadBalancer:
             try:
                 return await self.room.lease(attempts)
             except Unanswered as refused:
-                if not refused.short or self._now() + pause > patience:
+                if self._now() + pause > patience:
+                    raise
+                if self.borrow is not None and await self.borrow(attempts.request):
+                    continue
+                if not refused.short:
                     raise
             await self._replenish(pause)
             pause *= 1.5

@@ -92,6 +92,8 @@ class WaitingRoom:
         self.waiting = self.turned_away = 0
         self._lines: dict[Key, Line] = {}
         self._interval, self._last = Average(0.0), now()
+        self.crowded: Callable[[Request], None] = _nothing
+        """Told of each question that begins to wait."""
 
     async def lease(self, attempts: Attempts) -> Lease:
         """A lease for the next attempt. Raises Unanswered: Full, when it would have to wait too long."""
@@ -145,6 +147,7 @@ class WaitingRoom:
         future = waiter.future
         timer = future.get_loop().call_later(patience, self._impatient, waiter, refusal)
         self.waiting += 1
+        self.crowded(waiter.request)
         try:
             return await future
         except asyncio.CancelledError:
@@ -194,6 +197,10 @@ def _least_entitled(present: list[Waiter], request: Request) -> Waiter | None:
     if most <= crowd[request.tenant] + 1:
         return None
     return next(waiter for waiter in reversed(lowest) if waiter.request.tenant == tenant)
+
+
+def _nothing(request: Request) -> None:
+    """Nobody wants to know."""
 
 
 def _key(request: Request) -> Key:

@@ -15,10 +15,11 @@ from equipoise.config.errors import Path as FieldPath
 from equipoise.config.save import config_hash
 from equipoise.core.events import BackendChanged
 from equipoise.core.hinting import Hint, hint_of, hinted
-from equipoise.gateway import Gateway
+from equipoise.gateway import Gateway, purging
 from equipoise.gateway.breakers import BY_HAND
 from equipoise.gateway.run import Stop
 from equipoise.telemetry.totals import Snapshot, Totals
+from equipoise.workers.limits import Limits
 from equipoise.workers.member import Member, Served
 from equipoise.workers.messages import Changes, Overlay
 
@@ -37,6 +38,9 @@ class Worker:
         self._estate, self._running = estate, running
         running.changes = dict(self._overlay)
         estate.balancer.observers.append(self.member.observe)
+        self._limits = limits = Limits(estate.balancer, self.member.slices, self.member)
+        limits.connect()
+        running.applied.append(lambda config: limits.connect())
         running.settled.append(self.member.settled_configuration)
 
     def serve(self, gateway: Gateway) -> None:
@@ -44,6 +48,7 @@ class Worker:
         assert self._estate is not None
         assert self._running is not None
         estate, running = self._estate, self._running
+        gateway.allowances.elsewhere = self._limits
         balancer, metrics, ledger = estate.balancer, estate.metrics, estate.ledger
 
         async def flush() -> None:
@@ -58,6 +63,7 @@ class Worker:
                 learning=metrics.learned_now if metrics is not None else dict,
                 flush=flush,
                 admin=gateway.handle_admin,
+                repeat=purging.operations(gateway.cache)["POST", purging.PURGE],
                 hinted=lambda hint: hinted(balancer.selection, hint),
                 hint=lambda event: _hint(balancer, event),
                 configuration=Following(running),

@@ -112,23 +112,42 @@ class ConcurrencyLimit:
 
 
 class RateLimit:
-    """At most `per_minute` admissions in any 60 seconds, exactly: the times of the last ones are kept."""
+    """At most `per_minute` admissions in any 60 seconds, exactly: the times of the last ones are kept.
 
-    __slots__ = ("_times", "per_minute")
+    `share` of them may be had here, the rest elsewhere.
+    """
+
+    __slots__ = ("_times", "per_minute", "share")
 
     def __init__(self, per_minute: int) -> None:
-        self.per_minute = per_minute
-        self._times: deque[float] = deque(maxlen=per_minute)
+        self.per_minute = self.share = per_minute
+        self._times: deque[float] = deque()
 
     def seconds_until_free(self, now: float) -> float:
         """0 when one more is allowed now, otherwise how long to wait."""
-        if len(self._times) < self.per_minute:
+        if len(self._times) < self.share:
             return 0.0
-        return max(0.0, self._times[0] + MINUTE - now)
+        return max(0.0, self._times[0] + MINUTE - now) if self.share else MINUTE
 
     def take(self, now: float) -> None:
         """Count one admission; ask `seconds_until_free` first."""
         self._times.append(now)
+        while len(self._times) > max(1, self.share):
+            self._times.popleft()
+
+    def spare(self, now: float) -> int:
+        """Admissions of the share that are free."""
+        return self.share - sum(at > now - MINUTE for at in self._times)
+
+    def resize(self, share: int, now: float) -> None:
+        """Hold so many from now on; those that are taken away were free."""
+        self.share = share
+        while len(self._times) > share:
+            self._times.popleft()
+
+    def use_up(self, now: float) -> None:
+        """Take it that all of the share was used just now."""
+        self._times = deque([now] * self.share)
 
 
 Taken: TypeAlias = list[float]
@@ -139,26 +158,40 @@ class TokenLimit:
     """At most `per_minute` tokens in any 60 seconds: what an attempt may use is taken before, and corrected after.
 
     Exact as long as no attempt uses more than was taken for it; one that does makes the next ones wait for it.
+    `share` of the tokens may be had here, the rest elsewhere.
     """
 
-    __slots__ = ("_sum", "_taken", "per_minute")
+    __slots__ = ("_sum", "_taken", "per_minute", "share")
 
     def __init__(self, per_minute: int) -> None:
-        self.per_minute = per_minute
+        self.per_minute = self.share = per_minute
         self._taken: deque[Taken] = deque()
         self._sum = 0.0
 
     def seconds_until_free(self, tokens: float, now: float) -> float:
         """0 when so many more are allowed now, otherwise how long to wait; infinite for more than a whole minute's."""
         self._let_go(now)
-        too_many = self._sum + tokens - self.per_minute
+        too_many = self._sum + tokens - self.share
         if too_many <= 0:
             return 0.0
         for at, taken in self._taken:
             too_many -= taken
             if too_many <= 0:
                 return at + MINUTE - now
-        return math.inf
+        return math.inf if tokens > self.per_minute else MINUTE
+
+    def spare(self, now: float) -> int:
+        """Tokens of the share that are free."""
+        self._let_go(now)
+        return max(0, int(self.share - self._sum))
+
+    def resize(self, share: int, now: float) -> None:
+        """Hold so many from now on; those that are taken away were free."""
+        self.share = share
+
+    def use_up(self, now: float) -> None:
+        """Take it that all of the share was used just now."""
+        self.take(self.spare(now), now)
 
     def take(self, tokens: float, now: float) -> Taken:
         """Count so many tokens; give what is returned back to `correct`."""

@@ -227,7 +227,7 @@ class Gateway:
             problems.require_allowed(caller, sized, self._balancer)
             if asked.question.embeddings:
                 embeddings.require_one_model(sized, self._balancer)
-            self.allowances.admit(caller, sized)
+            await self.allowances.admitted(caller, sized)
             found = self.cache.look(sized, hints, read_directives(request.headers, asked.metadata))
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, found, warning, started)

@@ -5,26 +5,58 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from equipoise.core.callers import Caller
 from equipoise.core.events import AttemptEnded, Event, RequestEnded
 from equipoise.core.gcra import Rate
 from equipoise.core.model import Request
+from equipoise.core.sharing import Shared
 from equipoise.gateway.headers import Fields
 from equipoise.gateway.problems import Problem
 
 REQUESTS, TOKENS = "requests", "tokens"
+Lack: TypeAlias = tuple[str, int, int]
+"""The name of a limit, all of it, and how much more is needed here."""
+
+
+class Elsewhere(Protocol):
+    """Other processes that hold shares of the same limits."""
+
+    def attach(self, name: str, whole: int, limit: Shared) -> None:
+        """This limit is used here: give it its share."""
+
+    async def borrow(self, lacks: list[Lack]) -> bool:
+        """Ask the others for what is missing; did any come?"""
 
 
 class Allowance:
     """The rates of one key, as long as its limits are these."""
 
-    __slots__ = ("limits", "rates")
+    __slots__ = ("key", "limits", "rates")
 
-    def __init__(self, limits: tuple[int | None, int | None]) -> None:
-        self.limits = limits
+    def __init__(self, limits: tuple[int | None, int | None], key: str) -> None:
+        self.limits, self.key = limits, key
         said = dict(zip((REQUESTS, TOKENS), limits, strict=True))
         self.rates = {unit: Rate(per_minute) for unit, per_minute in said.items() if per_minute}
+
+    def attach(self, elsewhere: Elsewhere) -> None:
+        """Share the rates with other processes."""
+        for unit, rate in self.rates.items():
+            elsewhere.attach(self._name(unit), rate.per_minute, rate)
+
+    def lacks(self, request: Request, now: float) -> list[Lack]:
+        """What is missing here for a question, of rates that are shared."""
+        needed = {REQUESTS: 1, TOKENS: request.input_tokens + request.output_tokens}
+        found = []
+        for unit, rate in self.rates.items():
+            lack = min(needed[unit], rate.per_minute) - rate.spare(now)
+            if lack > 0 and rate.share < rate.per_minute:
+                found.append((self._name(unit), rate.per_minute, lack))
+        return found
+
+    def _name(self, unit: str) -> str:
+        return f"key {self.key}: {unit}"
 
     def take(self, tokens: int, now: float) -> tuple[str, float] | None:
         """Take one question and so many tokens; or nothing, and say which is short and for how many seconds."""
@@ -55,8 +87,20 @@ class Allowances:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.elsewhere: Elsewhere | None = None
+        """The other processes among whom the rates are shared out."""
         self._known: dict[str, Allowance] = {}
         self._open: dict[str, Taken] = {}
+
+    async def admitted(self, caller: Caller, request: Request) -> None:
+        """Let a question through, with what other processes have to spare if need be. Raises Problem 429."""
+        try:
+            self.admit(caller, request)
+        except Problem:
+            known = self._known[caller.key]
+            if self.elsewhere is None or not await self.elsewhere.borrow(known.lacks(request, self._clock())):
+                raise
+            self.admit(caller, request)
 
     def admit(self, caller: Caller, request: Request) -> None:
         """Let a question through, or raise Problem 429 with when to come again; nobody without limits is looked at."""
@@ -65,7 +109,9 @@ class Allowances:
             return
         allowance = self._known.get(caller.key)
         if allowance is None or allowance.limits != limits:
-            allowance = self._known[caller.key] = Allowance(limits)
+            allowance = self._known[caller.key] = Allowance(limits, caller.key)
+            if self.elsewhere is not None:
+                allowance.attach(self.elsewhere)
         tokens = request.input_tokens + request.output_tokens
         short = allowance.take(tokens, self._clock())
         if short is not None:

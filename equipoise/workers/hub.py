@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from equipoise.gateway.purging import PURGE
 from equipoise.http import Request, Response
 from equipoise.telemetry.prometheus import rendered
 from equipoise.telemetry.totals import Snapshot, Totals, WorkerCounts, kept_of_the_dead, lasting, together
@@ -21,6 +22,8 @@ from equipoise.workers.views import merged
 
 LOOK_SECONDS = 2.0
 CHANGE_SECONDS = 60.0
+EVERYWHERE = {("POST", PURGE)}
+"""What is done in each process: the first one has judged who asks, and written it down."""
 JSON = (b"content-type", b"application/json")
 
 
@@ -144,10 +147,21 @@ class Hub:
                     continue
                 break
             answered = msgspec.msgpack.decode(raw, type=m.Answered)
+            if (asked.method, asked.path) in EVERYWHERE and answered.status == 200:
+                answered.body = await self._everywhere(asked, answered.body)
             refusals = await self._spread()
             return Response(answered.status, answered.headers, _with(answered.body, refusals))
         words = b'{"error": {"message": "No worker answers now.", "type": "server_error", "code": "no_worker"}}'
         return Response(503, (JSON, (b"retry-after", b"1")), words)
+
+    async def _everywhere(self, asked: m.Asked, body: bytes) -> bytes:
+        """What each process keeps for itself is let go of in all; the counts are added up."""
+        told = msgspec.json.decode(body, type=dict[str, Any])
+        lead = self._leader
+        for raw in (await self._each(m.REPEAT, asked, but=lead)).values():
+            other = msgspec.msgpack.decode(raw, type=dict[str, Any])
+            told = {name: value + other[name] if type(value) is int else value for name, value in told.items()}
+        return msgspec.json.encode(told)
 
     def reload(self) -> None:
         """Read the configuration again: one worker looks whether it is good, then all go by it."""

@@ -46,6 +46,7 @@ class Served(msgspec.Struct):
     learning: Callable[[], dict[str, Any]]
     flush: Callable[[], Awaitable[None]]
     admin: Callable[[Request], Awaitable[Response]]
+    repeat: Callable[[Request], Awaitable[dict[str, Any]]]
     hinted: Callable[[Hint], None]
     hint: Callable[[BackendChanged], Hint]
     configuration: Follows
@@ -72,6 +73,7 @@ class Member:
             m.FLUSH: self._flush,
             m.KNOWN: self._know,
             m.ADMIN: self._admin,
+            m.REPEAT: self._repeat,
             m.ADOPT: self._adopt,
             m.RELOAD: self._reload,
             m.LEAD: self._lead,
@@ -181,6 +183,10 @@ class Member:
         if not isinstance(response.body, bytes):
             raise Refused("a stream cannot be passed on")
         return m.Answered(response.status, list(response.headers), response.body)
+
+    async def _repeat(self, raw: bytes) -> dict[str, Any]:
+        asked = msgspec.msgpack.decode(raw, type=m.Asked)
+        return await self._own.repeat(Request(*(getattr(asked, name) for name in Request.__struct_fields__)))
 
     async def _adopt(self, raw: bytes) -> None:
         overlay = msgspec.msgpack.decode(raw, type=m.Overlay)

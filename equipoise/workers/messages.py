@@ -65,5 +65,5 @@ class Part(msgspec.Struct):
 
 REPORT, READY, GOODBYE = "report", "ready", "goodbye"
 KNOWN, SCRAPE, STATUS, SETTLE, FLUSH = "known", "scrape", "status", "settle", "flush"
-ADMIN, OVERLAY, ADOPT, RELOAD, LEAD = "admin", "overlay", "adopt", "reload", "lead"
+ADMIN, REPEAT, OVERLAY, ADOPT, RELOAD, LEAD = "admin", "repeat", "overlay", "adopt", "reload", "lead"
 HINT, MORE, RELEASE, GRANT, ASSIGN = "hint", "more", "release", "grant", "assign"

@@ -3,22 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from equipoise.core.sharing import given, part_of
-
-
-class Shared(Protocol):
-    """A limit of which a share is held here."""
-
-    def spare(self, now: float) -> int:
-        """Units of the share that are free."""
-
-    def resize(self, share: int, now: float) -> None:
-        """Hold so much from now on; what is taken away was free."""
-
-    def use_up(self, now: float) -> None:
-        """Take it that all of the share was used just now."""
+from equipoise.core.sharing import Shared, given, part_of
 
 
 class Slices:
