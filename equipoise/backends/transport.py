@@ -27,6 +27,9 @@ ANSWER_LIMIT: Final = 32 * 1024 * 1024
 TRAILING: Final = 0.1
 """Seconds to wait after the last event for the end of the body, so that the connection can be used again."""
 
+DEADLINE: Final = b"x-equipoise-deadline-ms"
+"""How long we wait for this attempt, of what the client gave: another gateway behind us goes by it, others need not care."""
+
 HeaderList = tuple[tuple[bytes, bytes], ...]
 Trace = Iterable[tuple[bytes, bytes]]
 
@@ -146,7 +149,7 @@ class Upstream:
         blame: Blame | None = None,
     ) -> ClientResponse:
         """Send a JSON body; returns once a success's head is there. Redirects are failures: they are never followed."""
-        headers = (*self._headers, *trace) if trace else self._headers
+        headers = (*self._headers, *trace, (DEADLINE, b"%d" % int(timeout * 1000.0)))
         timeouts = self.patience.timeouts(timeout, streamed=streamed)
         try:
             response = await self._pool.request(

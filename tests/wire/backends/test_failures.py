@@ -90,10 +90,10 @@ async def test_nobody_there_means_nothing_was_sent(upstream: ScriptedUpstream, c
     assert not (await client.probe()).healthy
 
 
-async def test_every_kind_passes_the_trace_on_and_nothing_else(
+async def test_every_kind_passes_the_trace_and_the_deadline_on_and_nothing_else(
     client: BackendClient, upstream: ScriptedUpstream
 ) -> None:
-    """Headers are ours: of the client's only the trace."""
+    """Headers are ours: of the client's only the trace; how long we wait is told, in whole milliseconds."""
     seen: list[Request] = []
 
     def note(request: Request) -> Response:
@@ -106,6 +106,8 @@ async def test_every_kind_passes_the_trace_on_and_nothing_else(
     await failed(client, msgspec.structs.replace(request_for(), trace=trace))
     assert seen[0].headers[b"traceparent"] == b"00-a-b-01"
     allowed = {b"host", b"content-length", b"content-type", b"accept", b"authorization", b"x-api-key", b"traceparent"}
+    allowed.add(b"x-equipoise-deadline-ms")
+    assert 0 < int(seen[0].headers[b"x-equipoise-deadline-ms"]) <= 60_000
     assert seen[0].headers.keys() <= allowed
 
 
