@@ -49,7 +49,7 @@ def main() -> int:
         print(f"no measuring bench at {chosen.perf}: nothing was measured", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
-        command = _bare(chosen.port) if chosen.bare else _gateway(Path(folder), chosen.port, chosen.server)
+        command = _bare(chosen.port) if chosen.bare else gateway_command(Path(folder), chosen.port, chosen.server)
         options = ["ratio", "--port", str(chosen.port), "--rounds", chosen.rounds, "--phases", chosen.phases]
         key = [] if chosen.bare else ["--header", f"Authorization: Bearer {KEY}"]
         environment = dict(os.environ)
@@ -60,7 +60,8 @@ def main() -> int:
         ).returncode
 
 
-def _gateway(folder: Path, port: int, server: str) -> list[str]:
+def gateway_command(folder: Path, port: int, server: str) -> list[str]:
+    """What serves; its configuration is written into the folder."""
     config = folder / "bench.yaml"
     backends = "".join(BACKEND.format(n=n) for n in (1, 2, 3))
     config.write_text(CONFIG.format(backends=backends, state=folder / "state", key=KEY))

@@ -117,37 +117,52 @@ class RateLimit:
     `share` of them may be had here, the rest elsewhere.
     """
 
-    __slots__ = ("_times", "per_minute", "share")
+    __slots__ = ("_back_at", "_gone", "_times", "per_minute", "share")
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = self.share = per_minute
         self._times: deque[float] = deque()
+        self._gone, self._back_at = 0, 0.0
 
     def seconds_until_free(self, now: float) -> float:
         """0 when one more is allowed now, otherwise how long to wait."""
-        if len(self._times) < self.share:
+        if len(self._times) < self.share - self._gone:
             return 0.0
-        return max(0.0, self._times[0] + MINUTE - now) if self.share else MINUTE
+        if self._gone:
+            self._let_come_back(now)
+            return 0.0 if len(self._times) < self.share - self._gone else self._wait(now)
+        return self._wait(now)
+
+    def _wait(self, now: float) -> float:
+        first = self._times[0] + MINUTE if self._times else math.inf
+        back = self._back_at if self._gone else math.inf
+        return max(0.0, min(first, back, now + MINUTE) - now)
 
     def take(self, now: float) -> None:
         """Count one admission; ask `seconds_until_free` first."""
         self._times.append(now)
-        while len(self._times) > max(1, self.share):
+        while len(self._times) > max(1, self.share - self._gone):
             self._times.popleft()
 
     def spare(self, now: float) -> int:
         """Admissions of the share that are free."""
-        return self.share - sum(at > now - MINUTE for at in self._times)
+        self._let_come_back(now)
+        return self.share - self._gone - sum(at > now - MINUTE for at in self._times)
 
     def resize(self, share: int, now: float) -> None:
         """Hold so many from now on; those that are taken away were free."""
         self.share = share
-        while len(self._times) > share:
+        while len(self._times) > share - self._gone:
             self._times.popleft()
 
     def use_up(self, now: float) -> None:
         """Take it that all of the share was used just now."""
-        self._times = deque([now] * self.share)
+        self._gone, self._back_at = self.share, now + MINUTE
+        self._times.clear()
+
+    def _let_come_back(self, now: float) -> None:
+        if now >= self._back_at:
+            self._gone = 0
 
 
 Taken: TypeAlias = list[float]

@@ -111,3 +111,20 @@ def test_what_a_process_that_died_held_is_used_up() -> None:
         limit.use_up(0.0)
         assert limit.spare(0.0) == 0
         assert limit.spare(MINUTE) == 4
+
+
+def test_what_others_give_meanwhile_can_be_used_at_once() -> None:
+    """Three are used up for a minute, the two that came may be had now; after the minute all five."""
+    it = RateLimit(5)
+    it.resize(3, 0.0)
+    it.use_up(0.0)
+    assert it.seconds_until_free(10.0) == 50.0
+    it.resize(5, 10.0)
+    for _ in range(2):
+        assert it.seconds_until_free(10.0) == 0.0
+        it.take(10.0)
+    assert it.seconds_until_free(11.0) == 49.0
+    for _ in range(3):
+        assert it.seconds_until_free(60.0) == 0.0
+        it.take(60.0)
+    assert it.seconds_until_free(60.0) == 10.0

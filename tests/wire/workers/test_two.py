@@ -223,3 +223,13 @@ def test_one_process_is_as_it_was(start: Start) -> None:
     found.begin()
     assert found.ask() == (200, str(found.process.pid))
     assert "equipoise_workers" not in found.fetch("/metrics")[1]
+
+
+def test_a_purge_reaches_the_kept_answers_of_both(start: Start) -> None:
+    """Each worker keeps the answer it gave; one call lets go of both, and says so."""
+    found = start(BASE + "routes: {auto: {cache: true}}\n")
+    found.begin()
+    assert {found.ask()[0] for _ in range(24)} == {200}
+    found.until(lambda: found.metric('lb_cache_requests_total{result="miss"}') == 2.0)
+    status, told = found.fetch("/admin/cache/purge", {}, admin=True)
+    assert (status, json.loads(told)) == (200, {"done": "purge", "answers": 2})
