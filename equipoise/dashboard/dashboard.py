@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -112,6 +112,8 @@ class Dashboard:
                     return await self._table(name, view)
                 case ["requests", request_id]:
                     return await self._story(request_id, view)
+                case ["requests", request_id, name]:
+                    return await self._story_table(request_id, name)
                 case [] | [""]:
                     return await self._page(BY_NAME[""], view)
                 case [name] if name in BY_NAME:
@@ -178,10 +180,23 @@ class Dashboard:
         found = await SOURCES[table](self._facts, view.filters)
         return responses.file(name, await asyncio.to_thread(found.as_json if kind == "json" else found.as_csv))
 
-    async def _story(self, request_id: str, view: View) -> Response:
+    async def _attempts(self, request_id: str) -> list[dict[str, Any]]:
         attempts = await self._facts.story(request_id) if 0 < len(request_id) <= LONGEST_ID else None
         if not attempts or all(row.get("parent") == request_id for row in attempts):
-            return responses.trouble(404, "Not found", "No record of this request is kept.")
+            raise Problem(404, "request_not_found", "No record of this request is kept.", should_retry=False)
+        return attempts
+
+    async def _story_table(self, request_id: str, name: str) -> Response:
+        wanted, _, kind = name.rpartition(".")
+        table = requests.story_table(request_id, await self._attempts(request_id), wanted)
+        if table is None or kind not in ("json", "csv"):
+            return responses.trouble(
+                404, "Not found", f"There is no such table; there are {', '.join(requests.FILES)}."
+            )
+        return responses.file(name, await asyncio.to_thread(table.as_json if kind == "json" else table.as_csv))
+
+    async def _story(self, request_id: str, view: View) -> Response:
+        attempts = await self._attempts(request_id)
         inside = await asyncio.to_thread(lambda: requests.story(request_id, attempts, view))
         return responses.page(layout.framed(BY_NAME["requests"], PAGES, view, inside, title=f"Request {request_id}"))
 

@@ -12,7 +12,14 @@ from equipoise.dashboard.table import Column, Table, drawn, state
 from equipoise.dashboard.view import Tables, View, panel
 from equipoise.dashboard.wording import instant, number, percent, seconds, usd
 
-DIGITS = 12
+DIGITS, MOST_ATTEMPTS, MOST_CANDIDATES = 12, 20, 64
+FILES = ("candidates.json", "candidates.csv", "inner.json", "inner.csv")
+CANDIDATE = (
+    Column("backend_id", "candidate"), Column("chosen", "chosen", "state"), Column("chance", "probability", "percent"),
+    Column("score", "score", "number"), Column("cost_usd", "expected cost", "usd"), Column("completion", "expected time", "seconds"),
+    Column("quality_mean", "quality", "number"), Column("quality_low", "at least", "number"), Column("health", "health", "number"),
+    Column("success_rate", "answers", "percent"), Column("in_flight", "in flight", "number"), Column("effective_weight", "weight", "number"),
+)  # fmt: skip
 SHOWN = (
     "wall", "request_id", "backend_id", "verdict", "latency", "first_token", "tokens", "cost_usd", "quality", "why", "tenant",
 )  # fmt: skip
@@ -68,13 +75,25 @@ def story(request_id: str, attempts: Sequence[Mapping[str, Any]], view: View) ->
     """Everything that is known of one request: its attempts in order, each decision with all candidates."""
     inner = [row for row in attempts if row.get("parent") == request_id]
     own = [row for row in attempts if row.get("parent") != request_id]
+    links = tag("p", [tag("a", name, href=view.link("requests", request_id, name)) for name in FILES], class_="files")
     return tag(
         "div",
         _summary(own, inner),
-        [_attempt(row, view) for row in own[:20]],
+        [_attempt(row, view) for row in own[:MOST_ATTEMPTS]],
         _inner(inner, view) if inner else None,
+        links,
         class_="grid-of",
     )
+
+
+def story_table(request_id: str, attempts: Sequence[Mapping[str, Any]], name: str) -> Table | None:
+    """The candidates of all attempts, or what its graph asked for it, as a table of its own; None for another name."""
+    if name == "candidates":
+        rows = [one for row in attempts if row.get("parent") != request_id for one in _compared(row)]
+        return Table(name=name, columns=(Column("attempt", "attempt"), *CANDIDATE), rows=rows)
+    if name == "inner":
+        return _asked(name, [row for row in attempts if row.get("parent") == request_id])
+    return None
 
 
 def _summary(own: Sequence[Mapping[str, Any]], inner: Sequence[Mapping[str, Any]]) -> Markup:
@@ -108,7 +127,7 @@ def _attempt(row: Mapping[str, Any], view: View) -> Markup:
     }  # fmt: skip
     out = [tag("li", f"{name}: {why}") for name, why in decision["excluded"].items()]
     left = tag("div", tag("h3", "Left out"), tag("ul", out)) if out else None
-    return panel(f"Attempt {row['number']}", facts(rows), _candidates(decision), left, wide=True)
+    return panel(f"Attempt {row['number']}", facts(rows), _candidates(row), left, wide=True)
 
 
 def _opinions(row: Mapping[str, Any]) -> str:
@@ -118,35 +137,36 @@ def _opinions(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{number(of['quality'])} ({of['voice']})" for of in found) or "not scored"
 
 
-def _candidates(decision: Mapping[str, Any]) -> Markup:
+def _candidates(row: Mapping[str, Any]) -> Markup:
+    rows = _compared(row)[:MOST_CANDIDATES]
+    table = Table(name="candidates", columns=CANDIDATE, rows=rows, empty="Nobody else could have been asked.")
+    return drawn(table, "Candidates")
+
+
+def _compared(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    decision = row["decision"]
     chances, compared = decision["probabilities"], decision["compared"]
-    rows = [
-        {**row, "chance": chances.get(row["backend_id"]), "score": compared.get(row["backend_id"]),
-         "chosen": "yes" if row["backend_id"] == decision["backend_id"] else None,
-         "cost_usd": (row.get("expected_cost") or 0) / NANO_PER_USD}
-        for row in decision["candidates"][:64]
+    return [
+        {**one, "attempt": row["number"], "chance": chances.get(one["backend_id"]), "score": compared.get(one["backend_id"]),
+         "chosen": "yes" if one["backend_id"] == decision["backend_id"] else None,
+         "cost_usd": (one.get("expected_cost") or 0) / NANO_PER_USD}
+        for one in decision["candidates"]
     ]  # fmt: skip
-    columns = (
-        Column("backend_id", "candidate"), Column("chosen", "chosen", "state"), Column("chance", "probability", "percent"),
-        Column("score", "score", "number"), Column("cost_usd", "expected cost", "usd"), Column("completion", "expected time", "seconds"),
-        Column("quality_mean", "quality", "number"), Column("quality_low", "at least", "number"), Column("health", "health", "number"),
-        Column("success_rate", "answers", "percent"), Column("in_flight", "in flight", "number"), Column("effective_weight", "weight", "number"),
-    )  # fmt: skip
-    return drawn(
-        Table(name="candidates", columns=columns, rows=rows, empty="Nobody else could have been asked."), "Candidates"
-    )
 
 
-def _inner(rows: Sequence[Mapping[str, Any]], view: View) -> Markup:
+def _asked(name: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = (
         Column("request_id", "request"), Column("backend_id", "backend"), Column("kind", "kind"), Column("joined", "joined by"),
         Column("verdict", "came to", "state"), Column("latency", "took", "seconds"), Column("cost_usd", "cost", "usd"),
     )  # fmt: skip
-    found = [{**row, "cost_usd": row["cost"] / NANO_PER_USD} for row in rows]
+    return Table(name=name, columns=columns, rows=[{**row, "cost_usd": row["cost"] / NANO_PER_USD} for row in rows])
+
+
+def _inner(rows: Sequence[Mapping[str, Any]], view: View) -> Markup:
     cells = {
         "request_id": lambda row: tag(
             "a", short(row["request_id"]), href=view.link("requests", row["request_id"]), class_="id"
         )
     }
-    table = Table(name="inner", columns=columns, rows=found)
-    return panel("What its graph asked for it", drawn(table, "Questions of the graph", cells), wide=True)
+    table = drawn(_asked("inner", rows), "Questions of the graph", cells)
+    return panel("What its graph asked for it", table, wide=True)

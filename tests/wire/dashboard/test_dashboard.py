@@ -291,6 +291,15 @@ async def test_a_requests_story_tells_its_candidates(house: House, visitor: Visi
     for word in ("graph_deep", "web_search", "general_llm", "Why this backend", "Candidates"):
         assert word in text
     assert (await visitor.get("/dashboard/requests/nobody-knows")).status == 404
+    tables = f"/dashboard/requests/{request_id}"
+    rows = json.loads((await visitor.get(f"{tables}/candidates.json")).text)["rows"]
+    assert [(row["attempt"], row["chosen"]) for row in rows if row["chosen"]] == [(1, "yes")]
+    assert all(row["backend_id"] in text for row in rows)
+    assert (await visitor.get(f"{tables}/candidates.csv")).text.splitlines()[0].startswith("attempt,backend_id,chosen,")
+    assert json.loads((await visitor.get(f"{tables}/inner.json")).text)["rows"] == []
+    for name in ("candidates.xml", "others.json"):
+        assert (await visitor.get(f"{tables}/{name}")).status == 404
+    assert (await visitor.get("/dashboard/requests/nobody-knows/candidates.json")).status == 404
 
 
 async def test_what_is_not_there_is_said_so(visitor: Visitor) -> None:
