@@ -75,8 +75,11 @@ def test_whatever_goes_wrong_when_it_is_over_everything_is_as_it_was(seed: int) 
     world.close()
     assert told.answered > 0.5 * (told.asked - told.gone)
     assert set(told.late_codes) <= {"overloaded", "rate_limit_exceeded"}, "only limits that the operator set"
-    held_back = [b.id for b in world.selection.backends.values() if b.unwell(world.loop.now)]
-    assert not held_back, "whoever is well may be asked, also where a strategy prefers others"
+    now = world.loop.now
+    held_back = [b.id for b in world.selection.backends.values() if not b.well(now) or now < b.cooling_until]
+    assert not held_back, (
+        "whoever is well may be asked, up to its operator's limits, also where a strategy prefers others"
+    )
     _shares_are_normal(world)
 
 

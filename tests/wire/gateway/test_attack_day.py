@@ -23,6 +23,7 @@ hmac_compare = hmac.compare_digest
 KEY, UPSTREAM_KEY = "ann-key-of-this-test", "sk-upstream-key-of-this-test"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 OURS = {
+    "x-equipoise-deadline-ms",
     "host",
     "content-type",
     "accept",
