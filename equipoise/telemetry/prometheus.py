@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
+from operator import add
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -56,6 +57,7 @@ OTHER = "other"
 LINGER_SECONDS = 600.0
 
 _BREAKER = {"closed": 0, "half_open": 1, "half-open": 1, "open": 2}
+_UNPRICED, _IGNORED = CostSource.UNPRICED, Verdict.IGNORED
 Rows = Callable[[], Iterable[Mapping[str, Any]]]
 Beliefs = Callable[[], Mapping[str, Mapping[str, Mapping[str, float]]]]
 
@@ -201,13 +203,13 @@ class Metrics:
         if outcome.first_token is not None:
             backend.first_token.add(outcome.first_token)
         backend.cost += outcome.cost
-        if outcome.cost_source is CostSource.UNPRICED:
+        if outcome.cost_source is _UNPRICED:
             backend.unpriced += 1
         if outcome.claimed_cost is not None:
             backend.disputed += 1
         if outcome.interrupted:
             backend.interruptions += 1
-        if verdict is Verdict.IGNORED and outcome.error_code == HEDGE_LOST:
+        if verdict is _IGNORED and outcome.error_code == HEDGE_LOST:
             backend.hedges += 1
         if outcome.gaps is not None:
             _count_gaps(backend.gaps, outcome.gaps)
@@ -288,7 +290,7 @@ def _gauges_of(row: Mapping[str, Any]) -> Gauges:
 
 
 def _count_gaps(histogram: Histogram, gaps: Gaps) -> None:
-    histogram.counts = [had + more for had, more in zip(histogram.counts, gaps.counts, strict=True)]
+    histogram.counts = list(map(add, histogram.counts, gaps.counts))
     histogram.sum += gaps.sum
 
 
