@@ -16,10 +16,11 @@ USUAL, PRIOR_REPLIES = 0.05, 20.0
 
 GRAPH_USUAL, GRAPH_REPLIES = 0.3, 6.0
 """The same of one that knows its documents and nothing else: where it is asked of everything, most may be off its topic,
-which must not cost it the questions that only it can answer. Fifteen answers, and five empty ones are silence again."""
+which must not cost it the questions that only it can answer. """
 
 AT_FIRST = 5
-"""Empty replies in a row that are silence in one that has not answered anything yet: it may be dead from the start."""
+"""Empty replies in a row that are silence in one that never gave an answer after an empty one: until then nothing speaks for
+questions off its topic. It may be dead from the start, or have died early."""
 
 MOST_USUAL = 0.6
 MEMORY = 200.0
@@ -36,7 +37,7 @@ class Silence:
     def __init__(self, usual: float = USUAL, replies: float = PRIOR_REPLIES) -> None:
         self.usual, self._replies, self.evidence = usual, replies, 0.0
         self._empty: int | None = 0
-        """Empty replies before its first answer; None from that on."""
+        """Empty replies of its first run of them; None once an answer followed."""
 
     @classmethod
     def of(cls, kind: BackendType) -> Silence:
@@ -45,7 +46,7 @@ class Silence:
 
     def replied(self, *, answered: bool) -> bool:
         """Take in a reply; True when the backend has gone silent, whereupon the evidence begins anew."""
-        if answered:
+        if answered and self._empty:
             self._empty = None
         if answered and not self.evidence:  # the usual case, and the shortest way
             if self._replies < MEMORY:
@@ -56,12 +57,12 @@ class Silence:
         ratio = (1.0 - SILENT) / (1.0 - usual) if answered else SILENT / usual
         self.evidence = max(0.0, self.evidence + math.log(ratio))
         self._learn(0.0 if answered else 1.0)
-        silent = self.evidence >= CERTAIN or self._dead_from_the_start(answered=answered)
+        silent = self.evidence >= CERTAIN or self._dead_early(answered=answered)
         if silent:
             self.evidence = 0.0
         return silent
 
-    def _dead_from_the_start(self, *, answered: bool) -> bool:
+    def _dead_early(self, *, answered: bool) -> bool:
         if answered or self._empty is None:
             return False
         self._empty = (self._empty + 1) % AT_FIRST

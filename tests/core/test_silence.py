@@ -44,12 +44,22 @@ def test_a_graph_that_is_asked_of_everything_is_given_time_to_show_its_share() -
 
 
 def test_a_graph_that_was_dead_from_the_start_is_found_by_its_fifth_reply() -> None:
-    """Before its first answer there is no usual share that could excuse it; after it there is."""
+    """Nothing has excused it yet; an answer after an empty reply would."""
     it = Silence.of(BackendType.LIGHTRAG)
     assert [it.replied(answered=False) for _ in range(5)] == [False] * 4 + [True]
     alive = Silence.of(BackendType.LIGHTRAG)
-    assert not alive.replied(answered=True)
+    for answered in (False, True):
+        assert not alive.replied(answered=answered)
     assert not any(alive.replied(answered=False) for _ in range(6))
+
+
+@pytest.mark.parametrize("before", [0, 1, 3, 5, 10, 14, 15, 40, 200])
+def test_a_graph_that_dies_after_any_number_of_answers_is_found_by_its_fifth_empty_reply(before: int) -> None:
+    """Also where it was asked too little to have shown its usual share."""
+    it = Silence.of(BackendType.LIGHTRAG)
+    for _ in range(before):
+        it.replied(answered=True)
+    assert any(it.replied(answered=False) for _ in range(5))
 
 
 def test_a_silent_backend_is_left_after_five_affected_requests() -> None:
