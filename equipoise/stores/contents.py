@@ -8,13 +8,13 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from equipoise.stores.sqlite import Migration, StoreError, open_database, open_for_reading
+from equipoise.stores.sqlite import Migration, StoreError, open_database, open_for_reading, transaction
 from equipoise.stores.writer import BatchWriter
 
 Mode: TypeAlias = Literal["none", "redacted", "full"]
@@ -134,7 +134,7 @@ class Contents:
 
     def _write(self, kept: list[Kept]) -> None:
         rows = [row for each in kept if (row := self._row(each)) is not None]
-        with _transaction(self._connection, self.path) as connection:
+        with transaction(self._connection, self.path) as connection:
             connection.executemany(_INSERT, rows)
 
     def _row(self, kept: Kept) -> tuple[Any, ...] | None:
@@ -169,33 +169,9 @@ class Contents:
 
     def _tidy(self) -> None:
         if (now := self._wall()) >= self._next_tidy:
-            with _transaction(self._connection, self.path) as connection:
+            with transaction(self._connection, self.path) as connection:
                 connection.execute("DELETE FROM contents WHERE ends < ?", (now,))
             self._next_tidy = now + TIDY_SECONDS
-
-
-class _transaction:  # noqa: N801 - reads as a word
-    """All of it or nothing; sqlite's errors become StoreError."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self._connection, self._path = connection, path
-
-    def __enter__(self) -> sqlite3.Connection:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot write {self._path}: {error}") from error
-        return self._connection
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            self._connection.execute("COMMIT" if error is None else "ROLLBACK")
-        except sqlite3.Error as broken:
-            with suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
-            raise StoreError(f"cannot write {self._path}: {broken}") from broken
-        if isinstance(error, sqlite3.Error):
-            raise StoreError(f"cannot write {self._path}: {error}") from error
 
 
 def _each(source: Mapping[str, Any], redacted: Callable[[str | None], str | None]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from equipoise.stores import queries
 from equipoise.stores.insertion import insert
 from equipoise.stores.losses import Losses
 from equipoise.stores.rows import LARGEST_INTEGER
-from equipoise.stores.sqlite import StoreError, open_database, open_for_reading
+from equipoise.stores.sqlite import StoreError, open_database, open_for_reading, transaction
 from equipoise.stores.writer import BatchWriter
 
 T = TypeVar("T")
@@ -181,17 +181,5 @@ class Ledger:
             raise
 
     def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            result = action(self._connection)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self._roll_back()
-            raise StoreError(f"cannot write {self.path}: {error}") from error
-        return result
-
-    def _roll_back(self) -> None:
-        # When the disk fails SQLite has often rolled back by itself; should this fail too, the next BEGIN fails as well
-        # and we are here again.
-        with suppress(sqlite3.Error):
-            self._connection.execute("ROLLBACK")
+        with transaction(self._connection, self.path) as connection:
+            return action(connection)

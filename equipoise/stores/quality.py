@@ -7,12 +7,12 @@ import json
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from equipoise.core.events import AnswerScored, Event
-from equipoise.stores.sqlite import StoreError, open_database, open_for_reading
+from equipoise.stores.sqlite import StoreError, open_database, open_for_reading, transaction
 from equipoise.stores.writer import BatchWriter
 
 T = TypeVar("T")
@@ -121,23 +121,14 @@ class QualityRecords:
     # ---- in the writer's thread ----
 
     def _write(self, scored: list[AnswerScored]) -> None:
-        self._in_transaction(lambda connection: connection.executemany(_INSERT, map(_row, scored)))
+        with transaction(self._connection, self.path) as connection:
+            connection.executemany(_INSERT, map(_row, scored))
 
     def _tidy(self) -> None:
         if (now := self._wall()) >= self._next_tidy:
-            old = (now - self._max_age,)
-            self._in_transaction(lambda connection: connection.execute("DELETE FROM quality WHERE wall < ?", old))
+            with transaction(self._connection, self.path) as connection:
+                connection.execute("DELETE FROM quality WHERE wall < ?", (now - self._max_age,))
             self._next_tidy = now + TIDY_SECONDS
-
-    def _in_transaction(self, action: Callable[[sqlite3.Connection], object]) -> None:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            action(self._connection)
-            self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):  # SQLite has often rolled back by itself
-                self._connection.execute("ROLLBACK")
-            raise StoreError(f"cannot write {self.path}: {error}") from error
 
 
 def _row(of: AnswerScored) -> tuple[Any, ...]:

@@ -6,14 +6,13 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from equipoise.core.events import AnswerReused, Event
 from equipoise.core.model import dollars
-from equipoise.stores.sqlite import StoreError, open_database
+from equipoise.stores.sqlite import open_database, transaction
 from equipoise.stores.writer import BatchWriter
 
 if TYPE_CHECKING:
@@ -85,24 +84,18 @@ class Reuses:
     # ---- in the writer's thread ----
 
     def _write(self, reuses: list[AnswerReused]) -> None:
-        self._in_transaction(lambda connection: connection.executemany(_INSERT, map(_row, reuses)))
+        with transaction(self._opened(), self.path) as connection:
+            connection.executemany(_INSERT, map(_row, reuses))
 
     def _tidy(self) -> None:
         if (now := self._wall()) >= self._next_tidy:
-            old = (now - self._max_age,)
-            self._in_transaction(lambda connection: connection.execute("DELETE FROM reuses WHERE wall < ?", old))
+            with transaction(self._opened(), self.path) as connection:
+                connection.execute("DELETE FROM reuses WHERE wall < ?", (now - self._max_age,))
             self._next_tidy = now + TIDY_SECONDS
 
-    def _in_transaction(self, action: Callable[[sqlite3.Connection], object]) -> None:
-        connection = self._connection = self._connection or open_database(self.path)
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            action(connection)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):  # SQLite has often rolled back by itself
-                connection.execute("ROLLBACK")
-            raise StoreError(f"cannot write {self.path}: {error}") from error
+    def _opened(self) -> sqlite3.Connection:
+        self._connection = self._connection or open_database(self.path)
+        return self._connection
 
 
 Told: TypeAlias = Callable[[str], Awaitable[list[dict[str, Any]]]]

@@ -7,13 +7,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from equipoise.stores.sqlite import Migration, StoreError, open_database
+from equipoise.stores.sqlite import Migration, StoreError, open_database, transaction
 
 T = TypeVar("T")
 SCHEMA = (
@@ -167,20 +166,5 @@ class StateStore:
                 raise StoreError(f"cannot read {self.path}: {error}") from error
 
     def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock:
-            try:
-                self._connection.execute("BEGIN IMMEDIATE")
-                result = action(self._connection)
-                self._connection.execute("COMMIT")
-            except sqlite3.Error as error:
-                self._roll_back()
-                raise StoreError(f"cannot write {self.path}: {error}") from error
-            except BaseException:
-                self._roll_back()
-                raise
-            return result
-
-    def _roll_back(self) -> None:
-        # SQLite has often rolled back by itself by now; should this fail too, the next BEGIN says so.
-        with suppress(sqlite3.Error):
-            self._connection.execute("ROLLBACK")
+        with self._lock, transaction(self._connection, self.path) as connection:
+            return action(connection)

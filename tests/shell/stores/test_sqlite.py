@@ -12,7 +12,7 @@ import pytest
 
 from equipoise.stores.insertion import insert_statement
 from equipoise.stores.rows import COLUMNS, row_of
-from equipoise.stores.sqlite import Migration, migrate, migrations, open_database, statements
+from equipoise.stores.sqlite import Migration, StoreError, migrate, migrations, open_database, statements, transaction
 from tests.shell.stores.attempts import attempt
 
 
@@ -115,3 +115,22 @@ def test_a_database_made_by_others_becomes_private(tmp_path: Path) -> None:
     path.touch(mode=0o644)
     open_database(path).close()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("error", [ValueError("not ours"), KeyboardInterrupt()])
+def test_whatever_goes_wrong_in_a_transaction_leaves_nothing_of_it_and_blocks_nobody(
+    tmp_path: Path, error: BaseException
+) -> None:
+    """Not only SQLite's own errors: one left open would refuse every later one."""
+    connection = open_database(tmp_path / "l.db")
+    connection.execute("CREATE TABLE noted (x)")
+    with pytest.raises(type(error)), transaction(connection, tmp_path):
+        connection.execute("INSERT INTO noted VALUES (1)")
+        raise error
+    with transaction(connection, tmp_path):
+        connection.execute("INSERT INTO noted VALUES (2)")
+    assert connection.execute("SELECT x FROM noted").fetchall() == [(2,)]
+    with pytest.raises(StoreError, match=r"cannot write .*: no such table"), transaction(connection, tmp_path):
+        connection.execute("INSERT INTO nowhere VALUES (1)")
+    assert not connection.in_transaction
+    connection.close()
