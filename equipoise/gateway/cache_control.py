@@ -37,9 +37,7 @@ UNSAID = Directives()
 def read_directives(headers: Headers, metadata: Mapping[str, Any] | None) -> Directives:
     """All that the headers and `metadata` say, the strictest where they differ."""
     said = [headers[name].decode("latin-1") for name in (CACHE_CONTROL, OURS_FIELD) if name in headers]
-    beside = (metadata or {}).get(OURS)
-    if isinstance(beside, str):
-        said.append(beside)
+    said += [word for name, word in (metadata or {}).items() if name.lower() == OURS and isinstance(word, str)]
     if not said:
         return UNSAID
     words = dict(_directive(word) for word in ",".join(said).split(","))

@@ -20,6 +20,7 @@ PRIORITY, REPEATABLE = "x-equipoise-priority", "x-equipoise-repeatable"
 DATA_CLASS = "x-equipoise-data-class"
 NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION, PRIORITY, REPEATABLE, DATA_CLASS)
 FIELDS = tuple((name, name.encode()) for name in NAMES)
+KNOWN = frozenset(NAMES)
 
 OPEN_URGENCIES = (Urgency.INTERACTIVE, Urgency.BATCH)
 """What a client may say; copies for a shadow are ours alone."""
@@ -96,8 +97,15 @@ def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _from_metadata(metadata: Mapping[str, Any]) -> dict[str, str]:
-    found = {name: metadata[name] for name in NAMES if metadata.get(name) is not None}
-    return {name: _words(name, value) for name, value in found.items()}
+    """By the names of headers, whose case means nothing; what stands there in two spellings says nothing clear."""
+    found: dict[str, str] = {}
+    for spelt, value in metadata.items():
+        name = spelt.lower()
+        if name in KNOWN and value is not None:
+            if name in found:
+                raise _bad(name, "stands in `metadata` twice")
+            found[name] = _words(name, value)
+    return found
 
 
 def _words(name: str, value: Any) -> str:

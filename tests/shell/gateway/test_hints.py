@@ -50,6 +50,14 @@ def test_metadata_says_the_same_and_headers_win():
     assert (read.max_cost, read.tags, read.session) == (500_000_000, ("a", "b"), "from header")
 
 
+def test_names_in_metadata_are_names_of_headers_whatever_their_case():
+    """As the documentation spells them too; a class that is named so is not lost, and two spellings of one are refused."""
+    read = hints(metadata={"X-Equipoise-Data-Class": "patients", "X-EQUIPOISE-SESSION": "s"})
+    assert (read.data_classes, read.session) == ({"patients"}, "s")
+    with pytest.raises(Malformed, match="twice"):
+        hints(metadata={"X-Equipoise-Data-Class": "patients", "x-equipoise-data-class": "staff"})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
