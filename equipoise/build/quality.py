@@ -88,10 +88,10 @@ def scorer_of(config: Config, balancer: LoadBalancer, ledger: Ledger | None, rec
 
 
 def find_in(ledger: Ledger, records: QualityRecords) -> Find:
-    """Looks up an answer that is no longer remembered; StoreError when the ledger cannot be read."""
+    """Looks up a tenant's answer that is no longer remembered; StoreError when the ledger cannot be read."""
 
-    async def find(request_id: str) -> Known | None:
-        story = await ledger.story(request_id) or []
+    async def find(request_id: str, tenant: str | None) -> Known | None:
+        story = [row for row in await ledger.story(request_id) or [] if tenant in (None, row["tenant"])]
         answers = [row for row in story if row["verdict"] == "success" and row["role"] != ROLE]
         return _known(answers[-1], await records.of(request_id)) if answers else None
 
@@ -100,7 +100,7 @@ def find_in(ledger: Ledger, records: QualityRecords) -> Find:
 
 def _known(row: Mapping[str, Any], opinions: Iterable[Mapping[str, Any]]) -> Known:
     names = ("request_id", "backend_id", "route", "tenant", "kind", "role")
-    own = [of for of in opinions if of["number"] == row["number"]]
+    own = [of for of in opinions if (of["number"], of["tenant"]) == (row["number"], row["tenant"])]
     given = {of["voice"]: Opinion(of["voice"], of["quality"], of["variance"], of["dimensions"]) for of in own}
     score = next((of["score"] for of in own if of["score"] is not None), None)
     return Known(attempt=row["number"], score=score, opinions=given, **{name: row[name] for name in names})

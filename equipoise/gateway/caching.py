@@ -86,7 +86,7 @@ class ResponseCache:
         self._balancer, self._routes, self._now, self._wall = balancer, routes, now, wall
         self.limits = limits or CacheLimits()
         self._shelf: Shelf[bytes, Kept] = Shelf(self.limits.most_bytes, self._gone)
-        self._by_request: dict[str, bytes] = {}
+        self._by_request: dict[tuple[str, str], bytes] = {}
         self._flights: dict[Name, Flight[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._purges = 0
@@ -144,7 +144,7 @@ class ResponseCache:
         """Let go of an answer that people or a judge found to be below its route's floor."""
         if type(event) is not AnswerScored or event.source not in OPINIONS:
             return
-        key, route = self._by_request.get(event.request_id), self._routes().get(event.route)
+        key, route = self._by_request.get((event.request_id, event.tenant)), self._routes().get(event.route)
         if key is not None and route is not None and event.quality < route.min_quality:
             self._shelf.remove(key)
 
@@ -291,10 +291,10 @@ class ResponseCache:
         )
         size = kept.size
         if size <= self.limits.most_answer_bytes and self._shelf.put(found.key, kept, size):
-            self._by_request[reply.request_id] = found.key
+            self._by_request[reply.request_id, sized.tenant] = found.key
 
     def _gone(self, key: bytes, kept: Kept) -> None:
-        self._by_request.pop(kept.reply.request_id, None)
+        self._by_request.pop((kept.reply.request_id, kept.tenant), None)
 
     def _row(self, key: bytes, kept: Kept, size: int) -> dict[str, Any]:
         return {

@@ -62,8 +62,9 @@ async def given(balancer: LoadBalancer, request: Request, tenant: str, *, everyo
 async def _known(balancer: LoadBalancer, request_id: str, tenant: str | None) -> Known:
     """The answer spoken of; another tenant's is as unknown as one that never was."""
     scorer = balancer.scorer
-    found = await readable(scorer.known(request_id)) if scorer is not None and 0 < len(request_id) <= MAX_ID else None
-    if found is None or (tenant is not None and found.tenant != tenant):
+    known = scorer.known(request_id, tenant) if scorer is not None and 0 < len(request_id) <= MAX_ID else None
+    found = await readable(known) if known is not None else None
+    if found is None:
         text = "No answer to this request is known."
         raise Problem(404, "request_not_found", text, param="request_id", should_retry=False)
     return found

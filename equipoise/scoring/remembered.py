@@ -24,22 +24,28 @@ class Known(msgspec.Struct):
 
 
 class Recent:
-    """The newest answers by request id, at most `capacity`; the oldest are forgotten."""
+    """The newest answers by request id and tenant, at most `capacity`; the oldest are forgotten.
+
+    Clients may choose ids, and two tenants the same: what one says is never of the other's answer.
+    """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Known] = OrderedDict()
 
     def add(self, known: Known) -> None:
-        """Remember one; a second request under the same id takes the place of the first."""
-        self._known[known.request_id] = known
-        self._known.move_to_end(known.request_id)
+        """Remember one; a tenant's second request under the same id takes the place of the first."""
+        name = (known.request_id, known.tenant)
+        self._known[name] = known
+        self._known.move_to_end(name)
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
 
-    def get(self, request_id: str) -> Known | None:
-        """The answer, or None when it is no longer remembered."""
-        return self._known.get(request_id)
+    def get(self, request_id: str, tenant: str | None = None) -> Known | None:
+        """This tenant's answer (None: anybody's, the newest), or None when it is no longer remembered."""
+        if tenant is not None:
+            return self._known.get((request_id, tenant))
+        return next((self._known[name] for name in reversed(self._known) if name[0] == request_id), None)
 
     def __len__(self) -> int:
         return len(self._known)

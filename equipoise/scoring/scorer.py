@@ -26,7 +26,7 @@ JUDGING = 32
 """Answers that may wait for a judge."""
 
 Closeness = Callable[[str, str], float]
-Find = Callable[[str], Awaitable[Known | None]]
+Find = Callable[[str, str | None], Awaitable[Known | None]]
 
 
 class Keeper(Protocol):
@@ -140,11 +140,12 @@ class Scorer:
         self.tell(self._event(known, given, before))
         return True
 
-    async def known(self, request_id: str) -> Known | None:
-        """The answer to a request, from memory or from the ledger; None when nobody knows of one."""
-        found = self.recent.get(request_id)
+    async def known(self, request_id: str, tenant: str | None = None) -> Known | None:
+        """The answer to a request of this tenant (None: of anybody, where nobody shows a key), from memory or from the
+        ledger; None when nobody knows of one."""
+        found = self.recent.get(request_id, tenant)
         if found is None and self.find is not None:
-            found = await self.find(request_id)
+            found = await self.find(request_id, tenant)
         return found
 
     def inherit(self, previous: Scorer) -> None:

@@ -22,7 +22,16 @@ COLUMNS = (
     "variance", "score", "dimensions",
 )  # fmt: skip
 SHOWN = ("source", "voice", "quality", "variance", "score", "dimensions", "wall")
-_INSERT = f"INSERT OR REPLACE INTO quality ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+# Two tenants may have chosen one request id: an opinion takes the place of its own tenant's, or of one that stood where
+# the ledger knows the attempt to be its tenant's.
+_INSERT = f"""
+INSERT INTO quality ({", ".join(COLUMNS)}) VALUES ({", ".join("?" * len(COLUMNS))})
+ON CONFLICT DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS)}
+WHERE quality.tenant = excluded.tenant OR EXISTS (
+    SELECT 1 FROM attempts AS own WHERE own.request_id = excluded.request_id AND own.number = excluded.number
+        AND own.tenant = excluded.tenant
+)
+"""  # noqa: S608 - our own words
 
 # Of several opinions of an answer the weightiest counts.
 WEIGHTIEST = (
@@ -149,7 +158,8 @@ def with_quality(story: Story, records: QualityRecords) -> Story:
         attempts = await story(request_id)
         opinions = await records.of(request_id) if attempts else []
         for row in attempts or ():
-            row["quality"] = [{n: of[n] for n in SHOWN} for of in opinions if of["number"] == row["number"]]
+            own = [of for of in opinions if (of["number"], of["tenant"]) == (row["number"], row["tenant"])]
+            row["quality"] = [{name: of[name] for name in SHOWN} for of in own]
         return attempts
 
     return told

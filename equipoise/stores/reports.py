@@ -36,6 +36,7 @@ GROUPS = {
 FILTERS = ("tenant", "key", "backend", "route", "strategy", "model", "kind", "verdict", "role", "source", "price")
 QUALITY = f"""
 SELECT quality FROM quality WHERE quality.request_id = attempts.request_id AND quality.number = attempts.number
+    AND quality.tenant = attempts.tenant
 ORDER BY {WEIGHTIEST} LIMIT 1
 """  # noqa: S608 - a constant
 """The quality of an attempt by the weightiest voice there is, as part of a statement over attempts."""

@@ -16,6 +16,7 @@ from equipoise.config import ConfigurationError
 from equipoise.config.load import load
 from equipoise.gateway import Gateway
 from equipoise.scoring.remembered import Recent
+from equipoise.stores.reports import Wanted, records
 from tests.shell.gateway.scripted import http
 
 ENGINE = {"backend_type": "function", "function": "tests.shell.scoring.own:good", "price": {"per_request": 0.001}}
@@ -44,6 +45,12 @@ async def say(gateway: Gateway, body: bytes = SAYS, **headers: str) -> tuple[int
 
 async def story(gateway: Gateway, name: str = "r1") -> dict[str, Any]:
     response = await gateway.handle(http("GET", f"/v1/requests/{name}"))
+    found: dict[str, Any] = json.loads(bytes(response.body))  # type: ignore[arg-type]
+    return found
+
+
+async def story_of(gateway: Gateway, key: str) -> dict[str, Any]:
+    response = await gateway.handle(http("GET", "/v1/requests/r1", x_api_key=key))
     found: dict[str, Any] = json.loads(bytes(response.body))  # type: ignore[arg-type]
     return found
 
@@ -137,6 +144,34 @@ async def test_a_tenant_speaks_of_its_own_requests_only(tmp_path: Path) -> None:
             assert (await say(gateway))[0] == 401
             estate.balancer.scorer.recent = Recent(10)  # type: ignore[union-attr]
         assert (await say(gateway, x_api_key="key-one-key-one"))[0] == 200
+
+
+async def test_who_takes_anothers_request_id_speaks_of_his_own_answer_only(tmp_path: Path) -> None:
+    """After a restart, or at another process, an id is taken again: neither from memory nor through the ledger does one
+    tenant's opinion reach the other's answer, its story or its place in what is exported."""
+    keys = {"one": {"key": "key-one-key-one", "tenant": "one"}, "two": {"key": "key-two-key-two", "tenant": "two"}}
+    async with house(tmp_path, keys=keys) as (estate, gateway):
+        await ask(gateway, x_api_key="key-one-key-one")
+        assert (await say(gateway, b'{"request_id": "r1", "rating": 5}', x_api_key="key-one-key-one"))[0] == 200
+    for remembered in (True, False):
+        async with house(tmp_path, keys=keys) as (estate, gateway):
+            scorer = estate.balancer.scorer
+            assert scorer is not None
+            await ask(gateway, x_api_key="key-two-key-two")
+            await scorer.drained()
+            if not remembered:
+                scorer.recent = Recent(10)
+            status, _ = await say(gateway, b'{"request_id": "r1", "rating": 1}', x_api_key="key-two-key-two")
+            assert status == 200
+            told = [(await story_of(gateway, f"key-{name}-key-{name}")) for name in ("one", "two")]
+            assert [row["tenant"] for row in told[0]["attempts"]] == ["one"]
+            assert [
+                (of["voice"], of["quality"]) for of in told[0]["attempts"][0]["quality"] if of["voice"] == "rating"
+            ] == [("rating", 1.0)]
+            assert estate.ledger is not None
+            exported = await estate.ledger.query(lambda it: list(records(it, Wanted(where={"tenant": "one"}))))
+            assert [row["quality"] for row in exported] == [1.0]
+            assert (await say(gateway, x_api_key="key-one-key-one"))[0] == 200
 
 
 async def test_the_configured_judge_grades_and_is_booked(tmp_path: Path) -> None:
