@@ -90,7 +90,7 @@ class InnerCalls:
             return None
         text = call.question.whole_text
         named = [asked for asked, _ in self._asked.values() if _names(asked, text)]
-        if len(named) == 1:
+        if len(named) == 1 and not self._others_are_mute(named[0]):
             return _parent(named[0], WORDS)
         if call.question.embeddings and len(self._asked) == 1:
             return _parent(next(iter(self._asked.values()))[0], TIME)
@@ -113,6 +113,11 @@ class InnerCalls:
         _, inner = self._asked.pop(request_id, (None, Inner()))
         if inner.calls:
             self.usual.add(float(inner.cost))
+
+    def _others_are_mute(self, named: Request) -> bool:
+        """Whether another question is there that is too short to be named: with the words of this one beside it, say as
+        its history, it could have its own calls charged to this one's tenant."""
+        return any(len(_words(asked)) < SHORTEST for asked, _ in self._asked.values() if asked is not named)
 
     def _may_be_shared(self, call: Request) -> bool:
         if not self._asked:
@@ -140,6 +145,10 @@ class Graphs:
     def __init__(self, by_route: Mapping[str, Graph]) -> None:
         self._by_route = by_route
 
+    def owns(self, route: str) -> bool:
+        """Is this route one that a graph asks by?"""
+        return route in self._by_route
+
     def joined(self, request: Request) -> Request:
         """The request as it is counted: one that a graph asks for a question belongs to whoever asked that."""
         graph = self._by_route.get(request.route)
@@ -159,8 +168,12 @@ class Graphs:
             backend.inner.ended(request.id)
 
 
+def _words(asked: Request) -> str:
+    return asked.question.text.strip()
+
+
 def _names(asked: Request, text: str) -> bool:
-    words = asked.question.text.strip()
+    words = _words(asked)
     return len(words) >= SHORTEST and words in text
 
 

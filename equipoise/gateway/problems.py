@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from equipoise.core.callers import ANYBODY
 from equipoise.core.model import NanoUSD, dollars
 from equipoise.gateway.dialects.base import Malformed, encode
 from equipoise.gateway.headers import JSON, Fields, clean, dollars_field
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from equipoise.core.model import Request as Sized
 
 MAX_MESSAGE = 2_000
+GRAPHS_OWN = "This route is asked by a graph alone; its key is one whose `routes` name it."
 TYPES = {429: "rate_limit_error", 401: "authentication_error", 403: "permission_error"}
 
 
@@ -132,6 +134,8 @@ def expired_key() -> Problem:
 
 def require_allowed(caller: Caller, request: Sized, balancer: LoadBalancer) -> None:
     """403 for a question that this key may not ask."""
+    if caller.routes is None and caller is not ANYBODY and balancer.selection.graphs.owns(request.route):
+        raise Problem(403, "route_not_allowed", GRAPHS_OWN, param="model", should_retry=False)
     if caller.routes is None and caller.strategies is None:
         return
     refused = caller.refusal(request, balancer.selection.routes)

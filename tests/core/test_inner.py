@@ -118,3 +118,14 @@ def test_the_usual_cost_of_a_question_is_learned() -> None:
         pay(inner, call(f"c{number}", f"Query: {LACTATE}"), 1_000)
         inner.ended(f"q{number}")
     assert 900 < inner.usual.value <= 1_000
+
+
+def test_a_question_too_short_to_be_named_charges_nothing_to_one_whose_words_it_holds() -> None:
+    """Somebody else's question as the history of a short one of one's own: shared, never all the other's."""
+    inner = InnerCalls()
+    inner.began(question("a", LACTATE))
+    inner.began(question("b", "Why?"))
+    made = call("c", f"History: {LACTATE}\nUser Query: Why?")
+    assert inner.parent_of(made) is None
+    pay(inner, made, 7)
+    assert (inner.so_far("a").cost, inner.so_far("b").cost, inner.so_far("a").how) == (4, 3, SHARED)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 from equipoise.backends.base import Finished, StreamItem
 from equipoise.core.attempts import Attempted, Unanswered
 from equipoise.core.events import RequestEnded
+from equipoise.core.inner import Graphs
 from equipoise.core.intake import Hints
 from equipoise.core.model import Answer, BackendType, Citation, CostSource, Decision, Question, Request, Usage, Verdict
 from equipoise.gateway import ClientKeys, Gateway
@@ -94,6 +96,7 @@ class ScriptedBalancer:
         self.events: list[RequestEnded] = []
         self.scorer: Any = None
         self.learning: Any = None
+        self.selection = SimpleNamespace(graphs=Graphs({}))
 
     def request(self, question: Question, hints: Hints) -> tuple[Request, str | None]:
         if hints.strategy == "astrology":

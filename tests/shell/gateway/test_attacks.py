@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from equipoise.build import build
 from equipoise.cli.output import document
 from equipoise.config.changes import brings_code, field_named
+from equipoise.config.load import load
 from equipoise.core.callers import Caller
 from equipoise.gateway import ClientKeys, explaining
 from equipoise.gateway.configuring import DoBody, read_body
@@ -38,6 +41,27 @@ async def test_a_kept_answer_is_given_to_no_other_key_of_the_tenant() -> None:
         request = http("POST", CHAT, question(), authorization=f"Bearer {name}", idempotency_key="k")
         await whole(await gateway.handle(request))
         assert len(balancer.asked) == times
+
+
+async def test_only_a_key_that_names_it_asks_by_the_route_of_a_graph(tmp_path: Path) -> None:
+    """What comes that way is counted for whoever's question is at the graph: another tenant would spend his budget."""
+    engine = {"backend_type": "function", "function": "tests.shell.trust.engines:trusted"}
+    graph = {"backend_type": "lightrag", "endpoint_url": "http://127.0.0.1:9", "llm_via": ["inside"]}
+    more = {
+        "routes": {"auto": {"backends": ["graph"]}, "inside": {"backends": ["model"]}},
+        "ledger": {"enabled": False},
+    }
+    said = {"backend_instances": {"graph": graph, "model": engine}, "state_dir": str(tmp_path), **more}
+    terms = {"graph": frozenset({"inside"}), "bob": None}
+    keys = ClientKeys({digest(name): Caller(key=name, routes=routes) for name, routes in terms.items()})
+    async with build(load(said).config).balancer as balancer:
+        for who, status in (("graph", 200), ("bob", 403)):
+            request = http("POST", CHAT, question("inside"), authorization=f"Bearer {who}")
+            response = await gateway_of(balancer, keys).handle(request)
+            assert response.status == status, response.body
+        assert (await gateway_of(balancer).handle(http("POST", CHAT, question("inside")))).status == 200, (
+            "nobody has a key"
+        )
 
 
 @pytest.mark.parametrize(
