@@ -9,8 +9,11 @@ from equipoise.core.gaps import Gaps
 from equipoise.core.inner import Inner
 from equipoise.core.model import Answer, CostSource, NanoUSD, Outcome, Usage, Verdict
 from equipoise.core.pricing import Bill, Price, settled_cost, size_of
+from equipoise.core.redaction import printable
 from equipoise.core.selection import Lease
 
+LONGEST_WORD = 128
+"""Characters that are recorded of what an upstream calls its model and the end of an answer."""
 NO_USAGE = Usage(requests=0)
 NOTHING = Bill(0, CostSource.ESTIMATED, "")
 
@@ -39,8 +42,8 @@ def answered(
         inner_cost=inner.cost,
         inner_calls=inner.calls,
         joined=inner.how,
-        model=answer.model,
-        finish_reason=answer.finish_reason,
+        model=printable(answer.model, LONGEST_WORD),
+        finish_reason=printable(answer.finish_reason, LONGEST_WORD),
         citations=len(answer.citations),
         gaps=gaps,
     )

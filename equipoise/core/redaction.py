@@ -38,6 +38,14 @@ def _masked(found: re.Match[str]) -> str:
     return (found["name"] or found["user"] or "") + MASK
 
 
+def printable(text: str, most: int) -> str:
+    """A stranger's word, cut to so many characters, with what would steer a terminal or break a line replaced."""
+    text = text[:most]
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
 def redact(text: str) -> str:
     """The same text with everything that looks like a key, a token or a password replaced by a mask."""
     return _SECRETS.sub(_masked, text)

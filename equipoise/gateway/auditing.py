@@ -18,7 +18,7 @@ import msgspec
 
 from equipoise.core.callers import Caller
 from equipoise.core.gcra import Rate
-from equipoise.core.redaction import redact
+from equipoise.core.redaction import printable, redact
 from equipoise.gateway.headers import clean
 from equipoise.gateway.people import LOOKED_AT, READING
 from equipoise.gateway.problems import Problem
@@ -175,7 +175,7 @@ def _told(name: str, value: Any) -> Any:
 
 def _shown(text: str) -> str:
     """A stranger's words, bounded, without control characters and without what looks like a key."""
-    return redact("".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text[:LONGEST]))
+    return redact(printable(text, LONGEST))
 
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

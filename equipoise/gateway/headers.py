@@ -39,7 +39,7 @@ def of_reply(request_id: str, reply: Reply, warning: str | None, started: float)
     fields = [
         JSON,
         (b"x-request-id", request_id.encode()),
-        *answered_by(decision.backend_id, reply.answer.model, decision.strategy),
+        *answered_by(decision.backend_id, reply.answer.model[:MAX_VALUE], decision.strategy),
         (b"x-equipoise-reason", clean(decision.reason)),
         (b"x-equipoise-attempts", b"%d" % len(reply.attempts)),
         (b"x-equipoise-cost-usd", dollars_field(reply.cost)),
@@ -57,7 +57,7 @@ def of_reply(request_id: str, reply: Reply, warning: str | None, started: float)
 
 @lru_cache(maxsize=512)
 def answered_by(backend_id: str, model: str, strategy: str) -> tuple[tuple[bytes, bytes], ...]:
-    """The fields whose values come again and again, made once."""
+    """The fields whose values come again and again, made once; `model` is an upstream's word, and bounded."""
     return (
         (b"x-equipoise-backend", clean(backend_id)),
         (b"x-equipoise-model", clean(model)),
@@ -72,7 +72,7 @@ def of_stream(request_id: str, stream: AnswerStream | GivenStream, warning: str 
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),
         (b"x-request-id", request_id.encode()),
-        *answered_by(stream.backend_id, stream.model, stream.strategy),
+        *answered_by(stream.backend_id, stream.model[:MAX_VALUE], stream.strategy),
         (b"x-equipoise-reason", clean(stream.reason)),
         (b"x-equipoise-attempts", b"%d" % (len(stream.attempts) + 1)),
     ]

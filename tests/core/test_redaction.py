@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.core.redaction import MASK, redact, without_persons
+from equipoise.core.accounting import LONGEST_WORD, answered
+from equipoise.core.redaction import MASK, printable, redact, without_persons
+from tests.fakes import answer, backend, request, selection
 
 SECRET = "Zx81Qw72Er63Ty54"
 alphabet = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", min_size=16, max_size=60)
@@ -85,3 +87,23 @@ def test_ordinary_numbers_stay(text: str) -> None:
 def test_masking_persons_never_fails_and_leaves_no_long_number(text: str) -> None:
     """Five ASCII digits in a row are gone whatever stands around them."""
     assert not re.search(r"[0-9]{5}", without_persons(text))
+
+
+@given(st.text(max_size=300), st.integers(1, 200))
+def test_a_strangers_word_is_short_and_steers_nothing(text: str, most: int) -> None:
+    """Whatever it was; what is printable stays as it is."""
+    shown = printable(text, most)
+    assert shown.isprintable()
+    assert len(shown) <= most
+    assert printable(shown, most) == shown
+
+
+def test_what_an_upstream_calls_its_model_is_recorded_short_and_printable() -> None:
+    """So is its word for the end: both stand in the ledger, its exports, spans and tables."""
+    lease = selection([backend("a")]).acquire(request())
+    told = answer(model="m\r\nx: 1\x1b[31m\u202e" + "y" * 10_000, finish_reason="stop\x07" + "z" * 10_000)
+    outcome = answered(lease, told, lease.started + 1.0)
+    for word in (outcome.model, outcome.finish_reason):
+        assert word is not None
+        assert word.isprintable()
+        assert len(word) == LONGEST_WORD

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,12 +17,13 @@ from equipoise.config.changes import brings_code, field_named
 from equipoise.config.load import load
 from equipoise.core.callers import Caller
 from equipoise.gateway import ClientKeys, explaining
+from equipoise.gateway import headers as fields
 from equipoise.gateway.configuring import DoBody, read_body
 from equipoise.gateway.hints import trace
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import digest
 from equipoise.gateway.problems import Problem
-from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
+from tests.shell.gateway.scripted import CITED, ScriptedBalancer, gateway_of, http, reply_of, whole
 
 CHAT = "/v1/chat/completions"
 PARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -141,3 +143,14 @@ def test_json_on_a_terminal_steers_nothing(capsys: pytest.CaptureFixture[str]) -
     assert all(sign.isprintable() or sign == "\n" for sign in out)
     assert json.loads(out) == said
     assert "Müller α" in out
+
+
+def test_header_fields_that_are_made_once_hold_no_more_than_a_header() -> None:
+    """They are kept by what an upstream calls its model, which may be megabytes."""
+    fields.answered_by.cache_clear()
+    reply = reply_of(msgspec.structs.replace(CITED, model="m" * 1_000_000), "r")
+    told = dict(fields.of_reply("r", reply, None, 0.0))
+    assert len(told[b"x-equipoise-model"]) == fields.MAX_VALUE
+    again = reply_of(msgspec.structs.replace(CITED, model="m" * 1_000_000 + "n"), "r")
+    fields.of_reply("r", again, None, 0.0)
+    assert fields.answered_by.cache_info().currsize == 1
