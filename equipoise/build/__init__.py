@@ -24,7 +24,7 @@ from equipoise.build.objects import function_named
 from equipoise.build.policies import own_policies, policies_of
 from equipoise.build.prices import price_of
 from equipoise.build.quality import Lasting, with_scorer
-from equipoise.build.routes import retry_of, routes_of, waiting_of
+from equipoise.build.routes import guesses_nothing, retry_of, routes_of, waiting_of
 from equipoise.config import Config
 from equipoise.config.load import load
 from equipoise.config.save import config_hash
@@ -128,7 +128,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         tuple(clients),
         aliases=config.aliases,
         strategies=(*STRATEGY_NAMES, *own),
-        strict=config.strict_models,
+        strict=guesses_nothing(config),
     )
     ledger = ledger_of(config, on_error)
     late = config.routing_decision_timeout_ms / 1000.0

@@ -36,6 +36,12 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
     )
 
 
+def guesses_nothing(config: Config) -> bool:
+    """Is a model name that nobody knows refused? Where a route says what its questions hold, `auto` must not stand in."""
+    said = config.strict_models
+    return any(route.data_class for route in config.routes.values()) if said is None else said
+
+
 def _data_classes(name: str, of: RouteConfig, config: Config) -> frozenset[str]:
     """What its questions hold: its own, and on a graph's way to its models all that the graph may be shown.
 

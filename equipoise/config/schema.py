@@ -117,8 +117,9 @@ class Config(Section):
     """Names clients may ask for; without any there is `auto` over all backends."""
     aliases: dict[Name, Name] = Field(default_factory=dict)
     """A client's model name -> route, strategy or backend id."""
-    strict_models: bool = False
-    """Refuse unknown model names instead of answering them as `auto`."""
+    strict_models: bool | None = None
+    """Refuse unknown model names instead of answering them as `auto`; absent, where a route has a data_class: a misspelt
+    name must not lead past it."""
     timeout_seconds: Positive = 120.0
     """Seconds for a whole question, all attempts together, where a route does not say so."""
     retry: RetryConfig = RetryConfig()

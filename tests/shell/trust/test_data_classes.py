@@ -230,6 +230,19 @@ async def test_what_a_graph_asks_on_its_way_may_be_about_anything_that_it_may_se
     assert SHOWN["stranger"] == []
 
 
+@pytest.mark.parametrize(("strict", "heard"), [({}, "model_not_found"), ({"strict_models": False}, "stranger")])
+async def test_a_misspelt_route_does_not_lead_past_its_class(
+    tmp_path: Path, strict: dict[str, Any], heard: str
+) -> None:
+    """Nobody stands in for a name that is none where a route has a class, unless the operator says so."""
+    backends = {"trusted": TRUSTED, "stranger": STRANGER}
+    routes = {"auto": {"backends": ["stranger"]}, "clinic": {"data_class": ["patients"]}}
+    async with running(tmp_path, backends, routes=routes, **strict) as balancer:
+        for name in ("Clinic", "clinc", "clinic:cheap", "clinic "):
+            assert await ask(balancer, 1, model=name, data_classes=frozenset()) == [heard]
+        assert await ask(balancer, 1, model="clinic", data_classes=frozenset()) == ["trusted"]
+
+
 async def test_a_reload_that_takes_it_away_counts_from_the_next_question_on(tmp_path: Path) -> None:
     """Also where sessions, limits and what was learned are kept."""
     before = {"trusted": TRUSTED, "stranger": engine("stranger", "patients")}
