@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from equipoise.backends.base import BackendClient, ProbeResult
 from equipoise.backends.prober import Prober, Schedule
+from equipoise.build.store import ledger_in
 from equipoise.config import Config
 from equipoise.core.accounting import bill_of
 from equipoise.core.backend import Backend
@@ -46,11 +47,11 @@ class ClosedWithTheBalancer:
 
 
 def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
-    path, of = config.ledger_path, config.ledger
-    if path is None:
+    database, of = ledger_in(config), config.ledger
+    if database is None:
         return None
     return Ledger(
-        path,
+        database,
         batch_seconds=of.batch_seconds,
         max_rows=of.max_records,
         max_age=of.keep_days * DAY,
@@ -67,7 +68,7 @@ def under_way_of(ledger: Ledger | None, on_error: Callable[[str], None]) -> Unde
         return None
     from equipoise.stores.under_way import UnderWay, left_behind
 
-    folder = ledger.path.parent
+    folder = ledger.database.folder
     for attempt in left_behind(folder):
         ledger.record(attempt)
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from equipoise.build.background import DAY, ClosedWithTheBalancer
+from equipoise.build.store import ledger_in
 from equipoise.config import BackendConfig, Config, RouteConfig
 from equipoise.core.routing import CacheOptions
 from equipoise.stores.reuses import Reuses
@@ -40,9 +41,9 @@ def _version(backends: list[BackendConfig]) -> str:
 
 def reuses_of(config: Config, balancer: LoadBalancer, on_error: Callable[[str], None]) -> Reuses | None:
     """Where answers given again are recorded: in the ledger's file, if there is one."""
-    if (path := config.ledger_path) is None:
+    if (database := ledger_in(config)) is None:
         return None
-    reuses = Reuses(path, max_age=config.ledger.keep_days * DAY, on_error=on_error)
+    reuses = Reuses(database, max_age=config.ledger.keep_days * DAY, on_error=on_error)
     balancer.observers.append(reuses.observe)
     balancer.background.append(ClosedWithTheBalancer(reuses))
     return reuses

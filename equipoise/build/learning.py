@@ -14,6 +14,7 @@ import msgspec
 
 from equipoise.balancer import LoadBalancer
 from equipoise.build.labels import labels_in
+from equipoise.build.store import state_in
 from equipoise.config import Config
 from equipoise.core.allowance import Allowance
 from equipoise.core.events import Event
@@ -25,11 +26,11 @@ from equipoise.core.selection import Selection
 from equipoise.core.vocabulary import DEFAULT_TERMS
 from equipoise.core.weights import LearnedWeights
 from equipoise.stores import learned
+from equipoise.stores.database import Database
 from equipoise.stores.names import HeldName
 from equipoise.stores.sqlite import StoreError
 from equipoise.trials import Trials
 
-STATE_FILE = "state.sqlite3"
 MINUTE, HOUR = 60.0, 3600.0
 USUAL_TOKENS = 300
 PARALLEL = 2
@@ -99,7 +100,7 @@ class Learning:
         self.weights = LearnedWeights(config.learning_rate, config.performance_history_window_hours * HOUR)
         self.trouble: str | None = None
         self.copies: Callable[[], dict[str, Any]] | None = None
-        self._path = config.state_path / STATE_FILE if config.ledger_path else None
+        self._database = state_in(config) if config.ledger_path else None
         self._held: HeldName | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -107,9 +108,9 @@ class Learning:
         """Take up what was learned before, else the labels there are. Opens the state; contacts nobody."""
         selection = self._selection()
         self._expect()
-        if self._path is not None:
-            self._hold(self._path.parent)
-        kept = self._read(self._path) if self._path is not None and self._path.exists() else {}
+        if self._database is not None:
+            self._hold(self._database.folder)
+        kept = self._read(self._database) if self._database is not None and self._database.exists() else {}
         fresh = [policy for key, policy in selection.learners().items() if not self._restore(policy, key, kept)]
         if "weights" in kept:
             self._attempt(lambda: self.weights.restore(kept["weights"]))
@@ -184,12 +185,12 @@ class Learning:
             await self._save()
 
     async def _save(self) -> None:
-        if self._path is None:
+        if self._database is None:
             return
         states = {_name(key): policy.state() for key, policy in self._selection().learners().items()}
         states["weights"] = self.weights.state()
         try:
-            others = await asyncio.to_thread(learned.exchange, self._path, self.instance, states)
+            others = await asyncio.to_thread(learned.exchange, self._database, self.instance, states)
         except StoreError as error:
             self._trouble(f"what was learned cannot be kept: {error}")
             return
@@ -198,9 +199,9 @@ class Learning:
             if theirs and hasattr(policy, "take_in"):
                 self._attempt(partial(policy.take_in, theirs))
 
-    def _read(self, path: Path) -> dict[str, Any]:
+    def _read(self, database: Database) -> dict[str, Any]:
         try:
-            return learned.read(path, self.instance)
+            return learned.read(database, self.instance)
         except StoreError as error:
             self._trouble(f"what was learned cannot be read: {error}")
             return {}
@@ -237,7 +238,7 @@ class Learning:
     def inherit(self, previous: Learning) -> None:
         """Go on where another left off, whose balancer now goes by this configuration."""
         self._expect()
-        self._path, former = previous._path, previous.weights
+        self._database, former = previous._database, previous.weights
         if self._held is not None:
             self._held.release()
         self._held, previous._held = previous._held, None

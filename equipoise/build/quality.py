@@ -6,12 +6,12 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from equipoise.balancer import LoadBalancer
+from equipoise.build.store import ledger_in, state_in
 from equipoise.config import Config
 from equipoise.config.quality import JudgeConfig
 from equipoise.core.allowance import Allowance
@@ -23,12 +23,13 @@ from equipoise.scoring.opinions import Opinion
 from equipoise.scoring.remembered import Known
 from equipoise.scoring.score import Weights
 from equipoise.scoring.scorer import Closeness, Find, Options, Scorer
+from equipoise.stores.database import Database
 from equipoise.stores.ledger import Ledger
 from equipoise.stores.quality import QualityRecords
 from equipoise.stores.sqlite import StoreError
 from equipoise.stores.state import StateConflict, StateStore
 
-STATE, STATE_FILE = "quality-labels", "state.sqlite3"
+STATE = "quality-labels"
 TENANT = "judge"
 """Whom grades are counted for: no tenant pays for them, nor uses up his budget."""
 
@@ -64,8 +65,8 @@ def with_scorer(
 
 def records_of(config: Config, on_error: Callable[[str], None]) -> QualityRecords | None:
     """The record of quality, in the ledger's file. Raises StoreError if it cannot be opened."""
-    path = config.ledger_path
-    return QualityRecords(path, on_error=on_error) if path else None
+    database = ledger_in(config)
+    return QualityRecords(database, on_error=on_error) if database else None
 
 
 def scorer_of(config: Config, balancer: LoadBalancer, ledger: Ledger | None, records: QualityRecords | None) -> Scorer:
@@ -80,7 +81,7 @@ def scorer_of(config: Config, balancer: LoadBalancer, ledger: Ledger | None, rec
         judge=judge_of(of.judge, balancer) if of.judge is not None else None,
         closeness=closeness_of(of.embedding),
         find=find_in(ledger, records) if records is not None and ledger is not None else None,
-        keeper=Labels(config.state_path / STATE_FILE) if records is not None else None,
+        keeper=Labels(state_in(config)) if records is not None else None,
         on_trouble=logger.warning,
     )
     scorer.tell = balancer.scored
@@ -157,10 +158,10 @@ def closeness_of(embedding: str) -> Closeness | None:
 
 
 class Labels:
-    """Keeps labels in the file of state, one table for all processes of this machine."""
+    """Keeps labels among the state, one table for all processes that share it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def read(self) -> Mapping[str, Any] | None:
         """What was kept, or None."""
@@ -185,7 +186,7 @@ class Labels:
 
     def _with(self, action: Callable[[StateStore], Any]) -> Any:
         try:
-            with closing(StateStore(self._path)) as store:
+            with closing(StateStore(self._database)) as store:
                 return action(store)
         except StoreError as error:
             raise OSError(str(error)) from error

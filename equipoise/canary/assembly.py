@@ -7,6 +7,7 @@ from collections.abc import Callable
 from equipoise.build import Estate
 from equipoise.build.canary import plan_of, rules_of
 from equipoise.build.metrics import look_at
+from equipoise.build.store import ledger_in, state_in
 from equipoise.canary.canary import Canary
 from equipoise.canary.candidates import Candidates
 from equipoise.canary.replaying import over
@@ -16,7 +17,7 @@ from equipoise.config import Config
 from equipoise.core.model import NANO_PER_USD
 from equipoise.stores.state import StateStore
 
-FOLDER, STATE_FILE = "canary", "state.sqlite3"
+FOLDER = "canary"
 
 
 def from_config(
@@ -27,7 +28,7 @@ def from_config(
 ) -> Canary:
     """A canary that can be started; `control` gives the configuration that is gone by. Raises StoreError."""
     of = config.canary
-    store = StateStore(config.state_path / STATE_FILE)
+    store = StateStore(state_in(config))
     balancer = CanaryBalancer(estate.balancer, salt=of.salt, sticky_by=of.sticky_by, rescue=of.rescue)
     settings = Settings(
         rules=rules_of(config),
@@ -38,7 +39,7 @@ def from_config(
         require_replay=of.require_replay,
     )
     candidates = Candidates(config.state_path / FOLDER, control)
-    replay = over(config.ledger_path)
+    replay = over(ledger_in(config))
     canary = Canary(balancer, store, candidates, settings, replay=replay, on_trouble=on_trouble)
     estate.balancer = balancer
     if estate.metrics is not None:

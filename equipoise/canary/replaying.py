@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 
 from equipoise.canary.candidates import Replay, ReplayVerdict, not_available
 from equipoise.config import Config
 from equipoise.stores import StoreError
+from equipoise.stores.database import Database
 from equipoise.stores.decisions import stored_decisions
 
 RECORDED_SECONDS = 7 * 86_400.0
 
 
-def over(ledger: Path | None) -> Replay:
+def over(ledger: Database | None) -> Replay:
     """Judge candidates by the decisions of the last seven days in this ledger, beside the event loop."""
     if ledger is None:
         return not_available
@@ -25,7 +25,7 @@ def over(ledger: Path | None) -> Replay:
     return judge
 
 
-def _verdict(ledger: Path, candidate: Config) -> ReplayVerdict:
+def _verdict(ledger: Database, candidate: Config) -> ReplayVerdict:
     from equipoise.simulation.replaying import replayed  # brings numpy, which serving does not need
 
     now = time.time()

@@ -90,10 +90,11 @@ def _read(config: Path | None, since: float, who: str | None, limit: int) -> lis
 
 
 def _journal(config: Path | None, ask: Callable[[AuditStore], Any]) -> Any:
+    from equipoise.build.store import audit_in
     from equipoise.stores.audit import AuditStore
     from equipoise.stores.sqlite import StoreError
 
-    store = AuditStore(configuration(config, quiet=True).config.audit_path)
+    store = AuditStore(audit_in(configuration(config, quiet=True).config))
     try:
         return ask(store)
     except StoreError as error:

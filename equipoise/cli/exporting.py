@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from equipoise.cli.exits import USAGE, Failure
+from equipoise.stores.database import Connection
 from equipoise.stores.reports import FLAT
 from equipoise.stores.rows import FLAGS
 
@@ -48,7 +48,7 @@ def harmless(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def to_parquet(connection: sqlite3.Connection, rows: Iterable[Record], to: Path) -> int:
+def to_parquet(connection: Connection, rows: Iterable[Record], to: Path) -> int:
     """A Parquet file whose columns have the ledger's types; gives the number of rows. Raises Failure without pyarrow."""
     try:
         import pyarrow
@@ -56,7 +56,7 @@ def to_parquet(connection: sqlite3.Connection, rows: Iterable[Record], to: Path)
     except ImportError:
         raise Failure("Parquet needs pyarrow", USAGE, "pip install 'equipoise[analytics]'") from None
     kinds = {"INTEGER": pyarrow.int64(), "REAL": pyarrow.float64()}
-    declared = {row[1]: row[2] for row in connection.execute("PRAGMA table_info(attempts)")}
+    declared = connection.types("attempts")
     types = {name: kinds.get(declared[name], pyarrow.string()) for name in FLAT}
     types |= dict.fromkeys(FLAGS, pyarrow.bool_()) | {"quality": pyarrow.float64(), "cost_usd": pyarrow.string()}
     schema, number = pyarrow.schema(list(types.items())), 0

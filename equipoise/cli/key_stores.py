@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 @contextmanager
 def opened(config: Config, *, operators: bool = False) -> Iterator[KeyStore]:
     """The store of clients' keys, or of operators'. Raises Failure."""
+    from equipoise.build.store import state_in
     from equipoise.stores.keys import CLIENTS, OPERATORS, KeyStore
     from equipoise.stores.sqlite import StoreError
     from equipoise.stores.state import StateStore
 
     try:
-        store = StateStore(config.state_file)
+        store = StateStore(state_in(config))
         try:
             yield KeyStore(store, state=OPERATORS if operators else CLIENTS)
         finally:
@@ -33,7 +34,9 @@ def opened(config: Config, *, operators: bool = False) -> Iterator[KeyStore]:
 
 def stored(config: Config, *, operators: bool = False) -> list[StoredKey]:
     """Every key of a kind that the state store ever held. Raises Failure where it cannot be read."""
-    if not config.state_file.is_file():
+    from equipoise.build.store import state_in
+
+    if not state_in(config).exists():
         return []
     with opened(config, operators=operators) as store:
         return store.all()
@@ -63,10 +66,11 @@ def who() -> str:
 
 def noted(config: Config, action: str, name: str, *, noun: str = "keys", **said: Any) -> None:
     """Write down in the audit journal what was done with a key, or to another `noun`. Raises Failure."""
+    from equipoise.build.store import audit_in
     from equipoise.stores.audit import AuditEntry, AuditStore
     from equipoise.stores.sqlite import StoreError
 
-    journal = AuditStore(config.audit_path, keep_days=config.audit.keep_days, max_entries=config.audit.max_entries)
+    journal = AuditStore(audit_in(config), keep_days=config.audit.keep_days, max_entries=config.audit.max_entries)
     entry = AuditEntry(
         who=who(),
         action=f"{noun} {action}",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Any, Literal, TypeVar
@@ -17,8 +16,9 @@ from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.exporting import to_csv, to_jsonl, to_parquet
 from equipoise.cli.output import Output, as_documents, remark, table
 from equipoise.cli.times import moment
+from equipoise.stores.database import Connection, Database, StoreError
 from equipoise.stores.reports import FILTERS, GROUPS, Wanted, records, sums
-from equipoise.stores.sqlite import open_for_reading
+from equipoise.stores.sqlite import SqliteFile, ledger_schema
 
 T = TypeVar("T")
 Form = Literal["csv", "jsonl", "parquet"]
@@ -93,7 +93,7 @@ def query(
     wanted = _wanted(since, until, tag, tenant=tenant, key=key, backend=backend, route=route, verdict=verdict)
     groups = _groups(by)
 
-    def read(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    def read(connection: Connection) -> list[dict[str, Any]]:
         return sums(connection, wanted, groups) if groups else list(records(connection, wanted, limit))
 
     rows = _read(_place(config, file), read)
@@ -254,24 +254,26 @@ def _groups(by: str) -> tuple[str, ...]:
     return names
 
 
-def _place(config: Path | None, file: Path | None) -> Path:
-    """The ledger's file; raises Failure where none is kept or none is there yet."""
-    place = file or configuration(config, quiet=True).config.ledger_path
+def _place(config: Path | None, file: Path | None) -> Database:
+    """The ledger's file, or its database; raises Failure where none is kept or none is there yet."""
+    from equipoise.build.store import ledger_in
+
+    place = SqliteFile(file, ledger_schema()) if file else ledger_in(configuration(config, quiet=True).config)
     if place is None:
         raise Failure("this configuration keeps no ledger (ledger.enabled is false)", USAGE)
-    if not place.is_file():
+    if not place.exists():
         raise Failure(
-            f"there is no ledger at {place}", USAGE, "a gateway makes it when it starts; --file names another"
+            f"there is no ledger at {place.name}", USAGE, "a gateway makes it when it starts; --file names another"
         )
     return place
 
 
-def _read(place: Path, action: Callable[[sqlite3.Connection], T]) -> T:
+def _read(place: Database, action: Callable[[Connection], T]) -> T:
     try:
-        with closing(open_for_reading(place)) as connection:
+        with place.reading(place.name) as connection:
             return action(connection)
-    except sqlite3.Error as error:
-        raise Failure(f"cannot read {place}: {error}", USAGE) from error
+    except StoreError as error:
+        raise Failure(str(error), USAGE) from error
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from equipoise.build import Estate
 from equipoise.build.keys import callers_of, operators_of
+from equipoise.build.store import audit_in, state_in
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.config import Config
 from equipoise.config.errors import dotted
@@ -32,7 +33,7 @@ def admin_keyring_of(config: Config, tokens: Tokens | None) -> Keyring:
     """
     beside = tokens.person if tokens and config.jwt and config.jwt.role_claim else None
     try:
-        return Keyring(config.state_file, operators_of(config), logger.error, state=OPERATORS, beside=beside)
+        return Keyring(state_in(config), operators_of(config), logger.error, state=OPERATORS, beside=beside)
     except StoreError as error:
         raise Failure(f"the admin keys in the state store cannot be read: {error}", USAGE) from error
 
@@ -42,7 +43,7 @@ def keyring_of(config: Config, tokens: Tokens | None) -> Keyring:
     beside = tokens.client if tokens and config.jwt and config.jwt.tenant_claim else None
     trouble = logging.getLogger("equipoise.keys").error
     try:
-        return Keyring(config.state_file, callers_of(config), trouble, beside=beside)
+        return Keyring(state_in(config), callers_of(config), trouble, beside=beside)
     except StoreError as error:
         raise Failure(f"the keys in the state store cannot be read: {error}", USAGE) from error
 
@@ -79,7 +80,7 @@ def pages_of(config: Config) -> Pages:
 
 def journal_of(config: Config) -> AuditStore:
     """The audit journal of a state directory; its file is made when there is first something to write."""
-    return AuditStore(config.audit_path, keep_days=config.audit.keep_days, max_entries=config.audit.max_entries)
+    return AuditStore(audit_in(config), keep_days=config.audit.keep_days, max_entries=config.audit.max_entries)
 
 
 def auditor_of(config: Config, estate: Estate, now: Callable[[], Config]) -> Auditor:

@@ -116,15 +116,17 @@ def compare(
 
 
 def _record(config: Path | None, ledger: Path | None, since: str, until: str | None, route: str) -> Record:
+    from equipoise.build.store import ledger_in
     from equipoise.stores import StoreError
     from equipoise.stores.decisions import stored_decisions
+    from equipoise.stores.sqlite import SqliteFile, ledger_schema
 
-    path = ledger or configuration(config, quiet=True).config.ledger_path
-    if path is None or not path.exists():
-        raise Failure(f"there is no ledger at {path}", USAGE, "--ledger names one")
+    record = SqliteFile(ledger, ledger_schema()) if ledger else ledger_in(configuration(config, quiet=True).config)
+    if record is None or not record.exists():
+        raise Failure(f"there is no ledger{f' at {record.name}' if record else ''}", USAGE, "--ledger names one")
     now = time.time()
     try:
-        found = stored_decisions(path, moment(since, now), moment(until, now) if until else now, route)
+        found = stored_decisions(record, moment(since, now), moment(until, now) if until else now, route)
     except StoreError as error:
         raise Failure(str(error), USAGE) from error
     if not found[0]:

@@ -17,6 +17,7 @@ from equipoise.core.account import Unit
 if TYPE_CHECKING:
     from equipoise.simulation import Story
     from equipoise.simulation.shapes import Shape
+    from equipoise.stores.database import Database
 
 BAR = 30
 COLUMNS = ("strategy", "answered", "failed", "p50 s", "p95 s", "p99 s", "first p50", "quality", "cost usd", "attempts", "breakers")  # fmt: skip
@@ -72,6 +73,7 @@ def _read(file: Path, count: int | None, seed: int | None) -> Scenario:
 
 
 def _played(said: Scenario, strategies: list[str] | None) -> list[Story]:
+    from equipoise.build.store import ledger_in
     from equipoise.simulation.assembly import expected_count, run_of
 
     loaded = configuration(Path(said.config))
@@ -80,7 +82,7 @@ def _played(said: Scenario, strategies: list[str] | None) -> list[Story]:
     stories = []
     for number, name in enumerate(wanted):
         try:
-            run, crowd = run_of(said, loaded.config, name, _recorded(loaded.config.ledger_path))
+            run, crowd = run_of(said, loaded.config, name, _recorded(ledger_in(loaded.config)))
             stories.append(run.play(crowd, _progress(number, len(wanted), expected_count(said.questions))))
         except (ValueError, OSError) as error:
             raise Failure(str(error), USAGE) from error
@@ -88,7 +90,7 @@ def _played(said: Scenario, strategies: list[str] | None) -> list[Story]:
     return stories
 
 
-def _recorded(ledger: Path | None) -> Callable[[str], Shape | None]:
+def _recorded(ledger: Database | None) -> Callable[[str], Shape | None]:
     def shape_of(backend_id: str) -> Shape | None:
         from equipoise.simulation.shapes import fitted
         from equipoise.stores import StoreError

@@ -9,9 +9,10 @@ from pathlib import Path
 from equipoise.core.callers import Caller
 from equipoise.gateway.keys import ClientKeys
 from equipoise.http import Headers
+from equipoise.stores.database import Database, StoreError
 from equipoise.stores.keys import CLIENTS, KeyStore
-from equipoise.stores.sqlite import StoreError
-from equipoise.stores.state import StateStore
+from equipoise.stores.sqlite import database_of
+from equipoise.stores.state import SCHEMA, StateStore
 
 LOOK_EVERY = 0.5
 """Seconds after which a key that was created or revoked elsewhere is known here."""
@@ -27,14 +28,14 @@ class Keyring:
 
     def __init__(
         self,
-        path: Path,
+        where: Path | Database,
         configured: Mapping[str, Caller],
         on_trouble: Callable[[str], None] = lambda message: None,
         state: str = CLIENTS,
         beside: Callable[[Headers], Caller | None] | None = None,
     ) -> None:
         self._beside = beside
-        self._path, self._on_trouble, self._state = path, on_trouble, state
+        self._database, self._on_trouble, self._state = database_of(where, SCHEMA), on_trouble, state
         self._configured, self._stored = dict(configured), dict[str, Caller]()
         self._store: KeyStore | None = None
         self._opened: StateStore | None = None
@@ -87,9 +88,9 @@ class Keyring:
     def _look(self) -> bool:
         """Read the store if there is one; whether anything changed."""
         if self._store is None:
-            if not self._path.is_file():
+            if not self._database.exists():
                 return False
-            self._opened = StateStore(self._path)
+            self._opened = StateStore(self._database)
             self._store = KeyStore(self._opened, state=self._state)
         version, keys = self._store.look()
         if version == self._version:

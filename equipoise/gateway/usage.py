@@ -5,7 +5,6 @@ GET /me/usage   this day, this month and each of the last thirty days (UTC), by 
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from typing import Any
 from equipoise.core.callers import Caller
 from equipoise.gateway.records import Usage
 from equipoise.stores import Ledger
+from equipoise.stores.database import Connection
 from equipoise.stores.ledger import FOREVER
 from equipoise.stores.reports import Wanted, sums
 from equipoise.stores.reuses import Reuses, saved
@@ -35,7 +35,7 @@ def usage_of(ledger: Ledger, reuses: Reuses | None = None, wall: Callable[[], fl
     return used
 
 
-def told(connection: sqlite3.Connection, caller: Caller, wall: float) -> dict[str, Any]:
+def told(connection: Connection, caller: Caller, wall: float) -> dict[str, Any]:
     """The document; a key without a name of its own is told what its tenant used."""
     where = {"key": caller.key, "tenant": caller.tenant} if caller.key else {"tenant": caller.tenant}
     now = datetime.fromtimestamp(wall, UTC)

@@ -19,6 +19,7 @@ from equipoise.balancer import LoadBalancer
 from equipoise.build import Estate, SystemClock, backend_of, client_of, function_named, pool_of
 from equipoise.build.canary import rules_of
 from equipoise.build.metrics import look_at
+from equipoise.build.store import state_in
 from equipoise.canary.shadow import Shadow
 from equipoise.config import Config
 from equipoise.config.migration import IncumbentConfig, MigrationConfig
@@ -45,7 +46,6 @@ from equipoise.stores import Ledger
 from equipoise.stores.state import StateStore
 
 CLIENT = ("send", "stream", "probe", "close")
-STATE_FILE = "state.sqlite3"
 NO_BREAKER = BreakerOptions(enabled=False)
 DEFAULT_SETTINGS = Settings()
 
@@ -132,13 +132,13 @@ def from_config(
         return None
     client = incumbent_client(of.incumbent, answerers(estate.balancer))
     backend = backend_of(INCUMBENT, of.incumbent, config, random.Random(0), SystemClock())  # noqa: S311
-    store = StateStore(config.state_path / STATE_FILE)
+    store = StateStore(state_in(config))
     targets = [*_targets(config, estate.balancer), _target(of.incumbent, client)]
     look = partial(
         check_all,
         targets,
         environ=os.environ,
-        folder=store.path.parent,
+        folder=store.database.folder,
         store=store,
         ledger=estate.ledger,
         configuration=configuration,
@@ -210,7 +210,7 @@ def _own_checks(
     balancer: SplitBalancer, store: StateStore, ledger: Ledger | None
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     targets = [Target(name=name, client=client) for name, client in balancer.clients.items()]
-    return partial(check_all, targets, environ=os.environ, folder=store.path.parent, store=store, ledger=ledger)
+    return partial(check_all, targets, environ=os.environ, folder=store.database.folder, store=store, ledger=ledger)
 
 
 def _is_client(incumbent: object) -> TypeGuard[BackendClient]:

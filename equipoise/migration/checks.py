@@ -147,7 +147,7 @@ def state_writable(store: StateStore) -> Check:
         store.add("checks", 0, {"runs": 1})
     except StoreError as error:
         return Check("state", FAILED, str(error))
-    return Check("state", OK, f"{store.path} is writable")
+    return Check("state", OK, f"{store.database.name} is writable")
 
 
 async def ledger_writable(ledger: Ledger | None) -> Check:
@@ -159,4 +159,4 @@ async def ledger_writable(ledger: Ledger | None) -> Check:
     except StoreError as error:
         return Check("ledger", FAILED, str(error))
     health = ledger.health()
-    return Check("ledger", OK if health.ok else FAILED, health.error or f"{ledger.path} is written")
+    return Check("ledger", OK if health.ok else FAILED, health.error or f"{ledger.database.name} is written")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from equipoise.build import client_of
+from equipoise.build.store import state_in
 from equipoise.config import BackendConfig, Config
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import Loaded, load
 from equipoise.config.migration import IncumbentConfig
 from equipoise.core.rollout import Order, State
-from equipoise.migration.assembly import STATE_FILE, incumbent_client, settings_of
+from equipoise.migration.assembly import incumbent_client, settings_of
 from equipoise.migration.checks import (
     FAILED,
     OK,
@@ -32,7 +32,7 @@ from equipoise.migration.checks import (
 )
 from equipoise.migration.migration import planned
 from equipoise.migration.settings import INCUMBENT, TOPIC, Settings
-from equipoise.stores.sqlite import open_for_reading
+from equipoise.stores.database import Database
 
 Document = dict[str, Any]
 
@@ -54,15 +54,15 @@ async def plan_offline(
     checks = await _checks(loaded, os.environ if environ is None else environ)
     of = loaded.config.migration
     settings = settings_of(of) if of else Settings()
-    state = await asyncio.to_thread(stored_state, loaded.config.state_path / STATE_FILE)
+    state = await asyncio.to_thread(stored_state, state_in(loaded.config))
     return {**planned(state, order, now, settings, checks, ()), "gateway": False}
 
 
-def stored_state(path: Path) -> State:
-    """The state that a gateway left in this file; the state before everything where there is no such file."""
-    if not path.exists():
+def stored_state(database: Database) -> State:
+    """The state that a gateway left there; the state before everything where there is no such file."""
+    if not database.exists():
         return State()
-    with closing(open_for_reading(path)) as connection:
+    with database.reading("the state") as connection:
         row = connection.execute("SELECT value FROM state WHERE name = ?", (TOPIC,)).fetchone()
     return msgspec.json.decode(row["value"], type=State) if row else State()
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from equipoise.stores.sqlite import Migration, StoreError, open_database, open_for_reading, transaction
+from equipoise.stores.sqlite import Migration, SqliteConnection, StoreError, open_database, open_for_reading
 from equipoise.stores.writer import BatchWriter
 
 Mode: TypeAlias = Literal["none", "redacted", "full"]
@@ -134,7 +134,7 @@ class Contents:
 
     def _write(self, kept: list[Kept]) -> None:
         rows = [row for each in kept if (row := self._row(each)) is not None]
-        with transaction(self._connection, self.path) as connection:
+        with self._connection.transaction() as connection:
             connection.executemany(_INSERT, rows)
 
     def _row(self, kept: Kept) -> tuple[Any, ...] | None:
@@ -169,7 +169,7 @@ class Contents:
 
     def _tidy(self) -> None:
         if (now := self._wall()) >= self._next_tidy:
-            with transaction(self._connection, self.path) as connection:
+            with self._connection.transaction() as connection:
                 connection.execute("DELETE FROM contents WHERE ends < ?", (now,))
             self._next_tidy = now + TIDY_SECONDS
 
@@ -178,10 +178,10 @@ def _each(source: Mapping[str, Any], redacted: Callable[[str | None], str | None
     return {name: redacted(value) if isinstance(value, str) else value for name, value in source.items()}
 
 
-def opened(path: Path) -> sqlite3.Connection:
+def opened(path: Path) -> SqliteConnection:
     """The file, open for writing; what is deleted is overwritten. Raises StoreError."""
     connection = open_database(path, STEPS)
-    connection.execute("PRAGMA secure_delete = ON")
+    connection.overwrite()
     return connection
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from equipoise.core.features import FEATURES_VERSION
 from equipoise.core.model import Candidate, CostSource, NanoUSD, Usage, Verdict
+from equipoise.stores.database import Database, Row
 from equipoise.stores.reports import QUALITY
 from equipoise.stores.rows import grounds_in
-from equipoise.stores.sqlite import StoreError, open_for_reading
+from equipoise.stores.sqlite import database_of, ledger_schema
 
 PINNED = "pinned"
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
@@ -24,8 +23,8 @@ SELECT route, strategy, kind, session, backend_id, verdict, cost, cost_source, l
        question_tokens, input_tokens, output_tokens, cached_tokens, reasoning_tokens, citation_tokens, searches, fees,
        ({QUALITY}) AS quality
 FROM attempts
-WHERE number = 1 AND role = 'answer' AND wall >= ? AND wall < ? AND strategy != '{PINNED}'
-  AND verdict IN ('success', 'failure', 'no_answer') AND (? = '' OR route = ?)
+WHERE number = 1 AND role = 'answer' AND wall >= :since AND wall < :until AND strategy != '{PINNED}'
+  AND verdict IN ('success', 'failure', 'no_answer') AND (:route = '' OR route = :route)
 ORDER BY wall, request_id
 """  # noqa: S608 - constants
 
@@ -54,27 +53,27 @@ class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     probabilities: dict[str, float]
 
 
-def stored_decisions(path: Path, since: float, until: float, route: str = "") -> tuple[list[StoredDecision], int]:
+def stored_decisions(
+    where: str | Path | Database, since: float, until: float, route: str = ""
+) -> tuple[list[StoredDecision], int]:
     """Decisions of [since, until) in the order of time, and how many rows were written by a version that is not understood.
 
     First attempts only (later ones depend on what failed), and only those left to a strategy. Raises StoreError when
     there is no ledger to read.
     """
     found, strange = [], 0
-    try:
-        with closing(open_for_reading(path)) as connection:
-            for row in connection.execute(_ROWS, (since, until, route, route)):
-                decision = _decision_of(row)
-                if decision is None:
-                    strange += 1
-                else:
-                    found.append(decision)
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot read the ledger {path}: {error}") from error
+    ledger = database_of(where, ledger_schema())
+    with ledger.reading(f"the ledger {ledger.name}") as connection:
+        for row in connection.execute(_ROWS, {"since": since, "until": until, "route": route}):
+            decision = _decision_of(row)
+            if decision is None:
+                strange += 1
+            else:
+                found.append(decision)
     return found, strange
 
 
-def _decision_of(row: sqlite3.Row) -> StoredDecision | None:
+def _decision_of(row: Row) -> StoredDecision | None:
     probabilities, candidates = grounds_in(row["decision"])
     if candidates is None:
         return None

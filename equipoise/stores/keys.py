@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from equipoise.core.callers import KEY_PREFIX, Caller, Role
-from equipoise.stores.sqlite import StoreError
+from equipoise.stores.database import StoreError
 from equipoise.stores.state import Entry, StateConflict, StateStore
 
 CLIENTS, OPERATORS = "keys", "admin_keys"

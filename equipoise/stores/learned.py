@@ -8,20 +8,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from equipoise.stores.database import Database
 from equipoise.stores.state import StateConflict, StateStore
 
 TOPIC = "learning"
 
 
-def read(path: Path, own: str) -> dict[str, Any]:
+def read(where: Path | Database, own: str) -> dict[str, Any]:
     """What was written under this name; nothing where nothing was. Raises StoreError."""
-    with closing(StateStore(path)) as store:
+    with closing(StateStore(where)) as store:
         return store.read(f"{TOPIC}/{own}")[1] or {}
 
 
-def exchange(path: Path, own: str, states: Mapping[str, Any]) -> list[dict[str, Any]]:
+def exchange(where: Path | Database, own: str, states: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Write our own, return what others wrote. Blocks; raises StoreError."""
-    with closing(StateStore(path)) as store:
+    with closing(StateStore(where)) as store:
         _write(store, f"{TOPIC}/{own}", states)
         _write(store, TOPIC, {"instances": sorted({own, *_instances(store)})})
         return [store.read(f"{TOPIC}/{name}")[1] or {} for name in _instances(store) if name != own]

@@ -6,7 +6,7 @@ import threading
 
 import msgspec
 
-from equipoise.core.model import Attempt, NanoUSD
+from equipoise.core.model import NanoUSD
 
 
 class Gap(msgspec.Struct, frozen=True):
@@ -36,13 +36,12 @@ class Losses:
         self._unnoted: Gap | None = None
         self._lock = threading.Lock()
 
-    def add(self, attempt: Attempt) -> None:
-        """Count one attempt as lost."""
-        cost = attempt.outcome.cost
+    def add(self, wall: float, cost: NanoUSD) -> None:
+        """Count one attempt as lost: when it began, and what it cost."""
         with self._lock:
             self.attempts += 1
             self.cost += cost
-        self.give_back(Gap(attempt.wall, attempt.wall, 1, cost))
+        self.give_back(Gap(wall, wall, 1, cost))
 
     def take(self) -> Gap | None:
         """The part not yet noted; the caller notes it or gives it back."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from equipoise.stores.contents import opened
-from equipoise.stores.sqlite import StoreError, open_database
+from equipoise.stores.database import Connection, Database, StoreError
+from equipoise.stores.sqlite import database_of, ledger_schema
 
 _TOLD = "tenant = :tenant AND wall < :before"
 _TELLS = f"""{_TOLD} AND
@@ -28,7 +28,13 @@ class Purged(msgspec.Struct, frozen=True):
 
 
 def purge(
-    ledger: Path | None, contents: Path, tenant: str, before: float, *, books: bool = False, dry_run: bool = False
+    ledger: Path | Database | None,
+    contents: Path,
+    tenant: str,
+    before: float,
+    *,
+    books: bool = False,
+    dry_run: bool = False,
 ) -> Purged:
     """Remove what was kept of a tenant until a moment (Unix seconds).
 
@@ -37,9 +43,10 @@ def purge(
     """
     values: dict[str, str | float] = {"tenant": tenant, "before": before}
     words = _words(contents, values, dry_run) if contents.is_file() else 0
-    if ledger is None or not ledger.is_file():
+    database = None if ledger is None else database_of(ledger, ledger_schema())
+    if database is None or not database.exists():
         return Purged(words)
-    with _transaction(open_database(ledger), dry_run) as connection:
+    with _transaction(database.open(), dry_run) as connection:
         if not books:
             return Purged(words, forgotten=_changed(connection, _FORGET, values))
         _changed(connection, f"DELETE FROM quality WHERE {_TOLD}", values)  # noqa: S608 - a constant
@@ -56,20 +63,30 @@ def _words(contents: Path, values: dict[str, str | float], dry_run: bool) -> int
         return gone
 
 
-def _changed(connection: sqlite3.Connection, statement: str, values: dict[str, str | float]) -> int:
+def _changed(connection: Connection, statement: str, values: dict[str, str | float]) -> int:
     return connection.execute(statement, values).rowcount
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection, dry_run: bool) -> Iterator[sqlite3.Connection]:
+def _transaction(connection: Connection, dry_run: bool) -> Iterator[Connection]:
     """One transaction, taken back where nothing is to be done; then the log of writes, which holds old pages, is emptied."""
     with closing(connection):
+        connection.overwrite()
         try:
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("ROLLBACK" if dry_run else "COMMIT")
-            if not dry_run:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
+            with connection.transaction():
+                yield connection
+                _take_back(dry_run)
+        except _TakenBack:
+            return
+        except StoreError as error:
             raise StoreError(f"nothing was purged: {error}") from error
+        connection.compact()
+
+
+class _TakenBack(Exception):
+    """Ends a transaction of which nothing is to stay."""
+
+
+def _take_back(dry_run: bool) -> None:
+    if dry_run:
+        raise _TakenBack

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 from equipoise.core.events import AnswerScored, Event
-from equipoise.stores.sqlite import StoreError, open_database, open_for_reading, transaction
+from equipoise.stores.database import Connection, Database, Row
+from equipoise.stores.ledger import SETTLE_SECONDS
+from equipoise.stores.sqlite import database_of, ledger_schema
+from equipoise.stores.tables import QUALITY
 from equipoise.stores.writer import BatchWriter
 
 T = TypeVar("T")
 Story: TypeAlias = Callable[[str], Awaitable[list[dict[str, Any]] | None]]
-COLUMNS = (
-    "request_id", "number", "source", "voice", "wall", "tenant", "backend_id", "route", "kind", "role", "quality",
-    "variance", "score", "dimensions",
-)  # fmt: skip
 SHOWN = ("source", "voice", "quality", "variance", "score", "dimensions", "wall")
-# Two tenants may have chosen one request id: an opinion takes the place of its own tenant's, or of one that stood where
-# the ledger knows the attempt to be its tenant's.
-_INSERT = f"""
-INSERT INTO quality ({", ".join(COLUMNS)}) VALUES ({", ".join("?" * len(COLUMNS))})
-ON CONFLICT DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in COLUMNS)}
-WHERE quality.tenant = excluded.tenant OR EXISTS (
-    SELECT 1 FROM attempts AS own WHERE own.request_id = excluded.request_id AND own.number = excluded.number
-        AND own.tenant = excluded.tenant
-)
-"""  # noqa: S608 - our own words
-
 # Of several opinions of an answer the weightiest counts.
 WEIGHTIEST = (
     "CASE voice WHEN 'expert' THEN 0 WHEN 'rating' THEN 1 WHEN 'automated' THEN 2 WHEN 'judge' THEN 3 ELSE 4 END"
@@ -43,15 +29,15 @@ WITH ranked AS (
     ) AS place FROM quality WHERE wall >= :since AND (:tenant IS NULL OR tenant = :tenant)
 )
 SELECT backend_id, kind, COUNT(*) AS scored, SUM(quality) AS quality, SUM(quality * quality) AS squared,
-       SUM(variance) AS variance, SUM(source = 'judge') AS judged, SUM(source = 'feedback') AS rated
+       SUM(variance) AS variance, COUNT(*) FILTER (WHERE source = 'judge') AS judged, COUNT(*) FILTER (WHERE source = 'feedback') AS rated
 FROM ranked WHERE place = 1 GROUP BY backend_id, kind ORDER BY backend_id, kind
 """  # noqa: S608 - a constant
 # What a graph asked through us for its answer is in its inner_cost, and no answer of its own.
 _SPENT = """
-SELECT backend_id, kind, COUNT(*) AS attempts, SUM(verdict = 'success') AS answers,
-       SUM(verdict = 'no_answer') AS no_answers, SUM(cost + inner_cost) AS cost,
+SELECT backend_id, kind, COUNT(*) AS attempts, COUNT(*) FILTER (WHERE verdict = 'success') AS answers,
+       COUNT(*) FILTER (WHERE verdict = 'no_answer') AS no_answers, SUM(cost + inner_cost) AS cost,
        SUM(1.0 * (cost + inner_cost) * (cost + inner_cost)) AS squared,
-       SUM(cost_source = 'unpriced') AS unpriced
+       COUNT(*) FILTER (WHERE cost_source = 'unpriced') AS unpriced
 FROM attempts WHERE wall >= :since AND role != 'judge' AND parent IS NULL AND verdict != 'ignored'
     AND (:tenant IS NULL OR tenant = :tenant)
 GROUP BY backend_id, kind ORDER BY backend_id, kind
@@ -62,13 +48,13 @@ TIDY_SECONDS = 3600.0
 class QualityRecords:
     """Keeps every opinion of an answer, the latest of each voice; those older than `max_age` seconds are removed.
 
-    `path` is the ledger's file. At most `capacity` opinions wait for the disk; what comes after is dropped and counted.
-    Raises StoreError when the file cannot be opened.
+    `where` is the ledger's file or database. At most `capacity` opinions wait for the disk; what comes after is dropped and counted.
+    Raises StoreError when it cannot be opened.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        where: str | Path | Database,
         *,
         batch_seconds: float = 0.5,
         capacity: int = 20_000,
@@ -76,11 +62,13 @@ class QualityRecords:
         wall: Callable[[], float] = time.time,
         on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.path, self.dropped = Path(path), 0
+        self.database, self.dropped = database_of(where, ledger_schema()), 0
         self._wall, self._max_age, self._next_tidy = wall, max_age, 0.0
-        self._connection = open_database(self.path)
+        self._on_error = on_error
+        self._books = self.database.books(self._unwritable, self._chore)
+        self._books.begin()
         self._writer = BatchWriter[AnswerScored](
-            self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._tidy, on_error=on_error
+            self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._books.tidy, on_error=on_error
         )
 
     def observe(self, event: Event) -> None:
@@ -104,38 +92,39 @@ class QualityRecords:
         """
         values = {"since": since, "tenant": tenant}
 
-        def both(connection: sqlite3.Connection) -> tuple[list[dict[str, Any]], ...]:
+        def both(connection: Connection) -> tuple[list[dict[str, Any]], ...]:
             return tuple([dict(row) for row in connection.execute(query, values)] for query in (_BEST, _SPENT))
 
         return await self._read(both)
 
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        if self._writer.pending:
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        if self._writer.pending or self._books.health().queued:
             await asyncio.wrap_future(self._writer.flush())
+            await asyncio.to_thread(self._books.settle, SETTLE_SECONDS)
         return await asyncio.to_thread(self._query, query)
 
-    def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            with closing(open_for_reading(self.path)) as connection:
-                return query(connection)
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot read the quality of answers: {error}") from error
+    def _query(self, query: Callable[[Connection], T]) -> T:
+        with self.database.reading("the quality of answers") as connection:
+            return query(connection)
 
     def _close(self) -> None:
         if self._writer.is_alive():
             self.dropped += len(self._writer.close())
         if not self._writer.is_alive():
-            self._connection.close()
+            self._books.close()
 
     # ---- in the writer's thread ----
 
     def _write(self, scored: list[AnswerScored]) -> None:
-        with transaction(self._connection, self.path) as connection:
-            connection.executemany(_INSERT, map(_row, scored))
+        self._books.put(QUALITY.name, list(map(_row, scored)))
 
-    def _tidy(self) -> None:
+    def _unwritable(self, row: Row, why: str) -> None:
+        self.dropped += 1
+        self._on_error(f"an opinion of an answer could not be written: {why}")
+
+    def _chore(self, connection: Connection) -> None:
         if (now := self._wall()) >= self._next_tidy:
-            with transaction(self._connection, self.path) as connection:
+            with connection.transaction():
                 connection.execute("DELETE FROM quality WHERE wall < ?", (now - self._max_age,))
             self._next_tidy = now + TIDY_SECONDS
 
@@ -147,8 +136,8 @@ def _row(of: AnswerScored) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _told(row: sqlite3.Row) -> dict[str, Any]:
-    return {**{name: row[name] for name in COLUMNS}, "dimensions": json.loads(row["dimensions"])}
+def _told(row: Row) -> dict[str, Any]:
+    return {**{name: row[name] for name in QUALITY.columns}, "dimensions": json.loads(row["dimensions"])}
 
 
 def with_quality(story: Story, records: QualityRecords) -> Story:

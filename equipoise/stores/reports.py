@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from equipoise.core.model import dollars
+from equipoise.stores.database import Connection, Row
 from equipoise.stores.quality import WEIGHTIEST
 from equipoise.stores.rows import COLUMNS, DOCUMENTS, FLAGS
 
@@ -56,20 +56,20 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     tag: str | None = None
 
 
-def records(connection: sqlite3.Connection, wanted: Wanted, limit: int | None = None) -> Iterator[dict[str, Any]]:
+def records(connection: Connection, wanted: Wanted, limit: int | None = None) -> Iterator[dict[str, Any]]:
     """Records in the order of time, the last `limit` of them, each with its quality where that is known."""
     condition, values = condition_of(wanted)
     columns = ", ".join(f"attempts.{name}" for name in FLAT)
     newest = f"SELECT {columns}, ({QUALITY}) AS quality FROM attempts WHERE {condition}"  # noqa: S608 - our own words
     sql = f"{newest} ORDER BY wall, request_id, number"
     if limit is not None:
-        sql = f"SELECT * FROM ({newest} ORDER BY wall DESC, request_id DESC, number DESC LIMIT ?) ORDER BY wall, request_id, number"  # noqa: S608
+        sql = f"SELECT * FROM ({newest} ORDER BY wall DESC, request_id DESC, number DESC LIMIT ?) AS newest ORDER BY wall, request_id, number"  # noqa: S608
         values = [*values, limit]
     for row in connection.execute(sql, values):
         yield _record(row)
 
 
-def sums(connection: sqlite3.Connection, wanted: Wanted, by: tuple[str, ...]) -> list[dict[str, Any]]:
+def sums(connection: Connection, wanted: Wanted, by: tuple[str, ...]) -> list[dict[str, Any]]:
     """One row for each group: counts, tokens, cost (nano-dollars and dollars), mean latency in seconds.
 
     Raises KeyError for what is no group.
@@ -85,10 +85,10 @@ def sums(connection: sqlite3.Connection, wanted: Wanted, by: tuple[str, ...]) ->
 
 
 _SUMS = """
-COUNT(*) AS attempts, COUNT(DISTINCT request_id) AS requests, SUM(verdict = 'success') AS answers,
+COUNT(*) AS attempts, COUNT(DISTINCT request_id) AS requests, COUNT(*) FILTER (WHERE verdict = 'success') AS answers,
 SUM(input_tokens) AS input_tokens, SUM(output_tokens) AS output_tokens, SUM(searches) AS searches,
-SUM(cost_source = 'estimated') AS estimated, SUM(cost_source = 'unpriced') AS unpriced,
-SUM(claimed_cost IS NOT NULL) AS disputed, AVG(latency) AS mean_latency, AVG(first_token) AS mean_first_token,
+COUNT(*) FILTER (WHERE cost_source = 'estimated') AS estimated, COUNT(*) FILTER (WHERE cost_source = 'unpriced') AS unpriced,
+COUNT(claimed_cost) AS disputed, AVG(latency) AS mean_latency, AVG(first_token) AS mean_first_token,
 SUM(cost) AS cost
 """
 
@@ -107,7 +107,7 @@ def condition_of(wanted: Wanted) -> tuple[str, list[Any]]:
     return " AND ".join(parts), list(values)
 
 
-def _record(row: sqlite3.Row) -> dict[str, Any]:
+def _record(row: Row) -> dict[str, Any]:
     record = dict(row)
     record |= {name: bool(record[name]) for name in FLAGS}
     record |= {name: json.loads(record[name]) for name in DOCUMENTS}

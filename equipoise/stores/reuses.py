@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -12,35 +11,33 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from equipoise.core.events import AnswerReused, Event
 from equipoise.core.model import dollars
-from equipoise.stores.sqlite import open_database, transaction
+from equipoise.stores.database import Connection, Database, Row
+from equipoise.stores.sqlite import database_of, ledger_schema
+from equipoise.stores.tables import REUSES
 from equipoise.stores.writer import BatchWriter
 
 if TYPE_CHECKING:
     from equipoise.stores.ledger import Ledger
 
-COLUMNS = (
-    "request_id", "wall", "tenant", "key", "route", "result", "backend_id", "source", "age", "saved",
-)  # fmt: skip
 GROUPS = ("day", "month", "tenant", "key", "route", "backend", "result")
 _GROUPED = {
     "day": "strftime('%Y-%m-%d', wall, 'unixepoch')",
     "month": "strftime('%Y-%m', wall, 'unixepoch')",
     "backend": "backend_id",
 }
-_INSERT = f"INSERT INTO reuses ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
-TIDY_SECONDS = 3600.0
+TIDY_SECONDS, SETTLE_SECONDS = 3600.0, 2.0
 
 
 class Reuses:
     """Writes each answer given again beside the request path; records older than `max_age` seconds are removed.
 
-    `path` is the ledger's file. At most `capacity` records wait for the disk; what comes after is dropped and counted:
+    `where` is the ledger's file or database. At most `capacity` records wait for the disk; what comes after is dropped and counted:
     no money was spent on it. The file is opened with the first record: where no route keeps answers, there is none.
     """
 
     def __init__(
         self,
-        path: str | Path,
+        where: str | Path | Database,
         *,
         batch_seconds: float = 0.5,
         capacity: int = 20_000,
@@ -48,16 +45,16 @@ class Reuses:
         wall: Callable[[], float] = time.time,
         on_error: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.path, self.dropped = Path(path), 0
+        self.database, self.dropped, self._on_error = database_of(where, ledger_schema()), 0, on_error
         self._wall, self._max_age, self._next_tidy = wall, max_age, 0.0
-        self._connection: sqlite3.Connection | None = None
+        self._books = self.database.books(self._unwritable, self._chore)
         self._writer: BatchWriter[AnswerReused] | None = None
         self._begin = partial(
             BatchWriter[AnswerReused],
             self._write,
             batch_seconds=batch_seconds,
             capacity=capacity,
-            tidy=self._tidy,
+            tidy=self._books.tidy,
             on_error=on_error,
         )
 
@@ -72,30 +69,30 @@ class Reuses:
         """Return once everything recorded so far is durable; StoreError when it cannot be written now."""
         if self._writer is not None and self._writer.pending:
             await asyncio.wrap_future(self._writer.flush())
+            await asyncio.to_thread(self._books.settle, SETTLE_SECONDS)
 
     def close(self) -> None:
         """Write what is left and close the file; waits for the disk."""
         writer = self._writer
         if writer is not None and writer.is_alive():
             self.dropped += len(writer.close())
-        if self._connection is not None and not (writer is not None and writer.is_alive()):
-            self._connection.close()
+        if not (writer is not None and writer.is_alive()):
+            self._books.close()
 
     # ---- in the writer's thread ----
 
     def _write(self, reuses: list[AnswerReused]) -> None:
-        with transaction(self._opened(), self.path) as connection:
-            connection.executemany(_INSERT, map(_row, reuses))
+        self._books.put(REUSES.name, list(map(_row, reuses)))
 
-    def _tidy(self) -> None:
+    def _unwritable(self, row: Row, why: str) -> None:
+        self.dropped += 1
+        self._on_error(f"an answer given again could not be recorded: {why}")
+
+    def _chore(self, connection: Connection) -> None:
         if (now := self._wall()) >= self._next_tidy:
-            with transaction(self._opened(), self.path) as connection:
+            with connection.transaction():
                 connection.execute("DELETE FROM reuses WHERE wall < ?", (now - self._max_age,))
             self._next_tidy = now + TIDY_SECONDS
-
-    def _opened(self) -> sqlite3.Connection:
-        self._connection = self._connection or open_database(self.path)
-        return self._connection
 
 
 Told: TypeAlias = Callable[[str], Awaitable[list[dict[str, Any]]]]
@@ -111,14 +108,14 @@ def told_of(ledger: Ledger, reuses: Reuses) -> Told:
     return found
 
 
-def told(connection: sqlite3.Connection, request_id: str) -> list[dict[str, Any]]:
+def told(connection: Connection, request_id: str) -> list[dict[str, Any]]:
     """The records of one request, oldest first; several where clients used an id again."""
     query = "SELECT * FROM reuses WHERE request_id = ? ORDER BY wall"
     return [_shown(row) for row in connection.execute(query, (request_id,))]
 
 
 def saved(
-    connection: sqlite3.Connection,
+    connection: Connection,
     since: float,
     until: float,
     where: Mapping[str, str],
@@ -151,5 +148,5 @@ def _row(of: AnswerReused) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _shown(row: sqlite3.Row) -> dict[str, Any]:
-    return {name: row[name] for name in COLUMNS if name != "saved"} | {"saved_usd": dollars(row["saved"])}
+def _shown(row: Row) -> dict[str, Any]:
+    return {name: row[name] for name in REUSES.columns if name != "saved"} | {"saved_usd": dollars(row["saved"])}

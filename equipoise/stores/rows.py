@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from typing import Any
 
 import msgspec
@@ -113,7 +112,7 @@ def _most(amount: int | None) -> int | None:
     return None if amount is None else min(amount, LARGEST_INTEGER)
 
 
-def story_of(row: sqlite3.Row) -> dict[str, Any]:
+def story_of(row: Any) -> dict[str, Any]:
     """A row as JSON would show it: documents decoded, flags true or false, the cost also in exact dollars."""
     story = {name: row[name] for name in COLUMNS}
     story |= {name: bool(row[name]) for name in FLAGS}

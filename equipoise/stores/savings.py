@@ -15,7 +15,6 @@ as they are.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ import msgspec
 
 from equipoise.core.model import NanoUSD, dollars
 from equipoise.core.pricing import Price, expected_cost
+from equipoise.stores.database import Connection
 from equipoise.stores.reports import GROUPS, Wanted, condition_of
 
 BY = ("day", "month", "backend", "tenant", "key", "tag", "route", "kind")
@@ -80,7 +80,7 @@ class Estimator:
 
 
 def report(
-    connection: sqlite3.Connection,
+    connection: Connection,
     wanted: Wanted,
     alternatives: Mapping[str, Alternative],
     default: str,
@@ -132,7 +132,7 @@ def _select(by: Sequence[str]) -> tuple[str, str]:
     return "".join(f"{_GROUPS[name]}, " for name in by), source
 
 
-def _spent(connection: sqlite3.Connection, wanted: Wanted, by: Sequence[str]) -> dict[tuple[Any, ...], NanoUSD]:
+def _spent(connection: Connection, wanted: Wanted, by: Sequence[str]) -> dict[tuple[Any, ...], NanoUSD]:
     """Everything that was booked, whatever for."""
     (columns, source), (condition, values) = _select(by), condition_of(wanted)
     numbers = ", ".join(str(number + 1) for number in range(len(by)))
@@ -144,9 +144,7 @@ def _spent(connection: sqlite3.Connection, wanted: Wanted, by: Sequence[str]) ->
 _ANSWER = "attempts.verdict = 'success' AND attempts.parent IS NULL AND attempts.output_tokens > 0"
 
 
-def _profiles(
-    connection: sqlite3.Connection, wanted: Wanted, alternatives: Mapping[str, Alternative]
-) -> dict[str, _Profile]:
+def _profiles(connection: Connection, wanted: Wanted, alternatives: Mapping[str, Alternative]) -> dict[str, _Profile]:
     condition, values = condition_of(wanted)
     sql = f"""SELECT backend_id, question_tokens, input_tokens, output_tokens, cost + inner_cost FROM attempts
         WHERE {condition} AND {_ANSWER}"""  # noqa: S608
@@ -166,7 +164,7 @@ def _profiles(
 
 
 def _answers(
-    connection: sqlite3.Connection, wanted: Wanted, by: Sequence[str], estimator: Estimator
+    connection: Connection, wanted: Wanted, by: Sequence[str], estimator: Estimator
 ) -> dict[tuple[Any, ...], _Sums]:
     (columns, source), (condition, values) = _select(by), condition_of(wanted)
     sql = f"""SELECT {columns}attempts.backend_id, question_tokens, output_tokens, cost + inner_cost FROM {source}
@@ -182,7 +180,7 @@ def _answers(
     return found
 
 
-def _taken_out(connection: sqlite3.Connection, wanted: Wanted) -> dict[str, Any]:
+def _taken_out(connection: Connection, wanted: Wanted) -> dict[str, Any]:
     """What retention has removed from the period: its cost is still known, its questions are not."""
     sql = "SELECT COALESCE(SUM(attempts), 0), COALESCE(SUM(cost), 0) FROM retired WHERE (day + 1) * 86400.0 > ? AND day * 86400.0 < ?"
     attempts, cost = connection.execute(sql, (wanted.since, wanted.until)).fetchone()

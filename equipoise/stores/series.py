@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
-import time
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
+from equipoise.stores.database import Connection
 from equipoise.stores.quality import WEIGHTIEST
 from equipoise.stores.reports import QUALITY, Wanted, condition_of
 from equipoise.stores.rows import story_of
@@ -18,12 +18,11 @@ MOST_RANKED = 100_000
 MOST_STEPS = 5_000
 PATIENCE = 4.0
 """Seconds one question to the ledger may take."""
-CHECK_EVERY = 20_000
 
 # Percentiles by rank, as in the summary: the smallest value that at least that share did not exceed.
 _RANKED = """
 WITH chosen AS (
-    SELECT CAST(attempts.wall / :step AS INTEGER) * :step AS moment, backend_id, latency, first_token
+    SELECT CAST(FLOOR(attempts.wall / :step) AS BIGINT) * :step AS moment, backend_id, latency, first_token
     FROM attempts WHERE {condition} AND verdict = 'success' AND latency IS NOT NULL
     ORDER BY attempts.wall DESC LIMIT :most
 ), ranked AS (
@@ -44,47 +43,46 @@ FROM ranked GROUP BY {part} ORDER BY {part} LIMIT :limit
 """
 
 
-def patiently(query: Callable[[sqlite3.Connection], T], seconds: float = PATIENCE) -> Callable[[sqlite3.Connection], T]:
-    """The same query, given up (sqlite3.OperationalError: interrupted) after so many seconds."""
+def patiently(query: Callable[[Connection], T], seconds: float = PATIENCE) -> Callable[[Connection], T]:
+    """The same query, given up after so many seconds: the engine's error, or StoreError from where it is asked."""
 
-    def run(connection: sqlite3.Connection) -> T:
-        until = time.monotonic() + seconds
-        connection.set_progress_handler(lambda: time.monotonic() > until, CHECK_EVERY)
+    def run(connection: Connection) -> T:
+        connection.patience(seconds)
         return query(connection)
 
     return run
 
 
-def traffic(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+def traffic(connection: Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
     """One row a step (seconds) and backend: attempts, answers, failures, tokens, nano-dollars."""
     return _grouped(connection, wanted, step, "backend_id", _SUMS)
 
 
-def errors(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+def errors(connection: Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
     """One row a step and class of error: how many attempts ended so."""
     classes = "COALESCE(NULLIF(error_code, ''), verdict) AS class"
     return _grouped(connection, wanted, step, classes, "COUNT(*) AS count", "AND verdict <> 'success'")
 
 
 def _grouped(
-    connection: sqlite3.Connection, wanted: Wanted, step: float, by: str, sums: str, more: str = ""
+    connection: Connection, wanted: Wanted, step: float, by: str, sums: str, more: str = ""
 ) -> list[dict[str, Any]]:
     condition, values = condition_of(wanted)
     sql = (
-        f"SELECT CAST(attempts.wall / ? AS INTEGER) * ? AS moment, {by}, {sums} FROM attempts "  # noqa: S608 - our own words
+        f"SELECT CAST(FLOOR(attempts.wall / ?) AS BIGINT) * ? AS moment, {by}, {sums} FROM attempts "  # noqa: S608 - our own words
         f"WHERE {condition} {more} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {MOST_STEPS}"
     )
     return [dict(row) for row in connection.execute(sql, [step, step, *values])]
 
 
 _SUMS = """
-COUNT(*) AS attempts, SUM(verdict = 'success') AS answers,
-SUM(verdict NOT IN ('success', 'ignored')) AS failures,
+COUNT(*) AS attempts, COUNT(*) FILTER (WHERE verdict = 'success') AS answers,
+COUNT(*) FILTER (WHERE verdict NOT IN ('success', 'ignored')) AS failures,
 SUM(input_tokens + output_tokens) AS tokens, SUM(cost) AS cost
 """
 
 
-def latency(connection: sqlite3.Connection, wanted: Wanted, step: float | None) -> list[dict[str, Any]]:
+def latency(connection: Connection, wanted: Wanted, step: float | None) -> list[dict[str, Any]]:
     """Percentiles of answers' seconds by step and backend; by backend alone without a step."""
     part = "backend_id" if step is None else "moment, backend_id"
     condition, values = condition_of(wanted)
@@ -96,7 +94,7 @@ def latency(connection: sqlite3.Connection, wanted: Wanted, step: float | None) 
     return [dict(row) for row in connection.execute(sql, named | bounds)]
 
 
-def efficiency(connection: sqlite3.Connection, wanted: Wanted) -> list[dict[str, Any]]:
+def efficiency(connection: Connection, wanted: Wanted) -> list[dict[str, Any]]:
     """One row a backend: attempts, answers, failures, nano-dollars, and the mean quality of the answers that were scored."""
     condition, values = condition_of(wanted)
     sql = f"SELECT backend_id, {_SUMS} FROM attempts WHERE {condition} GROUP BY 1 ORDER BY 1"  # noqa: S608 - our own words
@@ -108,38 +106,44 @@ def _quality(row: dict[str, Any] | None) -> dict[str, Any]:
     return {"quality": row["quality"], "scored": row["scored"]} if row else {"quality": None, "scored": 0}
 
 
-def quality(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+def quality(connection: Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
     """One row a step and backend: the mean of the weightiest opinion of each answer, its standard error, how many."""
-    return _worth(connection, wanted, "CAST(wall / :step AS INTEGER) * :step", step)
+    return _worth(connection, wanted, "CAST(FLOOR(wall / :step) AS BIGINT) * :step", step)
 
 
-def _worth(connection: sqlite3.Connection, wanted: Wanted, moment: str, step: float = 1.0) -> list[dict[str, Any]]:
+def _worth(connection: Connection, wanted: Wanted, moment: str, step: float = 1.0) -> list[dict[str, Any]]:
     sql = f"""
     SELECT {moment} AS moment, backend_id, COUNT(*) AS scored, AVG(quality) AS quality,
-           SQRT(MAX(0.0, AVG(quality * quality) - AVG(quality) * AVG(quality)) / COUNT(*)) AS error
+           AVG(quality * quality) AS squared
     FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY {WEIGHTIEST}) AS place
           FROM quality WHERE wall >= :since AND role <> 'judge' AND (:backend IS NULL OR backend_id = :backend)
-                         AND (:route IS NULL OR route = :route) AND (:tenant IS NULL OR tenant = :tenant))
+                         AND (:route IS NULL OR route = :route) AND (:tenant IS NULL OR tenant = :tenant)) AS voices
     WHERE place = 1 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {MOST_STEPS}
     """  # noqa: S608 - our own words
     scope = {name: wanted.where.get(name) for name in ("backend", "route", "tenant")}
-    return [dict(row) for row in connection.execute(sql, {"step": step, "since": wanted.since, **scope})]
+    rows = connection.execute(sql, {"step": step, "since": wanted.since, **scope})
+    return [_with_error(**dict(row)) for row in rows]
 
 
-def newest(connection: sqlite3.Connection, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+def _with_error(squared: float, **row: Any) -> dict[str, Any]:
+    """With the standard error of the mean."""
+    return row | {"error": math.sqrt(max(0.0, squared - row["quality"] ** 2) / row["scored"])}
+
+
+def newest(connection: Connection, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
     """The newest attempts with the grounds of their decisions, newest first."""
     condition, values = condition_of(wanted)
     sql = f"SELECT attempts.*, ({QUALITY}) AS worth FROM attempts WHERE {condition} ORDER BY wall DESC LIMIT ?"  # noqa: S608
     return [story_of(row) | {"quality": row["worth"]} for row in connection.execute(sql, [*values, limit])]
 
 
-def spent(connection: sqlite3.Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
+def spent(connection: Connection, wanted: Wanted, step: float) -> list[dict[str, Any]]:
     """One row a step: nano-dollars."""
     condition, values = condition_of(wanted)
-    sql = f"SELECT CAST(wall / ? AS INTEGER) * ? AS moment, SUM(cost) AS cost FROM attempts WHERE {condition} GROUP BY 1 ORDER BY 1 LIMIT {MOST_STEPS}"  # noqa: S608
+    sql = f"SELECT CAST(FLOOR(wall / ?) AS BIGINT) * ? AS moment, SUM(cost) AS cost FROM attempts WHERE {condition} GROUP BY 1 ORDER BY 1 LIMIT {MOST_STEPS}"  # noqa: S608
     return [dict(row) for row in connection.execute(sql, [step, step, *values])]
 
 
-def asked(query: Callable[..., T], *arguments: Any) -> Callable[[sqlite3.Connection], T]:
+def asked(query: Callable[..., T], *arguments: Any) -> Callable[[Connection], T]:
     """A query of this module with its arguments, given up in time."""
     return patiently(lambda connection: partial(query, connection)(*arguments))

@@ -7,35 +7,124 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
+
+from equipoise.stores.books import Chore, DirectBooks
+from equipoise.stores.database import Database, Migration, Row, Schema, StoreError, Values
+from equipoise.stores.insertion import OnUnwritable
+
+__all__ = ["Migration", "SqliteConnection", "SqliteFile", "StoreError", "database_of", "open_database"]
 
 BUSY_SECONDS = 5.0
+CHECK_EVERY = 20_000
+"""Steps of SQLite's machine between two looks at the clock, where a statement may be given up."""
 _CREATING = threading.Lock()
 
 
-class StoreError(Exception):
-    """The store could not be opened, read or written; the cause says why."""
+class SqliteConnection(sqlite3.Connection):
+    """sqlite3's own, with what else stores ask of a connection."""
+
+    place = ""
+
+    def look(self, sql: str, values: Values = ()) -> list[Row]:
+        """As Connection has it."""
+        try:
+            return self.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read {self.place}: {error}") from error
+
+    @contextmanager
+    def transaction(self, *, alone: bool = True) -> Iterator[SqliteConnection]:
+        """As Connection has it; whoever writes is alone in any case."""
+        try:
+            self.execute("BEGIN IMMEDIATE")
+            yield self
+            self.execute("COMMIT")
+        except BaseException as error:
+            # SQLite has often rolled back by itself by now; should this fail too, the next BEGIN says so.
+            with suppress(sqlite3.Error):
+                self.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(f"cannot write {self.place}: {error}") from error
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """As Connection has it."""
+        self.execute("SAVEPOINT here")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK TO here")
+            raise
+        finally:
+            self.execute("RELEASE here")
+
+    def types(self, table: str) -> dict[str, str]:
+        """As Connection has it."""
+        return {row[1]: row[2] for row in self.execute(f"PRAGMA table_info({table})")}
+
+    def overwrite(self) -> None:
+        """As Connection has it."""
+        self.execute("PRAGMA secure_delete = ON")
+
+    def compact(self) -> None:
+        """As Connection has it: old pages are in the log of writes."""
+        self.look("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def patience(self, seconds: float) -> None:
+        """As Connection has it."""
+        until = time.monotonic() + seconds
+        self.set_progress_handler(lambda: time.monotonic() > until, CHECK_EVERY)
 
 
-class Migration(NamedTuple):
-    """One numbered step of the schema."""
+class SqliteFile:
+    """A store's tables in a file of their own."""
 
-    version: int
-    name: str
-    sql: str
+    unwritable: tuple[type[Exception], ...] = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError)
+
+    def __init__(self, path: Path, schema: Schema) -> None:
+        self.path, self.name, self.folder, self._schema = path, str(path), path.parent, schema
+
+    def exists(self) -> bool:
+        """As Database has it."""
+        return self.path.is_file()
+
+    def open(self) -> SqliteConnection:
+        """As Database has it."""
+        return open_database(self.path, self._schema.steps)
+
+    def books(self, on_unwritable: OnUnwritable, chore: Chore) -> DirectBooks:
+        """As Database has it."""
+        return DirectBooks(self, on_unwritable, chore)
+
+    @contextmanager
+    def reading(self, what: str = "the ledger") -> Iterator[SqliteConnection]:
+        """As Database has it."""
+        try:
+            with closing(open_for_reading(self.path)) as connection:
+                yield connection
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read {what}: {error}") from error
 
 
-def open_database(path: Path, steps: Sequence[Migration] | None = None) -> sqlite3.Connection:
+def database_of(where: str | Path | Database, schema: Schema) -> Database:
+    """A path is that of a SQLite file."""
+    return SqliteFile(Path(where), schema) if isinstance(where, str | Path) else where
+
+
+def open_database(path: Path, steps: Sequence[Migration] | None = None) -> SqliteConnection:
     """Open for writing, made private (file 0600, a new folder 0700) and brought to the newest schema; else StoreError.
 
     The schema is the ledger's, or the one these steps make.
     """
     try:
         make_private(path)
-        connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = _connect(path, str(path), check_same_thread=False)
         _configure(connection)
         migrate(connection, migrations() if steps is None else steps)
     except (OSError, sqlite3.Error) as error:
@@ -43,28 +132,19 @@ def open_database(path: Path, steps: Sequence[Migration] | None = None) -> sqlit
     return connection
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path) -> SqliteConnection:
     """A connection that cannot write; it sees what is committed and never waits for the writer."""
-    address = path.resolve().as_uri() + "?mode=ro"
-    connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+    connection = _connect(path, path.resolve().as_uri() + "?mode=ro", uri=True)
     connection.row_factory = sqlite3.Row
     return connection
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
-    """All of it or nothing, whatever goes wrong inside; what SQLite says becomes StoreError."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield connection
-        connection.execute("COMMIT")
-    except BaseException as error:
-        # SQLite has often rolled back by itself by now; should this fail too, the next BEGIN says so.
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.Error):
-            raise StoreError(f"cannot write {path}: {error}") from error
-        raise
+def _connect(path: Path, address: str, **options: Any) -> SqliteConnection:
+    connection = sqlite3.connect(
+        address, timeout=BUSY_SECONDS, isolation_level=None, factory=SqliteConnection, **options
+    )
+    connection.place = str(path)
+    return connection
 
 
 def make_private(path: Path) -> None:
@@ -100,11 +180,17 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(0.01)
 
 
-def migrations() -> list[Migration]:
-    """The steps shipped with this version, in order: files named `0001_what.sql`."""
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """The ledger's steps shipped with this version, in order: files named `0001_what.sql`."""
     folder = resources.files("equipoise.stores.migrations")
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    return [Migration(int(file.name[:4]), file.name, file.read_text(encoding="utf-8")) for file in files]
+    return tuple(Migration(int(file.name[:4]), file.name, file.read_text(encoding="utf-8")) for file in files)
+
+
+def ledger_schema() -> Schema:
+    """The tables of the ledger: attempts, what retention removed, gaps, quality, reuses."""
+    return Schema("ledger", migrations())
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,14 +11,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from equipoise.stores.sqlite import Migration, StoreError, open_database, transaction
+from equipoise.stores.database import Connection, Database, Migration, Schema, StoreError
+from equipoise.stores.sqlite import database_of
 
 T = TypeVar("T")
-SCHEMA = (
-    Migration(
-        1,
-        "state",
-        """
+SCHEMA = Schema(
+    "state",
+    (
+        Migration(
+            1,
+            "state",
+            """
 CREATE TABLE state (
     name TEXT PRIMARY KEY,
     version INTEGER NOT NULL,
@@ -47,8 +49,13 @@ CREATE TABLE tallies (
     PRIMARY KEY (topic, era, name)
 ) WITHOUT ROWID;
 """,
+        ),
     ),
 )
+
+_PUT = """
+INSERT INTO state VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET version = excluded.version, value = excluded.value
+"""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,16 +74,18 @@ class StateConflict(StoreError):
 
 
 class StateStore:
-    """State in one SQLite file that several processes may use at once; methods block for a moment, call them in a thread.
+    """State that several processes may use at once; methods block for a moment, call them in a thread.
 
-    The newest `most_lines` lines of the journal are kept. Raises StoreError where the file cannot be opened, read or
-    written.
+    `where` is a SQLite file, or a database with the tables of SCHEMA. The newest `most_lines` lines of the journal are
+    kept. Raises StoreError where it cannot be opened, read or written.
     """
 
-    def __init__(self, path: str | Path, *, wall: Callable[[], float] = time.time, most_lines: int = 10_000) -> None:
-        self.path = Path(path)
+    def __init__(
+        self, where: str | Path | Database, *, wall: Callable[[], float] = time.time, most_lines: int = 10_000
+    ) -> None:
+        self.database = database_of(where, SCHEMA)
         self._wall, self._lock, self._most_lines = wall, threading.Lock(), most_lines
-        self._connection = open_database(self.path, SCHEMA)
+        self._connection = self.database.open()
 
     def read(self, name: str) -> tuple[int, dict[str, Any] | None]:
         """The version of a state and its value; (0, None) when it was never written."""
@@ -91,11 +100,11 @@ class StateStore:
         Raises StateConflict when the version is no longer the expected one.
         """
 
-        def change(connection: sqlite3.Connection) -> int:
+        def change(connection: Connection) -> int:
             row = connection.execute("SELECT version FROM state WHERE name = ?", (name,)).fetchone()
             if (row[0] if row else 0) != expected:
                 raise StateConflict(f"{name} was changed by somebody else at the same time")
-            connection.execute("REPLACE INTO state VALUES (?, ?, ?)", (name, expected + 1, json.dumps(value)))
+            connection.execute(_PUT, (name, expected + 1, json.dumps(value)))
             if entry is not None:
                 self._append(connection, name, entry)
             return expected + 1
@@ -105,7 +114,7 @@ class StateStore:
     def keep(self, name: str, value: Mapping[str, Any]) -> None:
         """Replace a state that only its writer changes, without a word in the journal."""
         text = json.dumps(value)
-        self._in_transaction(lambda connection: connection.execute("REPLACE INTO state VALUES (?, 0, ?)", (name, text)))
+        self._in_transaction(lambda connection: connection.execute(_PUT, (name, 0, text)))
 
     def kept(self, prefix: str) -> dict[str, dict[str, Any]]:
         """The states whose names begin so, by the rest of the name."""
@@ -138,7 +147,9 @@ class StateStore:
         rows = [(topic, era, name, amount) for name, amount in amounts.items()]
         self._in_transaction(
             lambda connection: connection.executemany(
-                "INSERT INTO tallies VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value", rows
+                "INSERT INTO tallies VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (topic, era, name) DO UPDATE SET value = tallies.value + excluded.value",
+                rows,
             )
         )
 
@@ -151,7 +162,7 @@ class StateStore:
         with self._lock:
             self._connection.close()
 
-    def _append(self, connection: sqlite3.Connection, topic: str, entry: Entry) -> None:
+    def _append(self, connection: Connection, topic: str, entry: Entry) -> None:
         connection.execute(
             "INSERT INTO journal (topic, wall, who, why, what, entry) VALUES (?, ?, ?, ?, ?, ?)",
             (topic, entry.wall or self._wall(), entry.who, entry.why, entry.what, json.dumps(entry.evidence)),
@@ -160,11 +171,8 @@ class StateStore:
 
     def _look(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
         with self._lock:
-            try:
-                return self._connection.execute(sql, values).fetchall()
-            except sqlite3.Error as error:
-                raise StoreError(f"cannot read {self.path}: {error}") from error
+            return self._connection.look(sql, values)
 
-    def _in_transaction(self, action: Callable[[sqlite3.Connection], T]) -> T:
-        with self._lock, transaction(self._connection, self.path) as connection:
+    def _in_transaction(self, action: Callable[[Connection], T]) -> T:
+        with self._lock, self._connection.transaction() as connection:
             return action(connection)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
-from equipoise.stores.sqlite import StoreError
+from equipoise.stores.database import StoreError
 
 T = TypeVar("T")
 Flushed = Future[None]

@@ -18,8 +18,9 @@ from equipoise.core.model import Usage, Verdict
 from equipoise.core.pricing import Price, cost_of
 from equipoise.stores.insertion import insert
 from equipoise.stores.reports import Wanted
+from equipoise.stores.rows import row_of
 from equipoise.stores.savings import BY, Alternative, report
-from equipoise.stores.sqlite import migrate, migrations
+from equipoise.stores.sqlite import SqliteConnection, migrate, migrations
 from tests.shell.stores.attempts import attempt
 
 CHEAP = Price(input=10**9, output=10**9)
@@ -27,11 +28,11 @@ DEAR = Price(input=10 * 10**9, output=30 * 10**9, per_request=5_000_000)
 ALTERNATIVES = {"cheap": Alternative(price=CHEAP), "dear": Alternative(price=DEAR), "odd": Alternative(price=None)}
 
 
-def ledger_of(*attempts: Any) -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
+def ledger_of(*attempts: Any) -> SqliteConnection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, factory=SqliteConnection)
     connection.row_factory = sqlite3.Row
     migrate(connection, migrations())
-    insert(connection, list(attempts), lambda *what: pytest.fail(str(what)))
+    insert(connection, list(map(row_of, attempts)), lambda *what: pytest.fail(str(what)), ())
     return connection
 
 

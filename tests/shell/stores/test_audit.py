@@ -45,9 +45,9 @@ def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
     """A file is made when there is first something to keep, and only its owner may read it."""
     store = AuditStore(tmp_path / "audit.sqlite3")
     assert (store.entries(), store.broken()) == ([], None)
-    assert not store.path.exists()
+    assert not store.database.path.exists()
     store.append(entry(1))
-    assert store.path.stat().st_mode & 0o777 == 0o600
+    assert store.database.path.stat().st_mode & 0o777 == 0o600
     store.close()
 
 
@@ -72,7 +72,7 @@ def test_whoever_forces_a_change_leaves_a_broken_chain(
 ) -> None:
     """With the triggers dropped: every changed line shows, and every missing one but the oldest and the newest."""
     store = written(tmp_path_factory.mktemp("chain"), 6)
-    with sqlite3.connect(store.path) as connection:
+    with sqlite3.connect(store.database.path) as connection:
         connection.execute("DROP TRIGGER audit_never_changes")
         connection.execute("DROP TRIGGER audit_keeps_the_rest")
         connection.execute(sql, (victim,))

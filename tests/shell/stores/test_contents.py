@@ -114,13 +114,13 @@ async def test_of_the_ledger_a_purge_leaves_the_bill(tmp_path: Path) -> None:
             ledger.observe(AttemptEnded(told))
         await ledger.flush()
         before = await ledger.total_cost()
-        assert purge(ledger.path, tmp_path / "none", "open", 4e9) == Purged(forgotten=1)
-        assert purge(ledger.path, tmp_path / "none", "open", 4e9) == Purged(forgotten=0)
+        assert purge(ledger.database.path, tmp_path / "none", "open", 4e9) == Purged(forgotten=1)
+        assert purge(ledger.database.path, tmp_path / "none", "open", 4e9) == Purged(forgotten=0)
         assert await ledger.total_cost() == before
-        written = ledger.path.read_bytes()
+        written = ledger.database.path.read_bytes()
         assert (b"hash-1" in written, b"session-1" in written) == (False, False)
         assert (b"hash-2" in written, b"session-2" in written) == (True, True)
-        assert purge(ledger.path, tmp_path / "none", "open", 4e9, books=True) == Purged(removed=1)
+        assert purge(ledger.database.path, tmp_path / "none", "open", 4e9, books=True) == Purged(removed=1)
         assert await ledger.total_cost() == before // 2
 
 

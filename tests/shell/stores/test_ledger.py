@@ -129,7 +129,7 @@ async def test_a_full_disk_keeps_counts_and_recovers(tmp_path: Path) -> None:
     ledger = Ledger(
         tmp_path / "l.db", batch_seconds=0.001, capacity=10, wall=lambda: NOW, on_error=lambda _: told.set()
     )
-    ledger._connection.execute("PRAGMA max_page_count = 1")
+    ledger._books._connection.execute("PRAGMA max_page_count = 1")
     for index in range(10):
         ledger.record(attempt(f"r{index}", model="x" * 5000, cost=1))
     assert await asyncio.to_thread(told.wait, 10)
@@ -141,7 +141,7 @@ async def test_a_full_disk_keeps_counts_and_recovers(tmp_path: Path) -> None:
     assert "full" in str(health.error)
     with pytest.raises(StoreError):
         await ledger.flush()
-    ledger._connection.execute("PRAGMA max_page_count = 100000")
+    ledger._books._connection.execute("PRAGMA max_page_count = 100000")
     while not ledger.health().ok:
         await asyncio.sleep(0.01)
     assert await ledger.total_cost() == 10
@@ -175,10 +175,10 @@ async def test_a_caller_that_gives_up_a_flush_harms_nobody(ledger: Ledger) -> No
 
 def test_nobody_else_can_read_the_files(ledger: Ledger) -> None:
     """The folder we make is 0700, the database and its companions 0600."""
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in ledger.path.parent.iterdir()}
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in ledger.database.path.parent.iterdir()}
     assert set(modes.values()) == {0o600}
     assert {"ledger.db", "ledger.db-wal"} <= set(modes)
-    assert stat.S_IMODE(ledger.path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(ledger.database.path.parent.stat().st_mode) == 0o700
 
 
 async def test_secrets_in_an_upstreams_error_are_masked_and_long_errors_cut(ledger: Ledger) -> None:
@@ -239,7 +239,7 @@ async def test_two_processes_may_share_one_ledger(tmp_path: Path) -> None:
 
 async def test_the_question_has_no_column(ledger: Ledger) -> None:
     """Only its hash and its length are kept."""
-    with sqlite3.connect(ledger.path) as connection:
+    with sqlite3.connect(ledger.database.path) as connection:
         columns = {row[1] for row in connection.execute("PRAGMA table_info(attempts)")}
     connection.close()
     assert {name for name in columns if "question" in name} == {"question_hash", "question_tokens"}

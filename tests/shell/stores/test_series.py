@@ -93,7 +93,7 @@ async def test_the_newest_come_first_with_their_decisions(ledger: Ledger) -> Non
 
 async def test_quality_counts_the_weightiest_opinion_once(ledger: Ledger) -> None:
     """An answer that a judge and a person looked at counts once, as the person said; costs are those of all attempts."""
-    records = QualityRecords(ledger.path, wall=lambda: BEGIN + 600)
+    records = QualityRecords(ledger.database.path, wall=lambda: BEGIN + 600)
     for source, by, worth in (("judge", "judge", 0.1), ("feedback", "expert", 0.9)):
         records.observe(
             AnswerScored(

@@ -12,7 +12,7 @@ import pytest
 
 from equipoise.stores.insertion import insert_statement
 from equipoise.stores.rows import COLUMNS, row_of
-from equipoise.stores.sqlite import Migration, StoreError, migrate, migrations, open_database, statements, transaction
+from equipoise.stores.sqlite import Migration, StoreError, migrate, migrations, open_database, statements
 from tests.shell.stores.attempts import attempt
 
 
@@ -124,13 +124,13 @@ def test_whatever_goes_wrong_in_a_transaction_leaves_nothing_of_it_and_blocks_no
     """Not only SQLite's own errors: one left open would refuse every later one."""
     connection = open_database(tmp_path / "l.db")
     connection.execute("CREATE TABLE noted (x)")
-    with pytest.raises(type(error)), transaction(connection, tmp_path):
+    with pytest.raises(type(error)), connection.transaction():
         connection.execute("INSERT INTO noted VALUES (1)")
         raise error
-    with transaction(connection, tmp_path):
+    with connection.transaction():
         connection.execute("INSERT INTO noted VALUES (2)")
     assert connection.execute("SELECT x FROM noted").fetchall() == [(2,)]
-    with pytest.raises(StoreError, match=r"cannot write .*: no such table"), transaction(connection, tmp_path):
+    with pytest.raises(StoreError, match=r"cannot write .*: no such table"), connection.transaction():
         connection.execute("INSERT INTO nowhere VALUES (1)")
     assert not connection.in_transaction
     connection.close()

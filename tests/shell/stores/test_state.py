@@ -76,11 +76,11 @@ def test_processes_agree_and_the_file_is_private(store: StateStore) -> None:
         "import sys; from equipoise.stores.state import Entry, StateStore; s = StateStore(sys.argv[1]);"
         "v, value = s.read('move'); s.write('move', {'phase': value['phase'] + 1}, v, Entry(what='x', who='y', why='z'))"
     )
-    subprocess.run([sys.executable, "-c", program, str(store.path)], check=True)
+    subprocess.run([sys.executable, "-c", program, str(store.database.path)], check=True)
     assert store.read("move") == (2, {"phase": 2})
     with pytest.raises(StateConflict):
         store.write("move", {"phase": 5}, 1, ENTRY)
-    assert stat.S_IMODE(store.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(store.database.path.stat().st_mode) == 0o600
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ async def test_a_deep_probe_is_in_the_ledger_and_a_free_one_is_not(tmp_path: Pat
             while not rows:
                 await asyncio.sleep(0.05)
                 await ledger.flush()
-                with closing(open_for_reading(ledger.path)) as store:
+                with closing(open_for_reading(ledger.database.path)) as store:
                     found = store.execute("SELECT role, backend_id, cost_source FROM attempts").fetchall()
                 rows = [(row["role"], row["backend_id"], row["cost_source"]) for row in found]
     finally:
