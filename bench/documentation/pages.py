@@ -1,7 +1,8 @@
-"""Which reference pages there are."""
+"""Which reference pages there are, and what of a Helm chart is made from the code as they are."""
 
 from __future__ import annotations
 
+from bench.documentation.chart import chart
 from bench.documentation.command_line import command_line
 from bench.documentation.configuration import configuration
 from bench.documentation.http import http
@@ -20,4 +21,5 @@ def pages() -> dict[str, str]:
         "python": python(),
         "metrics": metrics(),
     }
-    return {f"docs/reference/{name}.md": MADE + text.rstrip() + "\n" for name, text in made.items()}
+    written = {f"docs/reference/{name}.md": MADE + text.rstrip() + "\n" for name, text in made.items()}
+    return {**written, **chart()}

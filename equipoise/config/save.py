@@ -114,8 +114,21 @@ def config_hash(config: Config) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+"""What pydantic writes of a bound behind a validator of ours, and JSON Schema's own words."""
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema of a configuration file, for editors; a backend's id is its key."""
-    schema = Config.model_json_schema(mode="validation")
+    schema = _with_bounds(Config.model_json_schema(mode="validation"))
     schema["$defs"]["BackendConfig"]["required"] = ["backend_type"]
     return {"$schema": SCHEMA_ID, "title": "Equipoise configuration", **schema}
+
+
+def _with_bounds(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_with_bounds(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    bounded = schema.get("type") in ("integer", "number")
+    return {(BOUNDS.get(key, key) if bounded else key): _with_bounds(value) for key, value in schema.items()}
