@@ -83,4 +83,4 @@ def _plain_amount(data: object) -> object:
     return {"usd": data} if plain else data
 
 
-Budget = Annotated[BudgetConfig, BeforeValidator(_plain_amount)]
+Budget = Annotated[BudgetConfig, BeforeValidator(_plain_amount, json_schema_input_type=BudgetConfig | float | str)]

@@ -36,4 +36,6 @@ def _switched(said: Any) -> Any:
     return ({} if said else None) if isinstance(said, bool) else said
 
 
-RouteCache = Annotated[RouteCacheConfig | None, BeforeValidator(_switched)]
+RouteCache = Annotated[
+    RouteCacheConfig | None, BeforeValidator(_switched, json_schema_input_type=RouteCacheConfig | bool | None)
+]

@@ -29,12 +29,17 @@ class TenantContentConfig(Section):
     """Days after which they are removed; absent, `content.keep_days`."""
 
 
+TenantContent = Annotated[
+    TenantContentConfig, BeforeValidator(_as_mode, json_schema_input_type=TenantContentConfig | Mode)
+]
+
+
 class ContentConfig(Section):
     """Whether the words of questions and answers are kept, and how long; in a file of their own, content.sqlite3."""
 
     default: Mode = "none"
     """For tenants that are not named."""
-    tenants: dict[Text, Annotated[TenantContentConfig, BeforeValidator(_as_mode)]] = Field(default_factory=dict)
+    tenants: dict[Text, TenantContent] = Field(default_factory=dict)
     """Tenant -> none, redacted or full, or a mapping with `content` and `keep_days`."""
     keep_days: Positive = 30.0
     """Days after which words are removed."""
@@ -43,4 +48,4 @@ class ContentConfig(Section):
     no text, nothing is kept of that question."""
 
 
-Content = Annotated[ContentConfig, BeforeValidator(_as_default)]
+Content = Annotated[ContentConfig, BeforeValidator(_as_default, json_schema_input_type=ContentConfig | Mode)]

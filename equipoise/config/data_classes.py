@@ -19,7 +19,9 @@ def _names(value: Any) -> Any:
 
 
 DataClass = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
-DataClasses = Annotated[tuple[DataClass, ...], BeforeValidator(_names)]
+DataClasses = Annotated[
+    tuple[DataClass, ...], BeforeValidator(_names, json_schema_input_type=tuple[DataClass, ...] | str)
+]
 """One name, several separated by commas, or a list; in small letters."""
 
 

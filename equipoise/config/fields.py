@@ -66,7 +66,7 @@ Count = Annotated[int, _number, Field(gt=0)]
 WholeNumber = Annotated[int, _number, Field(ge=0)]
 Port = Annotated[int, _number, Field(ge=0, le=65535)]
 Split = BeforeValidator(_split)
-Texts = Annotated[tuple[str, ...], Split]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_split, json_schema_input_type=tuple[str, ...] | str)]
 Text = Annotated[str, Field(min_length=1)]
 Url = Annotated[str, AfterValidator(url)]
 FilePath = Annotated[str, BeforeValidator(_path), Field(min_length=1)]

@@ -23,7 +23,7 @@ class HookConfig(Section):
     """Milliseconds it has; then the request goes on without it."""
 
 
-NamedHook = Annotated[HookConfig, BeforeValidator(_plain)]
+NamedHook = Annotated[HookConfig, BeforeValidator(_plain, json_schema_input_type=HookConfig | str)]
 
 
 class HooksConfig(Section):

@@ -40,7 +40,7 @@ class AdminKeyConfig(Section):
         return self
 
 
-AdminKey = Annotated[AdminKeyConfig, BeforeValidator(plain_key)]
+AdminKey = Annotated[AdminKeyConfig, BeforeValidator(plain_key, json_schema_input_type=AdminKeyConfig | str)]
 
 
 def _https(value: str) -> str:

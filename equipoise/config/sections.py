@@ -196,7 +196,7 @@ class KeyConfig(Section):
         return self
 
 
-Key = Annotated[KeyConfig, BeforeValidator(plain_key)]
+Key = Annotated[KeyConfig, BeforeValidator(plain_key, json_schema_input_type=KeyConfig | str)]
 
 
 class LogConfig(Section):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from bench.chaos import envoy
+from bench.deployment import tools
 from equipoise.sandbox.real.environment import Environment, InstallFailed
 from tests.end_to_end.dashboard import axe
 from tests.end_to_end.http.servers import PACKAGES, SEARCH_PATH
@@ -45,6 +46,7 @@ def main() -> int:
         Environment(PLACE).install(print)
         envoy.install(PLACE / "envoy")
         axe.install()
+        tools.install()
     except (InstallFailed, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)
         return 1

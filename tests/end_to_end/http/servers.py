@@ -25,6 +25,8 @@ PACKAGES = {
     "promtool": "prometheus",
     "chromium": "chromium",
     "npm": "npm",
+    "redis-server": "redis-server",
+    "systemd-analyze": "systemd",
 }
 SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
 
