@@ -26,7 +26,7 @@ INSTALLED, FILE, STATE = "/opt/equipoise/bin/equipoise", "/etc/equipoise/equipoi
 
 def unit(name: str) -> configparser.ConfigParser:
     """A unit's sections; systemd's names are case-sensitive."""
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     parser.read_string((UNITS / name).read_text())
     return parser
