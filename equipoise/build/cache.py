@@ -16,6 +16,7 @@ from equipoise.stores.reuses import Reuses
 
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
+    from equipoise.semantic.nearness import Nearness
 
 SHAPING = {"backend_type", "model", "preset", "api", "mode", "corpus", "function", "extra_body", "llm_via", "allows"}
 """Fields of a backend that its answers depend on; how fast, dear or well it is changes none."""
@@ -30,7 +31,22 @@ def cache_of(of: RouteConfig, config: Config) -> CacheOptions | None:
         stale=of.cache.stale_seconds,
         max_temperature=of.cache.max_temperature,
         version=_version(backends),
+        semantic=of.cache.semantic,
     )
+
+
+def nearness_of(config: Config) -> Nearness | None:
+    """What finds kept answers to the same question in other words. Raises ImportError without the extra."""
+    if (said := config.cache.semantic) is None:
+        return None
+    from equipoise.semantic import EmbeddingMissing, load_embedding
+    from equipoise.semantic.nearness import Nearness, NearnessOptions
+
+    options = NearnessOptions(said.threshold, said.max_entries, said.max_bytes)
+    try:
+        return Nearness(load_embedding().direction, options)
+    except EmbeddingMissing as missing:
+        raise ImportError(str(missing)) from missing
 
 
 def _version(backends: list[BackendConfig]) -> str:

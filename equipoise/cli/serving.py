@@ -9,6 +9,7 @@ from typing import Any
 
 import equipoise
 from equipoise.build import Estate
+from equipoise.build.cache import nearness_of
 from equipoise.build.keys import callers_of, operators_of
 from equipoise.build.metrics import provisioning_of
 from equipoise.build.prices import alternatives_of, default_backend
@@ -45,9 +46,10 @@ from equipoise.gateway import (
     run_gateway,
 )
 from equipoise.gateway.beside import Beside
-from equipoise.gateway.caching import CacheLimits, ResponseCache
+from equipoise.gateway.caching import ResponseCache
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
+from equipoise.gateway.lookup import CacheLimits
 from equipoise.gateway.migrating import operations
 from equipoise.gateway.people import People
 from equipoise.gateway.together import Together
@@ -254,9 +256,13 @@ def make_gateway(
 
 
 def cache_of(config: Config, estate: Estate) -> ResponseCache:
-    """Before the balancer, whatever its routes: a later configuration may have some that keep answers."""
+    """Before the balancer, whatever its routes: a later configuration may have some that keep answers. Raises Failure."""
     limits = CacheLimits(config.cache.max_bytes, config.cache.max_answer_bytes)
-    return ResponseCache(estate.balancer, lambda: estate.balancer.selection.routes, limits)
+    try:
+        near = nearness_of(config)
+    except ImportError as missing:
+        raise Failure(f"cache.semantic: {missing}", USAGE) from missing
+    return ResponseCache(estate.balancer, lambda: estate.balancer.selection.routes, limits, near=near)
 
 
 def story_of(estate: Estate) -> Story:

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
-from equipoise.config.fields import Count, NotNegative, Positive, Section
+from equipoise.config.fields import Count, NotNegative, Positive, Section, Share
 
 MEBIBYTE = 1024 * 1024
+
+
+def _switched(said: Any) -> Any:
+    """`true` is a section that says nothing, `false` is none."""
+    return ({} if said else None) if isinstance(said, bool) else said
+
+
+class SemanticCacheConfig(Section):
+    """Answers given to the same question in other words. Needs the extra `semantic`."""
+
+    threshold: Annotated[Share, Field(ge=0.5)] = 0.85
+    """Likeness of two questions, from which on their words are compared one by one."""
+    max_entries: Count = 10_000
+    """Most questions that are remembered for it."""
+    max_bytes: Count = 32 * MEBIBYTE
+    """Bytes they may take; beyond them the one that was not asked for the longest goes."""
 
 
 class CacheConfig(Section):
@@ -18,6 +34,8 @@ class CacheConfig(Section):
     """Bytes of kept answers; beyond them the one that was not asked for the longest goes."""
     max_answer_bytes: Count = MEBIBYTE
     """Longest answer that is kept."""
+    semantic: Annotated[SemanticCacheConfig | None, BeforeValidator(_switched)] = None
+    """Whether, and how, the same question in other words gets a kept answer; off when absent."""
 
 
 class RouteCacheConfig(Section):
@@ -29,11 +47,8 @@ class RouteCacheConfig(Section):
     """Seconds after those in which it is still given, while the question is asked anew beside it."""
     max_temperature: NotNegative = 1.0
     """Questions that want a higher temperature are always asked anew; one that names none counts as 1."""
-
-
-def _switched(said: Any) -> Any:
-    """`true` is a section that says nothing, `false` is none."""
-    return ({} if said else None) if isinstance(said, bool) else said
+    semantic: bool = True
+    """Whether `cache.semantic`, where it is on, goes for this route."""
 
 
 RouteCache = Annotated[

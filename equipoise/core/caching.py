@@ -22,6 +22,7 @@ from equipoise.core.routing import CacheOptions
 USUAL_TEMPERATURE = 1.0
 """What the chat APIs take where a question names none."""
 HINT = "equipoise"
+INSTRUCTING = frozenset(("system", "developer"))
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
@@ -51,6 +52,42 @@ def asked_anew(request: Request, options: CacheOptions) -> str | None:
 
 def key_of(request: Request, hints: Hints, options: CacheOptions) -> bytes:
     """32 bytes that are equal for equal questions only. Raises Ambiguous for a body that can be read in two ways."""
+    return _digest(request, hints, options, _said(request.question))
+
+
+def asked_alone(question: Question) -> str | None:
+    """Return the words of a question that stands alone: instructions, then one turn of a user; None for any other.
+
+    In a conversation "yes, the second one" means what was said before, and pictures have no words.
+    """
+    last = question.messages[-1] if question.messages else None
+    if last is None or last.role != "user" or not isinstance(last.content, str) or question.embeddings:
+        return None
+    return last.content if all(message.role in INSTRUCTING for message in question.messages[:-1]) else None
+
+
+def family_of(request: Request, hints: Hints, options: CacheOptions) -> bytes:
+    """32 bytes that are equal for questions that differ in nothing but the words of their last turn.
+
+    Raises Ambiguous as `key_of` does.
+    """
+    question = request.question
+    wordless = [*question.messages[:-1], msgspec.structs.replace(question.messages[-1], content=None)]
+    bare = msgspec.structs.replace(question, messages=wordless)
+    if question.body is None:
+        return _digest(request, hints, options, ("family", *_said(bare)))
+    body, rest = _said(bare)
+    return _digest(request, hints, options, ("family", _wordless(body), rest))
+
+
+def _wordless(body: dict[str, Any]) -> dict[str, Any]:
+    said = body.get("messages")
+    if not isinstance(said, list) or not said or not isinstance(said[-1], dict):
+        raise Ambiguous("the body has no turns")
+    return {**body, "messages": [*said[:-1], {**said[-1], "content": None}]}
+
+
+def _digest(request: Request, hints: Hints, options: CacheOptions, said: tuple[Any, ...]) -> bytes:
     terms = (
         request.tenant,
         sorted(request.data_classes),
@@ -63,7 +100,7 @@ def key_of(request: Request, hints: Hints, options: CacheOptions) -> bytes:
         hints.deadline_seconds,
     )
     try:
-        return hashlib.blake2b(_encode((terms, *_said(request.question))), digest_size=32).digest()
+        return hashlib.blake2b(_encode((terms, *said)), digest_size=32).digest()
     except (ValueError, OverflowError, RecursionError) as error:
         raise Ambiguous(f"the question cannot be compared with others: {error}") from error
 

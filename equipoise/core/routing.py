@@ -34,12 +34,14 @@ class CacheOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Answers that are given again for `ttl` seconds, and for `stale` more while they are asked for anew.
 
     `version` stands for everything behind the route that an answer depends on: kinds of backends, models, corpora.
+    `semantic` says that questions in other words may be answered, where the gateway looks for such at all.
     """
 
     ttl: float = 3600.0
     stale: float = 0.0
     max_temperature: float = 1.0
     version: str = ""
+    semantic: bool = True
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

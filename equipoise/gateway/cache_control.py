@@ -4,6 +4,7 @@
     no-cache          asked anew; the answer takes the place of the kept one
     max-age=SECONDS   only an answer that is no older
     only-if-cached    a kept answer or 504, nobody is asked
+    exact             ours: no answer to the same question in other words
 
 Directives that are not for us are ignored (RFC 9111, 5.2.3); a max-age that is no number lets nothing be given.
 """
@@ -29,6 +30,7 @@ class Directives(msgspec.Struct, frozen=True):
     store: bool = True
     max_age: float | None = None
     only_kept: bool = False
+    exact: bool = False
 
 
 UNSAID = Directives()
@@ -44,7 +46,7 @@ def read_directives(headers: Headers, metadata: Mapping[str, Any] | None) -> Dir
     ages = [_seconds(value) for name, value in map(_directive, ",".join(said).split(",")) if name == "max-age"]
     if "no-cache" in words:
         ages.append(0.0)
-    return Directives("no-store" not in words, min(ages, default=None), "only-if-cached" in words)
+    return Directives("no-store" not in words, min(ages, default=None), "only-if-cached" in words, "exact" in words)
 
 
 def _directive(word: str) -> tuple[str, str]:

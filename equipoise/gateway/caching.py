@@ -2,6 +2,7 @@
 
     hit      given from what is kept                    joined   an identical question was in flight: its answer
     stale    the same, and asked anew beside it         miss     asked; kept if it is worth it
+    semantic the same question in other words was kept, where the operator has such looked for
     bypass   asked as if there were no cache: the client said so, or the question is of a kind that is never kept
 
 Kept is only what anybody would want again: a whole answer that its engine finished of its own accord, from a backend of
@@ -19,17 +20,17 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from equipoise.core.attempts import Interrupted, Unanswered
+from equipoise.core.attempts import Unanswered
 from equipoise.core.caching import Ambiguous, asked_anew, key_of
 from equipoise.core.events import AnswerReused, AnswerScored, Event
 from equipoise.core.intake import Hints
-from equipoise.core.model import NanoUSD, Verdict, dollars
+from equipoise.core.model import NanoUSD, dollars
 from equipoise.core.routing import CacheOptions, Route
 from equipoise.gateway.cache_control import Directives
 from equipoise.gateway.flight import Flight
 from equipoise.gateway.following import Pieces
-from equipoise.gateway.given import GivenStream, Kept, again, kept_of, merged, price_of
-from equipoise.gateway.headers import Fields
+from equipoise.gateway.given import GivenStream, Kept, again, kept_of, merged, price_of, shared, worth_keeping
+from equipoise.gateway.lookup import BYPASS, HIT, JOINED, MISS, SEMANTIC, STALE, CacheLimits, Lookup
 from equipoise.gateway.problems import Problem
 from equipoise.reply import Reply
 from equipoise.stores.shelf import Shelf
@@ -37,42 +38,18 @@ from equipoise.stores.shelf import Shelf
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, LoadBalancer
     from equipoise.core.model import Request as Sized
+    from equipoise.semantic.nearness import Asked, Nearness
 
-HIT, STALE, JOINED, MISS, BYPASS = "hit", "stale", "joined", "miss", "bypass"
 OPINIONS = frozenset({"judge", "feedback"})
 """Whose word takes a kept answer away when it says that it is below the floor."""
 Name: TypeAlias = tuple[bytes, tuple[str, ...], str]
 
 
-class CacheLimits(msgspec.Struct, frozen=True):
-    """Bytes of all kept answers, and of the longest one."""
-
-    most_bytes: int = 256 * 1024 * 1024
-    most_answer_bytes: int = 1024 * 1024
-
-
-class Lookup(msgspec.Struct, kw_only=True):
-    """What the cache does for one question: `result` as above or empty where the route has none, `age` in seconds,
-    `saved` what asking would have cost. Without a `key` the question is asked as if there were no cache."""
-
-    result: str = ""
-    key: bytes | None = None
-    options: CacheOptions | None = None
-    kept: Kept | None = None
-    age: float | None = None
-    fresh: bool = False
-    saved: NanoUSD = 0
-
-    def fields(self) -> Fields:
-        """What the client is told."""
-        told: Fields = [(b"x-equipoise-cache", self.result.encode())] if self.result else []
-        return told if self.age is None else [*told, (b"age", b"%d" % self.age)]
-
-
 class ResponseCache:
     """Stands before a balancer: `look` first, then `answer` or `open` with what it found.
 
-    `routes` gives the routes of this moment. `observe` every event: a kept answer that turns out to be bad goes.
+    `routes` gives the routes of this moment. `observe` every event: a kept answer that turns out to be bad goes. With
+    `near` a question may be answered by the answer to the same one in other words.
     """
 
     def __init__(
@@ -82,8 +59,10 @@ class ResponseCache:
         limits: CacheLimits | None = None,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        near: Nearness | None = None,
     ) -> None:
         self._balancer, self._routes, self._now, self._wall = balancer, routes, now, wall
+        self._near = near
         self.limits = limits or CacheLimits()
         self._shelf: Shelf[bytes, Kept] = Shelf(self.limits.most_bytes, self._gone)
         self._by_request: dict[tuple[str, str], bytes] = {}
@@ -107,6 +86,8 @@ class ResponseCache:
         told: dict[str, Any] = {"result": found.result}
         if found.kept is not None:
             told |= {"backend": found.kept.reply.backend_id, "age_seconds": round(found.age or 0.0, 3)}
+        if found.likeness is not None:
+            told["similarity"] = round(found.likeness, 3)
         cache = self._routes()[sized.route].cache
         why = asked_anew(sized, cache) if found.result == BYPASS and cache is not None else None
         return told | {"reason": why} if why else told
@@ -138,7 +119,7 @@ class ResponseCache:
         if own:
             return GivenStream(sized.id, stream, flight.pieces, own=True, leave=flight.leave)
         whole = partial(self._reused, sized, found)
-        return GivenStream(sized.id, stream, flight.pieces, leave=flight.leave, whole=whole, told=_shared)
+        return GivenStream(sized.id, stream, flight.pieces, leave=flight.leave, whole=whole, told=shared)
 
     def observe(self, event: Event) -> None:
         """Let go of an answer that people or a judge found to be below its route's floor."""
@@ -160,7 +141,8 @@ class ResponseCache:
         """How much is kept, and the answers given last, without their words."""
         rows = [self._row(*item) for item in self._shelf.items() if _is_of(item[1], tenant, route)]
         held = {"bytes": self._shelf.bytes, "max_bytes": self.limits.most_bytes, "in_flight": len(self._flights)}
-        return {"answers": len(self._shelf), **held, "entries": rows[::-1][:most]}
+        semantic = {"semantic": self._near.status()} if self._near is not None else {}
+        return {"answers": len(self._shelf), **held, **semantic, "entries": rows[::-1][:most]}
 
     async def close(self) -> None:
         """End what is still being asked."""
@@ -179,11 +161,26 @@ class ResponseCache:
             return Lookup(result=BYPASS)
         try:
             key = key_of(sized, hints, options)
+            fresh = wanted.max_age == 0
+            found = Lookup(result=MISS, key=key, options=options, fresh=True) if fresh else None
+            found = found or self._on_shelf(key, options, wanted.max_age)
+            if found.kept is None and self._near is not None and options.semantic:
+                found.asked = self._near.asked(sized, hints, options)
         except Ambiguous:
             return Lookup(result=BYPASS)
-        if wanted.max_age == 0:
-            return Lookup(result=MISS, key=key, options=options, fresh=True)
-        return self._on_shelf(key, options, wanted.max_age)
+        return found if found.asked is None or found.fresh or wanted.exact else self._alike(found, options, wanted)
+
+    def _alike(self, found: Lookup, options: CacheOptions, wanted: Directives) -> Lookup:
+        """What is kept for the same question in other words, while its time is not over."""
+        assert self._near is not None
+        assert found.asked is not None
+        oldest = options.ttl if wanted.max_age is None else min(wanted.max_age, options.ttl)
+        for key, likeness in self._near.nearest(found.asked):
+            kept = self._shelf.get(key)
+            if kept is not None and (age := self._now() - kept.made) <= oldest:
+                found.result, found.kept, found.age, found.likeness = SEMANTIC, kept, age, likeness
+                break
+        return found
 
     def _on_shelf(self, key: bytes, options: CacheOptions, max_age: float | None) -> Lookup:
         kept = self._shelf.get(key)
@@ -238,7 +235,7 @@ class ResponseCache:
         try:
             return await flight.head()
         except Unanswered as error:
-            raise error if own else _shared(error) from None
+            raise error if own else shared(error) from None
 
     def _refresh(self, sized: Sized, found: Lookup) -> None:
         """Ask a question anew for whoever comes next, under an id of its own; one at a time."""
@@ -289,12 +286,20 @@ class ResponseCache:
             tenant=sized.tenant,
             route=sized.route,
         )
-        size = kept.size
-        if size <= self.limits.most_answer_bytes and self._shelf.put(found.key, kept, size):
-            self._by_request[reply.request_id, sized.tenant] = found.key
+        self._shelve(found.key, kept, found.asked)
+
+    def _shelve(self, key: bytes, kept: Kept, asked: Asked | None) -> None:
+        size, near = kept.size, self._near
+        asked = asked or (near.of(key) if near is not None else None)
+        if size <= self.limits.most_answer_bytes and self._shelf.put(key, kept, size):
+            self._by_request[kept.reply.request_id, kept.tenant] = key
+            if near is not None and asked is not None:
+                near.add(key, asked)
 
     def _gone(self, key: bytes, kept: Kept) -> None:
         self._by_request.pop((kept.reply.request_id, kept.tenant), None)
+        if self._near is not None:
+            self._near.forget(key)
 
     def _row(self, key: bytes, kept: Kept, size: int) -> dict[str, Any]:
         return {
@@ -309,32 +314,6 @@ class ResponseCache:
             "hits": kept.hits,
             "saved_usd": dollars(kept.hits * kept.price),
         }
-
-
-def worth_keeping(reply: Reply, route: Route) -> bool:
-    """Would anybody want this answer again? Without tool calls or a cut, from the route's own, and not in doubt."""
-    answer, quality = reply.answer, reply.quality
-    sound = bool(reply.attempts) and reply.attempts[-1].verdict is Verdict.SUCCESS
-    finished = answer.finish_reason == "stop" and not answer.tool_calls
-    doubted = quality < route.min_quality if quality is not None else reply.escalated_from is not None
-    return sound and finished and not doubted and reply.role == "answer" and reply.backend_id in route.backends
-
-
-def _shared(error: BaseException) -> BaseException:
-    """What somebody else's failure is to one who waited for the same answer: the attempts and their cost are not his."""
-    if not isinstance(error, Unanswered):
-        return error
-    kind = Interrupted if isinstance(error, Interrupted) else Unanswered
-    told = kind(
-        error.code,
-        error.message,
-        retry_after=error.retry_after,
-        reasons=error.reasons,
-        client_error=error.client_error,
-        decision=error.decision,
-    )
-    told.status, told.should_retry = error.status, error.should_retry
-    return told
 
 
 def _is_of(kept: Kept, tenant: str | None, route: str | None) -> bool:

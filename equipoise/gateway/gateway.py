@@ -19,7 +19,7 @@ from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.backends import Command
 from equipoise.gateway.beside import Beside
 from equipoise.gateway.cache_control import read_directives
-from equipoise.gateway.caching import Lookup, ResponseCache
+from equipoise.gateway.caching import ResponseCache
 from equipoise.gateway.dialects import (
     chat,
     chat_stream,
@@ -36,6 +36,7 @@ from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.limits import Allowances
+from equipoise.gateway.lookup import Lookup
 from equipoise.gateway.pages import Pages
 from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem

@@ -9,8 +9,9 @@ import msgspec
 
 from equipoise.backends.base import Finished, Relayed, StreamItem, TextDelta
 from equipoise.backends.openai_stream import text_of
-from equipoise.core.attempts import Attempted
-from equipoise.core.model import Answer, CostSource, NanoUSD
+from equipoise.core.attempts import Attempted, Interrupted, Unanswered
+from equipoise.core.model import Answer, CostSource, NanoUSD, Verdict
+from equipoise.core.routing import Route
 from equipoise.gateway.following import Pieces
 from equipoise.reply import Decided, Reply
 
@@ -69,6 +70,32 @@ def again(reply: Reply, request_id: str, waited: float = 0.0) -> Reply:
 def price_of(reply: Reply) -> NanoUSD:
     """What asking again would cost: the attempt that answered, without those that failed before."""
     return reply.attempts[-1].cost if reply.attempts else reply.cost
+
+
+def worth_keeping(reply: Reply, route: Route) -> bool:
+    """Would anybody want this answer again? Without tool calls or a cut, from the route's own, and not in doubt."""
+    answer, quality = reply.answer, reply.quality
+    sound = bool(reply.attempts) and reply.attempts[-1].verdict is Verdict.SUCCESS
+    finished = answer.finish_reason == "stop" and not answer.tool_calls
+    doubted = quality < route.min_quality if quality is not None else reply.escalated_from is not None
+    return sound and finished and not doubted and reply.role == "answer" and reply.backend_id in route.backends
+
+
+def shared(error: BaseException) -> BaseException:
+    """What somebody else's failure is to one who waited for the same answer: the attempts and their cost are not his."""
+    if not isinstance(error, Unanswered):
+        return error
+    kind = Interrupted if isinstance(error, Interrupted) else Unanswered
+    told = kind(
+        error.code,
+        error.message,
+        retry_after=error.retry_after,
+        reasons=error.reasons,
+        client_error=error.client_error,
+        decision=error.decision,
+    )
+    told.status, told.should_retry = error.status, error.should_retry
+    return told
 
 
 def merged(pieces: Iterable[StreamItem]) -> list[StreamItem]:

@@ -31,14 +31,22 @@ class Embedding:
 
     def __call__(self, text: str) -> tuple[float, ...]:
         """Return the coordinates, none further than 3 from 0; a text without words is an average one."""
+        direction = self.direction(text)
+        if direction is None:
+            return NO_EMBEDDING
+        return tuple(np.clip(self._axes @ (direction - self._centre), -MOST, MOST).tolist())
+
+    def direction(self, text: str) -> Any:
+        """Return the embedding itself, an array of length 1 in 256 dimensions; None for a text without words.
+
+        The product of two is their likeness: 1 for the same words in any order.
+        """
         tokens = self._tokenizer.encode(window(text), add_special_tokens=False).ids
         if not tokens:
-            return NO_EMBEDDING
+            return None
         mean = self._table[tokens].mean(axis=0, dtype=np.float32)
         length = float(np.sqrt(mean @ mean))
-        if length == 0.0:
-            return NO_EMBEDDING
-        return tuple(np.clip(self._axes @ (mean / length - self._centre), -MOST, MOST).tolist())
+        return mean / length if length else None
 
 
 def load_embedding() -> Embedding:

@@ -49,7 +49,7 @@ MOST_STRATEGIES = 64
 MOST_BUDGETS = MOST_LEARNED = 2_000
 MOST_CANARIES = MOST_VERDICTS = 32
 SOURCES = frozenset({"proxy", "judge", "feedback"})
-CACHED = frozenset({"hit", "stale", "joined", "miss", "bypass"})
+CACHED = frozenset({"hit", "stale", "joined", "semantic", "miss", "bypass"})
 HEDGE_LOST = "hedge_lost"
 OTHER = "other"
 

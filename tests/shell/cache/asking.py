@@ -11,7 +11,8 @@ from equipoise.core.intake import Hints
 from equipoise.core.model import Answer, Question, Request
 from equipoise.core.routing import CacheOptions, Route
 from equipoise.gateway import ClientKeys, Gateway
-from equipoise.gateway.caching import CacheLimits, ResponseCache
+from equipoise.gateway.caching import ResponseCache
+from equipoise.gateway.lookup import CacheLimits
 from equipoise.http import Response
 from equipoise.reply import Reply
 from tests.shell.gateway.scripted import ScriptedBalancer, ScriptedStream, gateway_of, http, reply_of
