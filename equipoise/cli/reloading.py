@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from equipoise.cli.running import Running
+from equipoise.cli.running import Document, Running
 from equipoise.config.save import leaves
 from equipoise.config.secret import FILE, Secret
 from equipoise.gateway.problems import Problem
 
+BY_SIGNAL, BY_FILE = "(SIGHUP)", "(changed file)"
+"""Who reloads without a name: no key can be called so."""
 INTERVAL = 1.0
 """Seconds between two looks."""
 SETTLING = 0.05
@@ -51,11 +53,11 @@ class Reloading:
         task.add_done_callback(self._tasks.discard)
 
     def _hang_up(self) -> None:
-        self._start(self._reload(), "SIGHUP")
+        self._start(self._reload(BY_SIGNAL), "SIGHUP")
 
-    async def _reload(self) -> None:
+    async def _reload(self, who: str) -> None:
         try:
-            await self._running.reload()
+            await reloaded(self._running, who)
         except Problem:
             return  # logged, and /health says so
 
@@ -72,11 +74,18 @@ class Reloading:
             while (settled := await self._a_moment_later(paths)) != now:
                 now = settled
             seen = now
-            await self._reload()
+            await self._reload(BY_FILE)
 
     async def _a_moment_later(self, paths: list[Path]) -> Signature:
         await asyncio.sleep(SETTLING)
         return await asyncio.to_thread(signature, paths)
+
+
+async def reloaded(running: Running, who: str) -> Document:
+    """Read the configuration again where no request asks for it; the audit journal hears of it. Raises Problem 409."""
+    if running.auditor is None:
+        return await running.reload()
+    return await running.auditor.around(who, "reload", running.loaded.source, running.reload)
 
 
 def files_of(running: Running) -> list[Path]:

@@ -20,6 +20,7 @@ from equipoise.config.save import config_hash, leaves, plain
 from equipoise.config.secret import without_secrets
 from equipoise.config.tree import DEFAULT
 from equipoise.config.writing import write_back
+from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.configuring import READ_ONLY, REFUSED
 from equipoise.gateway.problems import Problem
 from equipoise.swap import built_beside, take_over
@@ -68,6 +69,7 @@ class Running:
         self.loaded, self.applied = loaded, list[Callable[[Config], None]]()
         self.changes: dict[FieldPath, Any] = {}
         self.settled: list[Callable[[], None]] = []
+        self.auditor: Auditor | None = None
         self._began, self._estate, self._flags, self._admit = loaded.config, estate, dict(flags), admit
         self._times: dict[FieldPath, float] = {}
         self._refused: Document | None = None

@@ -89,6 +89,7 @@ async def run(
         estate.balancer.observers.append(log.observe)
     try:
         running = Running(loaded, estate, flags, admit)
+        running.auditor = auditor_of(config, estate, lambda: running.loaded.config)
         if worker is not None:
             worker.join(estate, running)
         async with estate.balancer, Reloading(running) if worker is None else worker.reloading(running):
@@ -239,7 +240,7 @@ def make_gateway(
         weigh=running.weigh if running else None,
         configuration=running.health if running else None,
         people=who,
-        auditor=auditor_of(config, estate, now),
+        auditor=running.auditor if running and running.auditor else auditor_of(config, estate, now),
         pages=pages_of(config),
         commands=backends.commands(Fleet(running)) if running else None,
         site=dashboard_of(estate, recorder, story_of(estate), read_only, lambda: gateway.health.draining, together),

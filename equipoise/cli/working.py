@@ -9,7 +9,7 @@ from typing import Any
 
 from equipoise.balancer import LoadBalancer
 from equipoise.build import Estate
-from equipoise.cli.reloading import Reloading
+from equipoise.cli.reloading import BY_SIGNAL, Reloading, reloaded
 from equipoise.cli.running import Running
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.save import config_hash
@@ -106,8 +106,8 @@ class Following:
         await self._running.adopt(changes_of(changes))
 
     async def reload(self) -> Any:
-        """Read it again. Raises Problem."""
-        return await self._running.reload()
+        """Read it again, as the parent was told by a signal. Raises Problem."""
+        return await reloaded(self._running, BY_SIGNAL)
 
     def overlay(self) -> Overlay:
         """What is gone by now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ import msgspec
 from equipoise.core.callers import Caller
 from equipoise.dashboard import filters, layout, responses
 from equipoise.dashboard.facts import Facts
+from equipoise.dashboard.guessing import Guesses
 from equipoise.dashboard.orders import order
 from equipoise.dashboard.pages import PAGES, requests
 from equipoise.dashboard.sessions import Sessions, cookie, given
@@ -22,8 +22,9 @@ from equipoise.dashboard.sources import SOURCES
 from equipoise.dashboard.table import Table
 from equipoise.dashboard.view import Page, View
 from equipoise.gateway.admin import Ask
+from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.people import People
-from equipoise.gateway.problems import Problem
+from equipoise.gateway.problems import Problem, wrong_key
 from equipoise.http import Request, Response
 from equipoise.stores import StoreError
 
@@ -32,8 +33,6 @@ AT_ONCE, PATIENCE = 2, 15.0
 """Pages that are made at once, and the seconds each may take."""
 REST, LONGEST_REST = 9.0, 0.5
 """How many times as long as a page took its turn is left free (seconds at most), so that questions keep their processor."""
-MOST_WRONG, WRONG_SECONDS = 10, 60.0
-"""Wrong keys in so many seconds, from all clients together, before the next must wait."""
 LONGEST_FORM, LONGEST_ID = 4_096, 256
 BY_NAME = {page.name: page for page in PAGES}
 
@@ -60,13 +59,14 @@ class Dashboard:
         self._facts, self._read_only, self._draining = facts, read_only, draining
         self._people = People()
         self._ask: Ask | None = None
-        self._sessions, self._now = Sessions(now), now
-        self._wrong: deque[float] = deque(maxlen=MOST_WRONG)
+        self._auditor: Auditor | None = None
+        self._sessions = Sessions(now)
+        self._guesses = Guesses(now)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    def connect(self, people: People, ask: Ask) -> None:
-        """Who knows people, and from whom to have what the admin listener tells."""
-        self._people, self._ask = people, ask
+    def connect(self, people: People, ask: Ask, auditor: Auditor | None) -> None:
+        """Who knows people, from whom to have what the admin listener tells, who writes down who came in."""
+        self._people, self._ask, self._auditor = people, ask, auditor
         self._facts.connect(ask)
 
     def serves(self, path: str) -> bool:
@@ -205,7 +205,7 @@ class Dashboard:
             raise Problem(413, "request_too_large", "This form is too large.", should_retry=False)
         said = _form(request.body)
         if parts == ["login"]:
-            return self._log_in(request, said)
+            return await self._log_in(request, request_id, said)
         person = self._visitor(request)
         if person is None:
             return responses.page(layout.login("You are logged out."), 401)
@@ -224,17 +224,22 @@ class Dashboard:
         await self._ask(sent, by.request_id, by.person)
         return responses.elsewhere(f"{ROOT}/backends")
 
-    def _log_in(self, request: Request, said: dict[str, str]) -> Response:
-        now = self._now()
-        if len(self._wrong) == MOST_WRONG and now - self._wrong[0] < WRONG_SECONDS:
+    async def _log_in(self, request: Request, request_id: str, said: dict[str, str]) -> Response:
+        if self._guesses.too_many(request.client):
             return responses.page(layout.login("Too many wrong keys. Wait a minute."), 429)
         key = said.get("key", "").strip().encode()
-        if self._people.who(showing(key)) is None:
-            self._wrong.append(now)
+        person = self._people.who(showing(key))
+        if person is None:
+            self._guesses.wrong(request.client)
+            if self._auditor is not None:
+                await self._auditor.refused(request, request_id, None, wrong_key())
             return responses.page(layout.login("This key is not known, or may nothing here."), 401)
-        return responses.elsewhere(
-            ROOT, (b"set-cookie", given(self._sessions.begin(key), secure=request.scheme == "https"))
-        )
+
+        async def enter() -> Response:
+            token = given(self._sessions.begin(key), secure=request.scheme == "https")
+            return responses.elsewhere(ROOT, (b"set-cookie", token))
+
+        return await (self._auditor.watched(request, request_id, person, enter) if self._auditor else enter())
 
 
 def _form(body: bytes) -> dict[str, str]:

@@ -49,7 +49,7 @@ class Ask(Protocol):
 class Site(Protocol):
     """Pages for people; they have their facts, and give their orders, as everybody does who asks here."""
 
-    def connect(self, people: People, ask: Ask) -> None: ...
+    def connect(self, people: People, ask: Ask, auditor: Auditor | None) -> None: ...
 
     def serves(self, path: str) -> bool: ...
 
@@ -106,7 +106,7 @@ class Admin:
         self._probes = health.routes() | {openapi.PATH: _described}
         self._breakers, self._site = Breakers(balancer, read_only), site
         if site is not None:
-            site.connect(self._people, self._ask)
+            site.connect(self._people, self._ask, auditor)
 
     async def handle(self, request: Request, request_id: str) -> Response:
         """The response to one request of an operator."""

@@ -30,7 +30,7 @@ from equipoise.stores.times import moment
 Snapshot: TypeAlias = Callable[[], Mapping[str, Any]]
 AUDIT = "/admin/audit"
 SAID_BY = b"x-equipoise-who"
-STRANGER = ""
+STRANGER, UNCHANGED = "", "unchanged"
 TEXTS = frozenset({"name", "id", "receiver", "who", "why", "amount"})
 NAMING = frozenset({("set", dict), ("settings", dict), ("unset", list)})
 """Where a body names fields, and as what."""
@@ -81,6 +81,25 @@ class Auditor:
         finally:
             entry = _entry(request, request_id, person, outcome)
             await self._note(msgspec.structs.replace(entry, changed=_changed(before, self._snapshot())))
+
+    async def around(
+        self, who: str, action: str, target: str, act: Callable[[], Awaitable[dict[str, Any]]]
+    ) -> dict[str, Any]:
+        """Do what no request asked for and write it down, unless it changed nothing. Raises what `act` does."""
+        before, outcome = self._snapshot(), "failed: internal_error"
+        try:
+            told = await act()
+            outcome = str(told.get("outcome", "done"))
+            return told
+        except Problem as problem:
+            outcome = _problem(problem)
+            raise
+        finally:
+            if outcome != UNCHANGED:
+                changed = _changed(before, self._snapshot())
+                await self._note(
+                    AuditEntry(who=who, action=action, target=_shown(target), outcome=outcome, changed=changed)
+                )
 
     async def _note(self, entry: AuditEntry) -> None:
         task = asyncio.ensure_future(self._append(entry))

@@ -165,6 +165,31 @@ def test_a_wrong_file_changes_nothing_and_health_says_so(gateway: Served, file: 
     assert settings_of(gateway)["refused"] is None
 
 
+def test_reloads_that_nobody_asked_for_by_name_are_in_the_audit_journal(gateway: Served, file: Path) -> None:
+    """By signal and by a changed file: what changed, or that it was refused; one that changes nothing is no entry."""
+
+    def entries() -> list[tuple[str, str, Any]]:
+        found = call(gateway.admin_url + "/admin/audit")[1]["entries"]
+        return [(entry["who"], entry["outcome"], entry["changed"].get("backend_instances.a.weight")) for entry in found]
+
+    file.write_text("watch_file: false\n" + text("a", "b", weight=2.0))
+    until(lambda: len(entries()) == 1)
+    file.write_text("watch_file: false\n" + text("a", "b", weight=-1.0))
+    gateway.process.send_signal(signal.SIGHUP)
+    until(lambda: len(entries()) == 2)
+    file.write_text("watch_file: false\n" + text("a", "b", weight=3.0))
+    gateway.process.send_signal(signal.SIGHUP)
+    until(lambda: len(entries()) == 3)
+    gateway.process.send_signal(signal.SIGHUP)
+    assert call(gateway.admin_url + "/admin/reload", {})[1]["outcome"] == "unchanged"
+    assert entries() == [
+        ("local", "unchanged", None),
+        ("(SIGHUP)", "replaced", [2.0, 3.0]),
+        ("(SIGHUP)", "refused: configuration_refused", None),
+        ("(changed file)", "replaced", [1.0, 2.0]),
+    ]
+
+
 def test_what_was_remembered_of_a_backend_that_stays_is_kept(gateway: Served, file: Path) -> None:
     """Its totals go on."""
     body = {"model": "a", "messages": [{"role": "user", "content": "six times seven?"}]}

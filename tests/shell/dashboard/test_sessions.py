@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from equipoise.dashboard import sessions
+from equipoise.dashboard import guessing, sessions
+from equipoise.dashboard.guessing import Guesses
 from equipoise.dashboard.sessions import COOKIE, Sessions
 from equipoise.http import Request
 
@@ -89,3 +90,24 @@ def test_broken_cookies_are_none() -> None:
     """Whatever a client sends."""
     for said in (b"", b"\xff\xfe", b"=;=;", b'equipoise_session="', b"a" * 10_000):
         assert Sessions(Now()).key(Request("GET", "/", "", {b"cookie": said})) is None
+
+
+def test_who_guesses_makes_nobody_else_wait() -> None:
+    """After some wrong keys their address waits for a minute; the owner of the right one, elsewhere, does not."""
+    now = Now()
+    guesses = Guesses(now)
+    for _ in range(guessing.MOST_WRONG):
+        assert not guesses.too_many("10.0.0.6")
+        guesses.wrong("10.0.0.6")
+    assert guesses.too_many("10.0.0.6")
+    assert not guesses.too_many("10.0.0.7")
+    now.at = guessing.WRONG_SECONDS
+    assert not guesses.too_many("10.0.0.6")
+
+
+def test_addresses_that_guessed_are_bounded() -> None:
+    """However many there are."""
+    guesses = Guesses(Now())
+    for number in range(2 * guessing.MOST_ADDRESSES):
+        guesses.wrong(f"10.0.{number}")
+    assert len(guesses._wrong) == guessing.MOST_ADDRESSES

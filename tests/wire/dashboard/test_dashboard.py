@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from equipoise.core.events import AttemptEnded
-from equipoise.dashboard.dashboard import MOST_WRONG
+from equipoise.dashboard.guessing import MOST_WRONG
 from equipoise.dashboard.pages import PAGES
 from equipoise.dashboard.sources import SOURCES
 from equipoise.gateway import ClientKeys
@@ -63,6 +63,20 @@ async def test_guessing_is_slowed(visitor: Visitor) -> None:
     for _ in range(MOST_WRONG):
         assert (await visitor.log_in("guess")).status == 401
     assert (await visitor.log_in()).status == 429
+
+
+async def test_who_comes_in_and_who_does_not_is_written_down(house: House, visitor: Visitor) -> None:
+    """In the audit journal, by name; no key stands there, neither the right one nor a wrong one."""
+    await visitor.log_in("a-wrong-key-of-ann")
+    await visitor.log_in()
+    journal = await visitor.get("/admin/audit", authorization=f"Bearer {KEY}")
+    entries = json.loads(journal.text)["entries"]
+    assert [(entry["who"], entry["action"], entry["outcome"]) for entry in entries] == [
+        ("admin", "POST /dashboard/login", "done"),
+        ("", "POST /dashboard/login", "refused: invalid_api_key"),
+    ]
+    assert "key-of-ann" not in journal.text
+    assert KEY not in journal.text
 
 
 async def test_logging_out_ends_the_session(visitor: Visitor) -> None:
@@ -160,7 +174,7 @@ async def test_orders_do_what_they_say(house: House, visitor: Visitor) -> None:
     assert (await order("close"))["breaker"]["state"] == "closed"  # type: ignore[index]
     assert (await order("weight", weight="2.5"))["weight"] == 2.5
     done = json.loads((await visitor.get("/dashboard/tables/audit.json")).body)["rows"]
-    assert [(entry["target"], entry["outcome"]) for entry in done] == [("web_search", "done")] * 5
+    assert [(entry["target"], entry["outcome"]) for entry in done] == [*[("web_search", "done")] * 5, ("", "done")]
     changes = json.loads((await visitor.get("/dashboard/tables/breakers.json")).body)["rows"]
     assert [(change["backend_id"], change["state"], change["why"]) for change in changes] == [
         ("web_search", "closed", "closed by hand"), ("web_search", "open", "opened by hand"),
@@ -205,7 +219,7 @@ async def test_who_may_only_look_cannot_act(tmp_path: Path) -> None:
         assert "/dashboard/do/" not in page.text
         assert (await visitor.post("/dashboard/do/drain", {"proof": page.proof, "target": "web_search"})).status == 403
         assert not row(house, "web_search")["draining"]
-        (tried,) = json.loads((await visitor.get("/dashboard/tables/audit.json")).body)["rows"]
+        tried, _ = json.loads((await visitor.get("/dashboard/tables/audit.json")).body)["rows"]
         assert (tried["who"], tried["target"], tried["outcome"]) == (
             "eve",
             "web_search",

@@ -131,6 +131,10 @@ def test_a_reload_reaches_both(gateway: Gateway, how: str) -> None:
     else:
         file.write_text(BASE.replace("weight: 1.0", "weight: 1.0, drained: true"))
     gateway.until(lambda: {gateway.ask()[0] for _ in range(12)} == {503})
+    entries = json.loads(gateway.fetch("/admin/audit", admin=True)[1])["entries"]
+    assert [(entry["who"], entry["outcome"]) for entry in entries] == [
+        ("(SIGHUP)" if how == "SIGHUP" else "(changed file)", "replaced")
+    ]
     file.write_text(BASE.replace("function:", "fumction:"))
     gateway.process.send_signal(signal.SIGHUP)
     gateway.until(lambda: "the new configuration is refused" in (gateway.folder / "stderr").read_text())
