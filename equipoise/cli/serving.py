@@ -249,6 +249,7 @@ def make_gateway(
         cache=cache,
         reuses=told_of(ledger, estate.reuses) if ledger and estate.reuses else None,
         together=together,
+        open_metrics=config.metrics.open,
     )
     if keyring is not None:
         keyring.tell(gateway.accept)

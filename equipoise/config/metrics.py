@@ -9,8 +9,10 @@ from equipoise.config.secret import Secret
 
 
 class MetricsConfig(Section):
-    """Where metrics are pushed, for processes that nobody can scrape."""
+    """Who may read metrics, and where they are pushed for processes that nobody can scrape."""
 
+    open: bool = False
+    """Whether /metrics needs no key off this machine either: something in front lets nobody but the scraper come there."""
     pushgateway_url: Annotated[Url | None, EmptyIsNone] = None
     """A Prometheus push gateway; nothing is pushed without one."""
     push_interval_seconds: Positive = 15.0

@@ -37,7 +37,7 @@ from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.limits import Allowances
 from equipoise.gateway.lookup import Lookup
-from equipoise.gateway.pages import Pages
+from equipoise.gateway.pages import Pages, is_here
 from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
 from equipoise.gateway.records import Records, Reuses, Usage
@@ -80,7 +80,7 @@ ASKING: Mapping[str, Dialect] = {
     "/query/stream": STREAM_QUERY,
 }
 OPEN = frozenset({"/livez", "/readyz", "/health", "/metrics", openapi.PATH})
-"""Paths that need no key: probes and scrapers carry none, and nothing secret is there."""
+"""Paths that need no key: probes carry none, and nothing secret is there; /metrics looks itself who comes from elsewhere."""
 
 BEFORE_ANY_HANDLER = {
     408: "request_timeout",
@@ -127,15 +127,22 @@ class Gateway:
         cache: ResponseCache | None = None,
         reuses: Reuses | None = None,
         together: Together | None = None,
+        open_metrics: bool = False,
     ) -> None:
         together = together or Alone(balancer, metrics)
         self._beside, self._pages = beside or Beside(), pages or Pages()
         self._balancer, self._keys = balancer, keys
+        self._people, self._open_metrics = people or People(), open_metrics
         self.cache = cache or ResponseCache(balancer)
         self.repeats = Repeats(keeping or Keeping())
         self._ids, self.allowances = RequestIds(), Allowances()
         self.health = Health(
-            balancer, ready=ready, together=together, may_see=self._has_key, configuration=configuration
+            balancer,
+            ready=ready,
+            together=together,
+            may_see=self._has_key,
+            may_scrape=self._may_scrape,
+            configuration=configuration,
         )
         self._records = Records(balancer, story, usage, reuses)
         self._admin = Admin(
@@ -149,7 +156,7 @@ class Gateway:
             operations=operations,
             steer=steer,
             weigh=weigh,
-            people=people,
+            people=self._people,
             auditor=auditor,
             commands=commands,
             site=site,
@@ -306,6 +313,12 @@ class Gateway:
 
     def _has_key(self, request: Request) -> bool:
         return self._keys is None or self._keys.tenant(request.headers) is not None
+
+    def _may_scrape(self, request: Request) -> bool:
+        """Whoever is on this machine, and elsewhere who holds a key of either kind."""
+        if self._open_metrics or is_here(request.client) or self._has_key(request):
+            return True
+        return self._people.keyed and self._people.who(request) is not None
 
     async def _elsewhere(self, request: Request, request_id: str) -> Response:
         """Paths with an id in them, OPTIONS, and all that does not exist."""

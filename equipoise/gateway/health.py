@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON, TEXT, clean
+from equipoise.gateway.problems import refusal, wrong_key
 from equipoise.gateway.together import Silent, Together
 from equipoise.http import Request, Response
 
@@ -28,10 +29,12 @@ class Health:
         ready: Callable[[], dict[str, str]],
         together: Together,
         may_see: Callable[[Request], bool],
+        may_scrape: Callable[[Request], bool] = lambda request: True,
         configuration: Callable[[], dict[str, object]] | None = None,
     ) -> None:
         self._configuration = configuration
-        self._balancer, self._ready, self._together, self._may_see = balancer, ready, together, may_see
+        self._balancer, self._ready, self._together = balancer, ready, together
+        self._may_see, self._may_scrape = may_see, may_scrape
         self.draining = False
 
     def routes(self) -> dict[str, Endpoint]:
@@ -64,7 +67,9 @@ class Health:
         return Response(200 if good else 503, (JSON, NO_STORE), encode(body))
 
     async def scrape(self, request: Request, request_id: str) -> Response:
-        """Prometheus' text format."""
+        """Prometheus' text format: backends, and sums of cost, so not for everybody off this machine."""
+        if not self._may_scrape(request):
+            return refusal(wrong_key(), request_id)
         try:
             return Response(200, (METRICS_TYPE, NO_STORE), await self._together.scrape())
         except Silent as silent:

@@ -54,15 +54,23 @@ class Pages:
     def require_own(self, request: Request) -> None:
         """Raise Problem 403 for a page of an origin that is neither named nor of this machine."""
         origin = request.headers.get(ORIGIN)
-        if origin is None or origin in self._origins or _is_here(origin):
+        if origin is None or origin in self._origins or _of_here(origin):
             return
         message = "Pages of this origin may not ask a gateway without keys; `cors.origins` names those that may."
         raise Problem(403, "forbidden_origin", message, should_retry=False)
 
 
-def _is_here(origin: bytes) -> bool:
+def is_here(address: str) -> bool:
+    """Is it this machine, by its own address?"""
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _of_here(origin: bytes) -> bool:
     try:
         host = urlsplit(origin.decode("ascii")).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:  # UnicodeDecodeError is one
         return False
+    return host == "localhost" or is_here(host)

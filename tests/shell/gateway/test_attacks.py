@@ -15,13 +15,14 @@ from equipoise.build import build
 from equipoise.cli.output import document
 from equipoise.config.changes import brings_code, field_named
 from equipoise.config.load import load
-from equipoise.core.callers import Caller
+from equipoise.core.callers import Caller, Role
 from equipoise.gateway import ClientKeys, explaining
 from equipoise.gateway import headers as fields
 from equipoise.gateway.configuring import DoBody, read_body
 from equipoise.gateway.hints import trace
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import digest
+from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
 from tests.shell.gateway.scripted import CITED, ScriptedBalancer, gateway_of, http, reply_of, whole
 
@@ -154,3 +155,30 @@ def test_header_fields_that_are_made_once_hold_no_more_than_a_header() -> None:
     again = reply_of(msgspec.structs.replace(CITED, model="m" * 1_000_000 + "n"), "r")
     fields.of_reply("r", again, None, 0.0)
     assert fields.answered_by.cache_info().currsize == 1
+
+
+@pytest.mark.parametrize(
+    ("client", "key", "status"),
+    [
+        ("127.0.0.1", "", 200),
+        ("::1", "", 200),
+        ("10.0.0.9", "", 401),
+        ("unix", "", 401),
+        ("", "", 401),
+        ("10.0.0.9", "nobody's", 401),
+        ("10.0.0.9", "gone", 401),
+        ("10.0.0.9", "ann", 200),
+        ("10.0.0.9", "eve", 200),
+    ],
+)
+async def test_metrics_are_shown_here_and_elsewhere_to_holders_of_a_key(client: str, key: str, status: int) -> None:
+    """A client's or an operator's, on either listener: they name backends and what was spent."""
+    keys = ClientKeys({digest("ann"): Caller(key="ann"), digest("gone"): Caller(key="gone", expires=1.0)})
+    people = People(ClientKeys({digest("eve"): Caller(key="eve", role=Role.VIEW)}))
+    asked = http("GET", "/metrics", **({"authorization": f"Bearer {key}"} if key else {}))
+    asked.client = client
+    gateway = gateway_of(ScriptedBalancer(), keys, people=people)
+    asked.headers[b"host"] = b"localhost"
+    assert [(await handle(asked)).status for handle in (gateway.handle, gateway.handle_admin)] == [status, status]
+    assert (await gateway_of(ScriptedBalancer(), keys, open_metrics=True).handle(asked)).status == 200
+    assert (await gateway_of(ScriptedBalancer()).handle(asked)).status == 200, "nobody needs a key"
