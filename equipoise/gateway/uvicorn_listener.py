@@ -8,6 +8,7 @@ import socket
 from collections.abc import Generator, Iterable
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from equipoise.gateway.gateway import Gateway
 from equipoise.http import ServerLimits, TLSFiles, asgi_application
@@ -21,6 +22,18 @@ class _Quiet(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
+
+
+class _HeadsAlone(HttpToolsProtocol):
+    """A request's fields are those of its head.
+
+    uvicorn goes on adding to them what stands behind a chunked body: a client could bring a second Authorization, or the
+    X-Forwarded-For that a proxy in front had taken out of the head (RFC 9110, 6.5.1 lets no one merge these).
+    """
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self.headers = []
 
 
 class UvicornListener:
@@ -60,6 +73,7 @@ class UvicornListener:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._application,
+            http=_HeadsAlone,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -41,8 +41,8 @@ EVIL = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def served(folder: Path) -> Iterator[tuple[Served, list[Request]]]:  # noqa: F811
+@pytest.fixture(params=["own", "uvicorn"])
+def served(folder: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Served, list[Request]]]:  # noqa: F811
     """A gateway before an upstream that notes every request, in a thread of its own."""
     heard: list[Request] = []
     answer = {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}
@@ -63,6 +63,7 @@ def served(folder: Path) -> Iterator[tuple[Served, list[Request]]]:  # noqa: F81
     (folder / "equipoise.yaml").write_text(
         f"backend_instances:\n  up: {{backend_type: local_llm, endpoint_url: 'http://127.0.0.1:{server.port}/v1', model: m,"
         f" api_key: {UPSTREAM_KEY}}}\nkeys: {{ann: {{key: {KEY}, tenant: ann}}}}\nstate_dir: state\n"
+        f"server: {request.param}\nlisten: {{trusted_proxies: [127.0.0.1]}}\n"
     )
     process = start("serve", "--port", "0", folder=folder)
     assert process.stdout is not None
@@ -111,6 +112,25 @@ def test_nothing_of_a_clients_headers_reaches_an_upstream_but_a_trace(served: tu
     asked = [request for request in heard if request.method == "POST"]
     assert len(asked) == 2
     assert b"traceparent" not in asked[1].headers
+
+
+def test_what_stands_behind_a_body_is_no_field_of_the_request(served: tuple[Served, list[Request]]) -> None:
+    """Trailers: neither a hint, nor a name, nor another key, nor an address that a proxy in front had not let pass."""
+    gateway, heard = served
+    body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "What?"}]}).encode()
+    trailers = (
+        "x-equipoise-strategy: none there is\r\nx-request-id: behind\r\nauthorization: Bearer nobody\r\n"
+        "x-forwarded-for: 6.6.6.6\r\ntraceparent: " + PARENT + "\r\n"
+    )
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n"
+        "x-forwarded-for: 10.1.2.3\r\ntransfer-encoding: chunked\r\n"
+    )
+    told = raw(gateway.url, head, b"%x\r\n%s\r\n0\r\n%s\r\n" % (len(body), body, trailers.encode()))
+    assert told.startswith(b"HTTP/1.1 200")
+    assert b"behind" not in told
+    (asked,) = [request for request in heard if request.method == "POST"]
+    assert b"traceparent" not in asked.headers
 
 
 def test_a_client_cannot_write_a_line_of_the_log(served: tuple[Served, list[Request]]) -> None:
