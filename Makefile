@@ -116,6 +116,8 @@ lock:
 	  --group deploy -o requirements/deploy.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  pyproject.toml --extra jwt -o requirements/jwt.txt
+	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
+	  pyproject.toml --extra redis -o requirements/redis.txt
 	$(MAKE) --no-print-directory sbom
 
 # The bill of materials of the lock, for the wheel.

@@ -13,6 +13,7 @@ from equipoise.config.alerts import AlertsConfig
 from equipoise.config.content import ContentConfig
 from equipoise.config.hooks import TracingConfig
 from equipoise.config.save import config_hash
+from equipoise.config.shared import SharedConfig
 from equipoise.core.events import Observer
 from equipoise.crew import Crew
 from equipoise.stores.leasing import Leasing
@@ -111,8 +112,8 @@ def _watching(balancer: LoadBalancer) -> list[Observer]:
 
 def built_beside(config: Config) -> LoadBalancer:
     """A balancer to be taken over by a running one, which has ledger and metrics already."""
-    switched_off = config.ledger.model_copy(update={"enabled": False})
-    found = build(config.model_copy(update={"ledger": switched_off, **WITHOUT_SINKS})).balancer
+    switched_off = {"ledger": config.ledger.model_copy(update={"enabled": False}), "shared": SharedConfig()}
+    found = build(config.model_copy(update={**switched_off, **WITHOUT_SINKS})).balancer
     found.config_hash = config_hash(config)
     return found
 

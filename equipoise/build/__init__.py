@@ -25,6 +25,7 @@ from equipoise.build.policies import own_policies, policies_of
 from equipoise.build.prices import price_of
 from equipoise.build.quality import Lasting, with_scorer
 from equipoise.build.routes import guesses_nothing, retry_of, routes_of, waiting_of
+from equipoise.build.shared import link_of
 from equipoise.config import Config
 from equipoise.config.load import load
 from equipoise.config.save import config_hash
@@ -44,6 +45,7 @@ from equipoise.telemetry.hooks import Hooks
 from equipoise.telemetry.prometheus import Metrics
 
 if TYPE_CHECKING:
+    from equipoise.stores.redis_link import RedisLink
     from equipoise.telemetry.tracing import Tracing
 
 __all__ = [
@@ -105,6 +107,7 @@ class Estate(msgspec.Struct):
     tracing: Tracing | None = None
     contents: Contents | None = None
     reuses: Reuses | None = None
+    link: RedisLink | None = None
 
 
 def load_balancer(source: str | Path | Mapping[str, Any] | Config) -> LoadBalancer:
@@ -137,8 +140,9 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     background: list[Background] = [ClosedWithTheBalancer(each) for each in (ledger, under_way) if each is not None]
     if config.enable_real_time_monitoring:
         background.append(prober_of(config, selection, clients))
+    link = link_of(config)
     leasing = leasing_of(config, lambda: balancer.selection.budgets, clock, on_error)
-    background.append(leasing)
+    background += [leasing] if link is None else [link, leasing]
     balancer = LoadBalancer(
         selection,
         clients,
@@ -157,6 +161,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     balancer.observers += [sink.observe for sink in (ledger, under_way, metrics, alerts) if sink is not None]
     if metrics is not None:
         balancer.background += connected(metrics, balancer, ledger, config)
+        metrics.set_link(link.health if link is not None else None)
     reuses = reuses_of(config, balancer, on_error)
     records = with_scorer(config, balancer, ledger, on_error)
     hooks, tracing = hooks_of(config), tracing_of(config)
@@ -168,4 +173,6 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     with_learning(config, balancer, describer)
     contents = contents_of(config, on_error)
     balancer.background += [ClosedWithTheBalancer(contents)] if contents is not None else []
-    return Estate(balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks, tracing, contents, reuses)
+    return Estate(
+        balancer, ledger, metrics, fingerprint, leasing, alerts, records, hooks, tracing, contents, reuses, link
+    )

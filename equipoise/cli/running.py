@@ -35,6 +35,7 @@ RESTART = (
     "jwt",
     "cors",
     "state_dir",
+    "shared",
     "enable_prometheus_metrics",
     "routing_decision_timeout_ms",
     "migration",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equipoise
 from equipoise.build import Estate
@@ -62,6 +63,9 @@ from equipoise.stores.quality import Story, with_quality
 from equipoise.stores.reuses import told_of
 from equipoise.telemetry import AccessLog, set_up_logging
 from equipoise.telemetry.crashes import watch_crashes
+
+if TYPE_CHECKING:
+    from equipoise.stores.redis_link import RedisLink
 
 QUESTION = '{"model": "auto", "messages": [{"role": "user", "content": "What is clinical metabolomics?"}]}'
 NO_METRICS = b"# metrics are switched off: enable_prometheus_metrics\n"
@@ -315,7 +319,7 @@ def bill(ledger: Ledger) -> Callable[[], Awaitable[dict[str, Any]]]:
 
 
 def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
-    """A word for each check: can the ledger be written, may any backend be asked?"""
+    """A word for each check: can the ledger be written, may any backend be asked, is Redis there?"""
 
     def checks() -> dict[str, str]:
         rows = [row for row in estate.balancer.status()["backends"] if row.get("has_traffic", True)]
@@ -324,9 +328,18 @@ def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
         if estate.ledger is not None:
             health = estate.ledger.health()
             found["ledger"] = "ok" if health.ok else str(health.error)
-        return found
+        return found if estate.link is None else {**found, "redis": reached(estate.link)}
 
     return checks
+
+
+def reached(link: RedisLink) -> str:
+    """A gateway that goes on without Redis is ready, and says so; one that is to fail closed is not."""
+    health = link.health()
+    if health.well:
+        return "ok"
+    since = f"without Redis for {max(0.0, time.time() - health.since):.0f} s ({health.error})"
+    return since if link.options.fail_closed else f"ok, but {since}"
 
 
 def client_keys(config: Config) -> ClientKeys | None:

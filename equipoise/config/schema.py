@@ -26,6 +26,7 @@ from equipoise.config.quality import QualityConfig
 from equipoise.config.queue import QueueConfig
 from equipoise.config.rules import broken_rules
 from equipoise.config.sections import Key, LedgerConfig, ListenConfig, LogConfig, RetryConfig, RouteConfig
+from equipoise.config.shared import SharedConfig
 from equipoise.config.strategies import StrategyName, StrategyOptions
 from equipoise.core.model import Strategy
 
@@ -148,6 +149,8 @@ class Config(Section):
     """What may be spent, by name; a number alone is dollars a day. Without any, spending is not limited."""
     state_dir: FilePath | None = None
     """Where state is kept; $XDG_STATE_HOME/equipoise when absent."""
+    shared: SharedConfig = SharedConfig()
+    """What is one over the gateways of several hosts, and where."""
     ledger: LedgerConfig = LedgerConfig()
     """The record of every attempt."""
     quality: QualityConfig = QualityConfig()

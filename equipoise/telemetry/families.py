@@ -16,6 +16,7 @@ from equipoise.telemetry.totals import (
     Gauges,
     Histogram,
     LedgerCounts,
+    LinkCounts,
     Snapshot,
     WorkerCounts,
 )
@@ -51,10 +52,22 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
         "lb_hook_calls", "Calls of the operator's own code, by what came of them.", ["hook", "result"], called
     )
     yield from _of_workers(snapshot.workers)
+    yield from _of_link(snapshot.link)
     python = platform.python_version()
     yield _gauge(
         "equipoise_build_info", "The version that runs; always 1.", ["version", "python"], [([version, python], 1)]
     )
+
+
+def _of_link(of: LinkCounts | None) -> Iterator[Metric]:
+    """Nothing where no Redis is shared."""
+    if of is None:
+        return
+    yield _gauge("lb_redis_unwell", "Processes of this gateway that do not get to Redis now.", [], [([], of.unwell)])
+    yield _counter("lb_redis_outages", "How often Redis was found to be gone, by any process.", [], [([], of.outages)])
+    yield _counter("lb_redis_failures", "Operations that Redis did not answer in time.", [], [([], of.failures)])
+    help_text = "Operations that were not even tried, because Redis was known to be gone."
+    yield _counter("lb_redis_skipped", help_text, [], [([], of.skipped)])
 
 
 def _at_backends(gauges: Mapping[str, Gauges]) -> Iterator[Metric]:

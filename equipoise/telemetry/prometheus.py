@@ -36,6 +36,7 @@ from equipoise.telemetry.totals import (
     Gauges,
     Histogram,
     LedgerCounts,
+    LinkCounts,
     QueueCounts,
     Snapshot,
     Totals,
@@ -77,6 +78,19 @@ class LedgerHealth(Protocol):
     def dropped_cost(self) -> int: ...
 
 
+class LinkHealth(Protocol):
+    """What is shown of the way to Redis."""
+
+    @property
+    def well(self) -> bool: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def outages(self) -> int: ...
+
+
 class Metrics:
     """Sums up events; told from one thread (the event loop's). Shown by `render`, or by `registry` to who pushes.
 
@@ -100,6 +114,7 @@ class Metrics:
         self._queue: Callable[[], Mapping[str, Any]] = dict
         self._hooks: Callable[[], dict[str, dict[str, int]]] = dict
         self._canaries: dict[str, CanaryGauges] = {}
+        self._link: Callable[[], LinkHealth] | None = None
 
     def set_backend_gauges(self, rows: Rows) -> None:
         """Where to look at a scrape: rows with `id`, `health`, `in_flight` and `breaker` (a state, or a dict with one)."""
@@ -108,6 +123,10 @@ class Metrics:
     def set_ledger(self, health: Callable[[], LedgerHealth]) -> None:
         """Where to look for the ledger's own counts at a scrape."""
         self._ledger = health
+
+    def set_link(self, health: Callable[[], LinkHealth] | None) -> None:
+        """Where to look for how the way to Redis is, if there is one."""
+        self._link = health
 
     def set_money(self, budgets: Rows, efficiency: Callable[[], float | None]) -> None:
         """Where to look at a scrape for the rows of the budgets, and for the cost efficiency."""
@@ -173,11 +192,13 @@ class Metrics:
             efficiency,
             self._hooks(),
             _queue_of(self._queue()),
+            link=self._link_counts(),
         )
 
     def sums(self) -> Snapshot:
         """What only grows, without a look at anything: cheap enough to be told several times a second."""
-        return Snapshot(self.totals, ledger=None if self._ledger is None else _counts_of(self._ledger()))
+        ledger = None if self._ledger is None else _counts_of(self._ledger())
+        return Snapshot(self.totals, ledger=ledger, link=self._link_counts())
 
     def learned_now(self) -> dict[str, Any]:
         """The document of what is learned."""
@@ -262,6 +283,12 @@ class Metrics:
         decisions = self.totals.decisions
         name = strategy if len(decisions) < MOST_STRATEGIES else OTHER
         return decisions.setdefault(name, Histogram.under(DECISION_BOUNDS))
+
+    def _link_counts(self) -> LinkCounts | None:
+        if self._link is None:
+            return None
+        health = self._link()
+        return LinkCounts(0 if health.well else 1, health.failures, health.skipped, health.outages)
 
     def _let_go(self, present: Mapping[str, Gauges]) -> None:
         now = self._now()

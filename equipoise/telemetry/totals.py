@@ -163,6 +163,15 @@ class LedgerCounts(msgspec.Struct):
     unwell: int
 
 
+class LinkCounts(msgspec.Struct):
+    """What came of asking Redis; `unwell` counts processes that do not get to it now."""
+
+    unwell: int
+    failures: int
+    skipped: int
+    outages: int
+
+
 class QueueCounts(msgspec.Struct):
     """Questions that wait for a place at a backend, and how many were turned away because too many did."""
 
@@ -191,6 +200,7 @@ class Snapshot(msgspec.Struct):
     hooks: dict[str, dict[str, int]] = {}
     queue: QueueCounts | None = None
     workers: WorkerCounts | None = None
+    link: LinkCounts | None = None
 
 
 def together(one: T, other: T) -> T:
@@ -214,13 +224,14 @@ def _together(one: Any, other: Any) -> Any:
 
 def lasting(snapshot: Snapshot) -> Snapshot:
     """What still counts of a process that has ended: sums, and nothing that was only so while it ran."""
-    ledger, queue = snapshot.ledger, snapshot.queue
+    ledger, queue, link = snapshot.ledger, snapshot.queue, snapshot.link
     return Snapshot(
         snapshot.totals,
         ledger=None if ledger is None else LedgerCounts(ledger.written, 0, ledger.dropped, ledger.dropped_cost, 0),
         canaries=snapshot.canaries,
         hooks=snapshot.hooks,
         queue=None if queue is None else QueueCounts(0, queue.turned_away),
+        link=None if link is None else msgspec.structs.replace(link, unwell=0),
     )
 
 

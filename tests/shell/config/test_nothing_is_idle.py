@@ -24,6 +24,7 @@ from equipoise.config.people import AdminKeyConfig, AuditConfig, CORSConfig, JWT
 from equipoise.config.quality import JudgeConfig, QualityConfig, QualityWeightsConfig
 from equipoise.config.queue import HedgeConfig, QueueConfig
 from equipoise.config.sections import LedgerConfig, LogConfig, TLSConfig
+from equipoise.config.shared import RedisConfig, SharedConfig
 from tests.shell.cli.conftest import ROOT
 
 READERS = (
@@ -73,6 +74,8 @@ SECTIONS: dict[str, type[Section]] = {
     "tracing.": TracingConfig,
     "metrics.": MetricsConfig,
     "grafana.": GrafanaConfig,
+    "shared.": SharedConfig,
+    "shared.redis.": RedisConfig,
 }
 FIELDS = [prefix + name for prefix, section in SECTIONS.items() for name in section.model_fields]
 

@@ -110,6 +110,7 @@ PLACES: dict[str, Any] = {
     "alerts.email.password": ("alerts", "email", "password"),
     "tracing.headers": ("tracing", "headers", "x-tenant"),
     "grafana.api_key": ("grafana", "api_key"),
+    "shared.redis.password": ("shared", "redis", "password"),
     "keys.*.key": ("keys", "app", "key"),
     "admin_keys.*.key": ("admin_keys", "ann", "key"),
     "listen.admin_key": ("listen", "admin_key"),
@@ -118,6 +119,7 @@ PLACES: dict[str, Any] = {
 BASE: dict[str, Any] = {
     "backend_instances": {"p": {"backend_type": "perplexity"}},
     "alerts": {"webhooks": {"ops": {"url": "https://hooks.example.org/x"}}, "email": {"host": "mail.example.org"}},
+    "shared": {"redis": {"url": "redis://redis.example.org:6379/0"}},
 }
 secrets_ = st.text("ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789", min_size=20, max_size=60).map(
     lambda text: f"sk-{text}"
