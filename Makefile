@@ -42,6 +42,7 @@ bench: $(READY)
 bench-strategies: $(READY)
 	$(BIN)/python -m bench.strategies.replay $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python -m bench.strategies.specified $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m bench.strategies.prefix $(if $(DATA),--data "$(DATA)")
 
 # False rollbacks and time to detection, by the decision code of the product; about a quarter of an hour of CPU.
 bench-canary: $(READY)

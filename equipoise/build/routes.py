@@ -27,6 +27,7 @@ def _route(name: str, of: RouteConfig, config: Config) -> Route:
         min_quality=floor if of.min_quality is None else of.min_quality,
         explore=of.explore,
         sticky=of.sticky,
+        prefix_characters=of.prefix_affinity.characters if of.prefix_affinity else 0,
         hedge=_hedge(of),
         escalate=of.escalate,
         exploration_floor=config.exploration_floor if of.exploration_floor is None else of.exploration_floor,

@@ -20,6 +20,7 @@ from equipoise.config.fields import (
     Text,
     Texts,
 )
+from equipoise.config.prefix import PrefixAffinity
 from equipoise.config.queue import HedgeConfig
 from equipoise.config.secret import Secret
 from equipoise.config.strategies import StrategyName, StrategyOptions
@@ -40,6 +41,8 @@ class RouteConfig(Section):
     """Share of questions spread evenly over all that are good enough; the global one when absent."""
     sticky: bool = False
     """Whether questions with the same x-equipoise-session stay with one backend."""
+    prefix_affinity: PrefixAffinity = None
+    """Whether prompts that begin alike stay with one backend, for such as keep what they computed of a beginning."""
     fallback: Texts = ()
     """Backend ids or routes that are asked, in order, when none of `backends` can answer."""
     timeout_seconds: Positive | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request, Strategy, Urgency
+from equipoise.core.prefix import prefix_of
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.routing import Router
 
@@ -97,6 +98,7 @@ class Intake:
             trace=hints.trace,
             urgency=hints.urgency,
             data_classes=hints.data_classes | route.data_classes,
+            prefix=prefix_of(question, route.prefix_characters) if route.prefix_characters else None,
         )
         return request, resolved.warning
 

@@ -160,7 +160,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     migration answers, or "answer" where there is none; `key` names the key it came with, `budgets` those that key
     names, `data_classes` what kinds of data it holds, `parent` the request whose graph asks it, `joined` how that is
     known; `urgency` decides who waits and who is turned away in overload. `features` are what a learning strategy goes
-    by (core/features.py).
+    by (core/features.py), `prefix` stands for the beginning of the prompt where its route goes by that (core/prefix.py).
     """
 
     id: str
@@ -188,6 +188,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     joined: str = ""
     urgency: Urgency = Urgency.INTERACTIVE
     data_classes: frozenset[str] = frozenset()
+    prefix: int | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

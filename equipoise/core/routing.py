@@ -48,7 +48,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """Who may answer and how one is chosen; `fallback` is asked in order when nobody of `backends` can be.
 
     `timeout` is the seconds for the whole question, `explore` one of live, shadow, off. `sticky` keeps a session with its
-    backend. `escalate` asks a better backend when a whole answer is below `min_quality`. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is
+    backend, `prefix_characters` what begins alike so far (0: nothing). `escalate` asks a better backend when a whole answer is below `min_quality`. `options` are those of a strategy, by its name; `exploration_floor` is the strategy's own where it is
     None. With `hedge` slow questions are asked of a second backend. `data_classes` is what its questions hold.
     """
 
@@ -60,6 +60,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     min_quality: float = 0.0
     explore: str = "live"
     sticky: bool = False
+    prefix_characters: int = 0
     escalate: bool = False
     exploration_floor: float | None = None
     options: Mapping[str, Mapping[str, float]] = {}

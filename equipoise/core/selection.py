@@ -37,7 +37,7 @@ from equipoise.core.policies.specified import reports
 from equipoise.core.purse import Purse
 from equipoise.core.routing import Route, version_of
 from equipoise.core.standards import Standards
-from equipoise.core.sticky import at_home, chance_of, session_hash
+from equipoise.core.sticky import at_home, chance_of, home_hash, home_of
 from equipoise.core.tier import Tier, tiers_of
 
 NOBODY: frozenset[str] = frozenset()
@@ -299,15 +299,15 @@ class Selection:
         if request.pinned is not None:
             return self._look_at_pinned(Viewer(request, avoid, None, now, "pair", self._chance, None, purse))
         route = self.routes[request.route]
-        sticky = route.sticky and request.session is not None
+        home = home_of(request, route)
         policy = self._policy(request.route, request.strategy or route.strategy)
-        chance, session = (chance_of(request), session_hash(request)) if sticky else (self._chance, None)
+        chance, session = (chance_of(home), home_hash(home)) if home is not None else (self._chance, None)
         how = getattr(policy, "sampling", "pair")
         viewer = Viewer(request, avoid, corpus, now, how, chance, session, purse, self._panic)
         seen = look(self._chains[request.route], viewer)
         if not seen.eligible:
             raise no_backend_available(self.backends, seen.excluded, viewer)
-        if sticky:
+        if home is not None:
             seen.share = 1.0  # the session decides its tier, not chance
         return seen
 
@@ -346,13 +346,13 @@ class Selection:
         )
 
     def _chosen(self, candidates: list[Candidate], request: Request) -> tuple[str, Choice]:
-        """By name, by session, or by the strategy."""
+        """By name, by what it stays with, or by the strategy."""
         if request.pinned is not None:
             return PINNED, Choice(request.pinned, {}, f"{request.pinned} was asked for by name")
         route = self.routes[request.route]
         strategy = request.strategy or route.strategy
-        if route.sticky and request.session is not None:
-            return strategy, at_home(candidates, request)
+        if (home := home_of(request, route)) is not None:
+            return strategy, at_home(candidates, request, home)
         return strategy, self._policy(request.route, strategy).choose(candidates, request)
 
     def _policy(self, route: str, strategy: str) -> Policy:

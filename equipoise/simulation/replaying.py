@@ -116,6 +116,9 @@ def _can_be_judged(one: StoredDecision, routes: Mapping[str, Route], left_out: C
     if one.session is not None and route.sticky:
         left_out["the session decided"] += 1
         return False
+    if route.prefix_characters and not one.probabilities:  # what of these the strategy chose is not recorded
+        left_out["the beginning of the prompt may have decided"] += 1
+        return False
     if not any(c.backend_id in route.backends for c in one.candidates):
         left_out["none of the candidates is on its route"] += 1
         return False

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from equipoise.core.accounting import answered
 from equipoise.core.model import Candidate, Strategy
 from equipoise.core.ring import ROOM
-from equipoise.core.sticky import at_home
+from equipoise.core.sticky import Home, at_home
 from tests.core.policies.candidates import a_request, alike, weighing
 from tests.fakes import answer, backend, request, selection
 
 
 def homes(candidates: list[Candidate], sessions: int = 2000) -> dict[int, str]:
-    return {i: at_home(candidates, a_request(session=f"s{i}")).backend_id for i in range(sessions)}
+    return {i: at_home(candidates, a_request(), Home(f"s{i}", "session")).backend_id for i in range(sessions)}
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
@@ -118,7 +118,7 @@ def test_only_the_sessions_of_a_backend_that_went_are_moved() -> None:
 def test_nobody_is_sent_more_than_its_bound(loads: list[int], session: str) -> None:
     """At most 1.25 times the fair share of everything in flight, the new request counted, whoever's home it is."""
     candidates = [alike(f"b{i}", in_flight=load)[0] for i, load in enumerate(loads)]
-    chosen = at_home(candidates, a_request(session=session)).backend_id
+    chosen = at_home(candidates, a_request(), Home(session, "session")).backend_id
     carried = next(c.in_flight for c in candidates if c.backend_id == chosen) + 1
     assert carried <= math.ceil(ROOM * (sum(loads) + 1) / len(loads))
 
@@ -134,5 +134,5 @@ def test_one_busy_session_spreads_over_its_neighbours() -> None:
 def test_a_home_below_the_floor_of_quality_is_not_gone_to() -> None:
     """The session's order among those that are good enough."""
     good, poor = alike("a", quality_low=0.9)[0], alike("b", quality_low=0.2)[0]
-    places = {at_home([good, poor], a_request(session=f"s{i}", min_quality=0.5)).backend_id for i in range(50)}
+    places = {at_home([good, poor], a_request(min_quality=0.5), Home(f"s{i}", "session")).backend_id for i in range(50)}
     assert places == {"a"}

@@ -85,7 +85,8 @@ def test_options_that_nobody_knows_or_that_make_no_sense_are_told_all_at_once() 
 
 def test_sessions_stay_and_the_own_region_comes_first_where_the_file_says_so() -> None:
     """`sticky` of a route and `region` of the gateway reach the selection."""
-    it = built(region="west", routes={"auto": {}, "chat": {"sticky": True}})
+    it = built(region="west", routes={"auto": {}, "chat": {"sticky": True, "prefix_affinity": True}})
+    assert (it.routes["auto"].prefix_characters, it.routes["chat"].prefix_characters) == (0, 4096)
     assert (it.routes["auto"].sticky, it.routes["chat"].sticky) == (False, True)
     assert [[b.id for b in tier.backends] for tier in it._chains["auto"][0]] == [["far"], ["near"]]
 
