@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code (see `equipoise.cli.exits`)."""
+    # Our matrices are small: the threads of a linear algebra library would only wait for each other, up to seconds
+    # on busy cores, and every question with them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from equipoise.cli.app import run
 
     try:

@@ -19,7 +19,7 @@ from equipoise.core.evidence import Vector, revived
 from equipoise.core.features import FEATURES_VERSION
 from equipoise.core.merging import as_of, check
 from equipoise.core.regression import Doubt, Regression, Terms
-from equipoise.core.shrinkage import common, likeliest_ridge
+from equipoise.core.shrinkage import common, likeliest_ridge, telling
 
 NEWCOMER_ANSWERS = 5.0
 """Answers that the mean of its kind counts for where a backend joins others that are known."""
@@ -222,7 +222,7 @@ class Learner:
         """How much single rewards scatter over all backends, and, now and then, how much questions differ."""
         if self._tick >= self._next_look:
             self._next_look = self._tick + max(LOOK, self._tick // 4)
-            self._compare([arm.quality for arm in self.arms.values()])
+            self._compare(telling(arm.quality for arm in self.arms.values()))
         squares, weight = USUAL_VARIANCE * USUAL_WEIGHT, USUAL_WEIGHT
         for arm in self.arms.values():
             own, its_weight = arm.quality.residual_squares()
@@ -231,7 +231,7 @@ class Learner:
 
     def _compare(self, regressions: list[Regression]) -> None:
         """Learn from all backends together what each is expected to find hard."""
-        if self.size > 1:
+        if self.size > 1 and regressions:
             self.common = common(regressions, self.terms.ridge)
             for regression in regressions:
                 regression.expect(self.common)

@@ -144,11 +144,14 @@ class Regression:
             self.own.scale(self.terms.most / self.own.weight)
         self.evidence = self.own if self.others is None else merged(self.own, self.others, self.terms.memory)
         self._sums = (self.own,) if self.others is None else (self.own, self.evidence)
-        self._inverse: Matrix = np.asarray(
-            np.linalg.inv(self.evidence.gram + np.diag(self.precision)), dtype=np.float64
-        )
+        self._inverse: Matrix = self._inverted()
         self._steps = 0
         self._follow()
+
+    def _inverted(self) -> Matrix:
+        if self.evidence.weight == 0.0:  # hundreds of backends may be known by name only
+            return np.diag(1.0 / self.precision)
+        return np.asarray(np.linalg.inv(self.evidence.gram + np.diag(self.precision)), dtype=np.float64)
 
     def _follow(self) -> None:
         """What a prediction needs of the sums."""

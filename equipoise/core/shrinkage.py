@@ -12,15 +12,24 @@ that are none, and routing pays for them; where tasks differ much, a strong one 
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from equipoise.core.evidence import Vector
 from equipoise.core.regression import Regression
 
-RIDGES = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0)
+RIDGES = np.array([5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0])
+MOST = 32
+"""Backends that are compared, those of which most is known: an estate's hundreds must not hold up its questions."""
+
+
+def telling(regressions: Iterable[Regression]) -> list[Regression]:
+    """Return those that have something to say of all: a backend without rewards says nothing, so nothing is asked of it."""
+    seen = (regression for regression in regressions if regression.evidence.weight > 0.0)
+    return heapq.nlargest(MOST, seen, key=lambda regression: regression.evidence.weight)
 
 
 def common(regressions: Sequence[Regression], ridge: float) -> Vector:
@@ -37,25 +46,26 @@ def common(regressions: Sequence[Regression], ridge: float) -> Vector:
 
 def likeliest_ridge(regressions: Sequence[Regression]) -> float:
     """Return the ridge, of those tried, under which all that these backends' rewards say is likeliest."""
-    return min(RIDGES, key=lambda ridge: _surprise(regressions, ridge))
-
-
-def _surprise(regressions: Sequence[Regression], ridge: float) -> float:
-    squares, answers, volume = 0.0, 1e-9, 0.0
+    squares, answers, volume = np.zeros(len(RIDGES)), 1e-9, np.zeros(len(RIDGES))
     for regression in regressions:
-        own, weight, its_volume = _seen(regression, ridge)
-        squares, answers, volume = squares + own, answers + weight, volume + its_volume
-    return answers * math.log(max(squares, 1e-12) / answers) + volume
+        left, its_volume = _seen(regression)
+        squares, answers, volume = squares + left, answers + regression.evidence.weight, volume + its_volume
+    surprise = answers * np.log(np.maximum(squares, 1e-12) / answers) + volume
+    return float(RIDGES[int(np.argmin(surprise))])
 
 
-def _seen(regression: Regression, ridge: float) -> tuple[float, float, float]:
-    """One backend's part: sum of squares left, weight of its rewards, log determinant."""
-    evidence, prior = regression.evidence, regression.prior
-    strength: Vector = np.full(len(prior), ridge)
-    strength[0] = regression.precision[0]
+def _seen(regression: Regression) -> tuple[Vector, Vector]:
+    """One backend's part under every ridge: the sum of squares left, and the log determinant.
+
+    The mean has a precision of its own, so it is eliminated first; the eigenvalues of what remains serve all ridges.
+    """
+    evidence, prior, certain = regression.evidence, regression.prior, regression.precision[0]
     moved = evidence.moment - evidence.gram @ prior
     squares = evidence.squares - float(prior @ (evidence.moment + moved))
-    normal = evidence.gram + np.diag(strength)
-    left = squares - float(moved @ np.linalg.solve(normal, moved))
-    volume = float(np.linalg.slogdet(normal)[1]) - float(np.log(strength).sum())
-    return max(0.0, left), evidence.weight, volume
+    first, across = evidence.gram[0, 0] + certain, evidence.gram[0, 1:]
+    values, axes = np.linalg.eigh(evidence.gram[1:, 1:] - np.outer(across, across) / first)
+    strength = np.maximum(values, 0.0) + RIDGES[:, None]
+    along = axes.T @ (moved[1:] - across * (moved[0] / first))
+    left = squares - moved[0] ** 2 / first - (along**2 / strength).sum(axis=1)
+    volume = math.log(first / certain) + np.log(strength / RIDGES[:, None]).sum(axis=1)
+    return np.maximum(left, 0.0), volume

@@ -172,3 +172,14 @@ def test_every_command_that_reads_prints_tables_json_and_yaml(run: Run) -> None:
 def test_version_as_yaml_is_one_document(run: Run) -> None:
     """The same as its JSON, for people."""
     assert run("version", "-o", "yaml").out.startswith("equipoise: ")
+
+
+def test_linear_algebra_starts_no_threads_of_its_own() -> None:
+    """Threads that wait for each other on busy cores once held up a gateway for ten seconds."""
+    script = (
+        "import os; from equipoise.cli import main; main(['version']); import numpy; "
+        "numpy.linalg.eigh(numpy.eye(300)); print('threads', len(os.listdir('/proc/self/task')))"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "threads 1"
