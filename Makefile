@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-cache bench-quality bench-engines chaos acceptance docs fuzz soak lock sbom release image clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-cache bench-quality bench-engines bench-scale chaos acceptance docs fuzz soak lock sbom release image clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -86,6 +86,11 @@ bench-budgets: $(READY)
 	$(BIN)/python -m bench.budgets.reserving
 	$(BIN)/python -m bench.budgets.hammer
 	$(BIN)/python -m bench.budgets.pacing $(if $(DATA),--data "$(DATA)")
+
+# A fleet beside one process, in virtual time: 1,000 backends, 50 gateways, a million questions a row; ten minutes of CPU.
+# OPTIONS="--questions 100000 --backends 200 --rate 1000" is a smaller one.
+bench-scale: $(READY)
+	$(BIN)/python -m bench.scale $(OPTIONS)
 
 # Learns on questions whose answers were scored: make bench-routing DATA=/path/to/data OPTIONS=--quick
 bench-routing: $(READY)
