@@ -95,7 +95,7 @@ def _names(data: Mapping[str, Any], backends: tuple[str, ...]) -> Iterator[Probl
     for name, key in _mapping(data.get("keys")).items():
         said = _mapping(key)
         allowed = (*backends, "auto", *map(str, routes))
-        yield from _unknown(("keys", str(name), "routes"), said.get("routes"), allowed, "route or backend")
+        yield from _unknown(("keys", str(name), "routes"), said.get("routes"), allowed, "route or backend", empty=True)
         known = (*STRATEGIES, *own_strategies(data))
         yield from _unknown(("keys", str(name), "strategies"), said.get("strategies"), known, "strategy")
     for alias, target in aliases.items():
@@ -128,9 +128,9 @@ def _texts(value: Any) -> list[str]:
 
 
 def _unknown(
-    path: tuple[str, ...], names: Any, known: tuple[str, ...], what: str, *, listed: bool = True
+    path: tuple[str, ...], names: Any, known: tuple[str, ...], what: str, *, listed: bool = True, empty: bool = False
 ) -> Iterator[Problem]:
-    if listed and isinstance(names, list | tuple) and not names:
+    if listed and not empty and isinstance(names, list | tuple) and not names:
         yield Problem(path, "must not be empty", hint="leave it out")
     for index, name in enumerate(_texts(names) if listed else [str(names)]):
         if name not in known:

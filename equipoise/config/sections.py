@@ -173,7 +173,8 @@ class KeyConfig(Section):
     tenant: Text = "default"
     """Whom its questions are counted for."""
     routes: Texts | None = None
-    """Routes it may ask, and backends it may ask by name; all of them when absent."""
+    """Routes it may ask, and backends it may ask by name; all of them when absent, none of an empty list: then it only
+    reads metrics."""
     strategies: Texts | None = None
     """Strategies it may use; all of them when absent."""
     expires: Moment | None = None

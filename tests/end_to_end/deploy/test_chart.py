@@ -101,7 +101,15 @@ def test_every_path_and_metric_that_is_asked_for_is_there(name: str, charts: dic
     assert {probe["path"] for probe in asked.values()} <= public
     if name != "everything":
         return
-    assert only(found, "ServiceMonitor")["spec"]["endpoints"][0]["path"] in public
+    (scraped,) = only(found, "ServiceMonitor")["spec"]["endpoints"]
+    assert scraped["path"] in public
+    shown = scraped["authorization"]["credentials"]
+    accepted = YAML(typ="safe").load(only(found, "ConfigMap")["data"]["equipoise.yaml"])["keys"]["prometheus"]
+    assert (accepted["key"], accepted["routes"]) == ("${" + shown["key"] + "}", [])
+    assert (
+        shown["name"]
+        == only(found, "Deployment")["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["secretRef"]["name"]
+    )
     assert {probe["scheme"] for probe in asked.values()} == {"HTTPS"}
     scaled = only(found, "HorizontalPodAutoscaler")["spec"]["metrics"][0]["pods"]["metric"]["name"]
     adapter = YAML(typ="safe").load((ROOT / "deploy/kubernetes/prometheus-adapter.yaml").read_text())

@@ -18,7 +18,14 @@ from tests.end_to_end.deploy.reading import KEY, documents, variables
 from tests.end_to_end.http.servers import command, free_port
 
 DEPLOY = tools.ROOT / "deploy"
-NAMES = ("EQUIPOISE_API_KEY", "OPENAI_API_KEY", "REDIS_PASSWORD", "POSTGRES_PASSWORD", "GRAFANA_ADMIN_PASSWORD")
+NAMES = (
+    "EQUIPOISE_API_KEY",
+    "EQUIPOISE_SCRAPER_KEY",
+    "OPENAI_API_KEY",
+    "REDIS_PASSWORD",
+    "POSTGRES_PASSWORD",
+    "GRAFANA_ADMIN_PASSWORD",
+)
 SECRETS = {name: f"it's {name} $HOME" for name in NAMES}
 
 
@@ -77,7 +84,9 @@ def test_prometheus_and_grafana_find_what_they_are_given(services: dict[str, Any
     """promtool reads the configuration where the volumes put it; Grafana's source is that Prometheus."""
     for volume in services["prometheus"]["volumes"]:
         if volume["type"] == "bind":
-            (tmp_path / Path(volume["target"]).name).write_text(Path(volume["source"]).read_text())
+            text = Path(volume["source"]).read_text().replace(" /tmp/", f" {tmp_path}/")
+            (tmp_path / Path(volume["target"]).name).write_text(text)
+    (tmp_path / "scraper.key").write_text(KEY)
     done = subprocess.run(
         [command("promtool"), "check", "config", "prometheus.yaml"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
@@ -85,6 +94,7 @@ def test_prometheus_and_grafana_find_what_they_are_given(services: dict[str, Any
     assert done.returncode == 0, done.stdout + done.stderr
     (read,) = documents((tmp_path / "prometheus.yaml").read_text())
     assert read["scrape_configs"][0]["static_configs"][0]["targets"] == ["gateway:4000"]
+    assert "> /tmp/scraper.key;" in services["prometheus"]["entrypoint"][-1]
     mounted = {volume["target"]: Path(volume["source"]) for volume in services["grafana"]["volumes"]}
     (source,) = documents(mounted["/etc/grafana/provisioning/datasources/prometheus.yaml"].read_text())
     assert source["datasources"][0]["url"] == "http://prometheus:9090"

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from equipoise.build import build
+from equipoise.build.keys import callers_of
 from equipoise.cli.output import document
 from equipoise.config.changes import brings_code, field_named
 from equipoise.config.load import load
@@ -182,3 +183,20 @@ async def test_metrics_are_shown_here_and_elsewhere_to_holders_of_a_key(client: 
     assert [(await handle(asked)).status for handle in (gateway.handle, gateway.handle_admin)] == [status, status]
     assert (await gateway_of(ScriptedBalancer(), keys, open_metrics=True).handle(asked)).status == 200
     assert (await gateway_of(ScriptedBalancer()).handle(asked)).status == 200, "nobody needs a key"
+
+
+async def test_a_key_without_routes_reads_metrics_and_asks_nothing(tmp_path: Path) -> None:
+    """For a scraper: `routes: []`."""
+    engine = {"backend_type": "function", "function": "tests.shell.trust.engines:trusted"}
+    key = {"key": "sk-eq-" + "0" * 48, "routes": []}
+    said = {"backend_instances": {"model": engine}, "keys": {"scraper": key}, "state_dir": str(tmp_path)}
+    config = load({**said, "ledger": {"enabled": False}}).config
+    async with build(config).balancer as balancer:
+        gateway = gateway_of(balancer, ClientKeys(callers_of(config)))
+        shown = {"authorization": f"Bearer {key['key']}"}
+        scrape = http("GET", "/metrics", **shown)
+        scrape.client = "10.0.0.9"
+        assert (await gateway.handle(scrape)).status == 200
+        for model in ("auto", "model"):
+            refused = await gateway.handle(http("POST", CHAT, question(model), **shown))
+            assert (refused.status, b"route_not_allowed" in await whole(refused)) == (403, True)

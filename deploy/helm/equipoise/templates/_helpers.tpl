@@ -36,6 +36,10 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
       "listen" (dict "host" "0.0.0.0" "port" 4000 "drain_notice_seconds" 5 "drain_seconds" 30)
       "log" (dict "format" "json")
       "state_dir" "/var/lib/equipoise" }}
+{{- if and .Values.serviceMonitor.enabled (not ((.Values.config.metrics | default dict).open)) }}
+{{- $scraper := dict "key" "${EQUIPOISE_SCRAPER_KEY}" "tenant" "prometheus" "routes" list }}
+{{- $_ := set $needed "keys" (dict "prometheus" $scraper) }}
+{{- end }}
 {{- toYaml (mergeOverwrite $needed (deepCopy .Values.config)) }}
 {{- end }}
 
