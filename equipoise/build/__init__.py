@@ -141,7 +141,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     if config.enable_real_time_monitoring:
         background.append(prober_of(config, selection, clients))
     link = link_of(config)
-    leasing = leasing_of(config, lambda: balancer.selection.budgets, clock, on_error)
+    leasing = leasing_of(config, lambda: balancer.selection.budgets, clock, on_error, link)
     background += [leasing] if link is None else [link, leasing]
     balancer = LoadBalancer(
         selection,

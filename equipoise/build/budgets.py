@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from equipoise.build.clock import SystemClock
@@ -18,9 +19,14 @@ from equipoise.core.pacing import Pacer
 from equipoise.core.pricing import nano_dollars
 from equipoise.core.selection import LONGEST_STREAM
 from equipoise.core.window import Window
+from equipoise.stores.leases import LeaseStore
 from equipoise.stores.leasing import Leasing
 from equipoise.stores.sqlite_leases import SqliteLeases
 
+if TYPE_CHECKING:
+    from equipoise.stores.redis_link import RedisLink
+
+FAIL_CLOSED = "fail_closed"
 SECONDS = {"hour": 3600.0, "day": 86_400.0, "month": 30 * 86_400.0}
 ORDINARY = "ordinary"
 """What is left of a budget for those who have no priority is a budget of its own: NAME:ordinary."""
@@ -113,15 +119,38 @@ def calendar(unit: str, time_zone: str) -> Callable[[float], tuple[float, float]
 
 
 def leasing_of(
-    config: Config, budgets: Callable[[], Budgets], clock: SystemClock, on_error: Callable[[str], None]
+    config: Config,
+    budgets: Callable[[], Budgets],
+    clock: SystemClock,
+    on_error: Callable[[str], None],
+    link: RedisLink | None = None,
 ) -> Leasing:
-    """Who renews the slices of this process."""
+    """Who renews the slices of this process: from the Redis of the fleet where there is one, else from this machine's file."""
     folder: Path = config.state_path
+    redis = config.shared.redis
     return Leasing(
         budgets,
-        lambda: SqliteLeases(folder / "budgets.sqlite3"),
+        (lambda: SqliteLeases(folder / "budgets.sqlite3")) if link is None else over_hosts(config, link),
         secrets.token_hex(6),
         clock=clock,
         folder=None if sys.platform == "win32" else folder,
         on_error=on_error,
+        keep_seconds=alone_for(config) if link is not None else 0.0,
+        fail_closed=redis is not None and redis.when_gone == FAIL_CLOSED,
     )
+
+
+def alone_for(config: Config) -> float:
+    """How many seconds a gateway goes on with its shares without Redis."""
+    of = config.shared.redis
+    return 0.0 if of is None or of.when_gone == FAIL_CLOSED else of.local_seconds
+
+
+def over_hosts(config: Config, link: RedisLink) -> Callable[[], LeaseStore]:
+    """Opens the store of headroom in Redis. Raises ValueError where a limit is more than can be counted there."""
+    from equipoise.stores.redis_leases import MOST, RedisLeases
+
+    for of in options_of(config):
+        if of.limit > MOST:
+            raise ValueError(f"budgets.{of.name}: at most {of.unit.written(MOST)} can be shared through Redis")
+    return lambda: RedisLeases(link, alone_for(config))

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from equipoise.config.fields import EmptyIsNone, Positive, Section, Text
+from equipoise.config.fields import EmptyIsNone, NotNegative, Positive, Section, Text
 from equipoise.config.secret import Secret
 
 SCHEMES = ("redis", "rediss", "unix")
@@ -40,6 +40,9 @@ class RedisConfig(Section):
     when_gone: Literal["local", "fail_closed"] = "local"
     """Without it: `local` goes on with the shares held already and no more, `fail_closed` refuses what has a budget or limit
     and is not ready."""
+    local_seconds: NotNegative = 3600.0
+    """For how many seconds a gateway goes on with its shares of budgets without it; what one that has died held counts so
+    much longer as spent."""
 
 
 class SharedConfig(Section):

@@ -69,7 +69,8 @@ class Budgets:
 
     `windows` gives each budget's by its name. `lapses` is when the slices held here are no longer ours, because the
     store was not reached for too long, by either clock (Unix and monotonic seconds: one may be set back, the other may
-    stand still): from then on nothing is promised. `longest` is for how many seconds a reservation may be open. `tell`
+    stand still): from then on nothing is promised. `cut_off` says that the store is known not to answer: then nobody waits
+    for more. `longest` is for how many seconds a reservation may be open. `tell`
     hears of overruns, `wake` is called when a slice runs low, once a turn. `money_price` is what a nano-dollar is worth in
     quality while a budget is paced, by the strictest of `pacers`. `holder` is the name the slices are held under, `turn`
     counts the turns, `keeper` is who takes them now; what is free of them stands in `places` as well.
@@ -82,6 +83,7 @@ class Budgets:
         self.tell: Callable[[Event], None] = _nothing
         self.wake: Callable[[], None] = lambda: None
         self.lapses = float("inf"), float("inf")
+        self.cut_off = False
         self.longest = GRACE
         self.places: Places | None = None
         self.holder, self.turn = "", 0
@@ -133,7 +135,7 @@ class Budgets:
                 return Refusal("nobody knows its price, and this request has a budget")
             cost = 0
         if lapsed:
-            return Refusal("the store of budgets does not answer", short=True)
+            return Refusal("the store of budgets does not answer", short=not self.cut_off)
         needs = (cost, 1, tokens)
         for account in accounts:
             if account.free < needs[account.unit]:
@@ -275,11 +277,12 @@ class Budgets:
 
     def _refusal(self, account: Account, need: int, wall: float) -> Refusal:
         unit, renews = Unit(account.unit), account.renews_at(wall)
-        short = account.may_get(need, wall)
-        if short:
+        if account.may_get(need, wall):
             account.refused(need)
             why = f"the budget {account.id} has no {unit.written(need)} free at this moment: the rest is promised"
-            return Refusal(why, account, renews, short=True)
+            if self.cut_off:
+                why = f"{why}, and its store does not answer"
+            return Refusal(why, account, renews, short=not self.cut_off)
         limit = account.standing.limit if account.standing else account.options.limit
         why = f"may take {unit.written(need)}, more than is left of the budget {account.id} of {unit.written(limit)}"
         return Refusal(why, account, renews)

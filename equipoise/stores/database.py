@@ -25,6 +25,10 @@ class StoreError(Exception):
     """The store could not be opened, read or written; the cause says why."""
 
 
+class StoreGone(StoreError):
+    """The store is elsewhere and does not answer: there is no use in waiting for it."""
+
+
 class Migration(NamedTuple):
     """One numbered step of a schema; `postgres` in its stead where that engine needs other words for it."""
 

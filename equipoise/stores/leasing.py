@@ -11,14 +11,16 @@ from typing import Any
 from equipoise.core.budget import Budgets, crossed
 from equipoise.core.model import Clock
 from equipoise.core.pacing import SLOTS, Pacer
+from equipoise.stores.database import StoreError, StoreGone
 from equipoise.stores.leases import LeaseStore
-from equipoise.stores.sqlite import StoreError
 
 TURN_SECONDS = 0.5
 LEASE_SECONDS = 10.0
 BEAT_SECONDS = 3.0
 """A holder shows that it lives at least so often."""
 SHORTEST_PAUSE = 0.005
+MORE_SECONDS = 1.0
+"""Nobody who waits for room waits longer for a turn, whatever it is held up by."""
 
 
 class Leasing:
@@ -27,7 +29,8 @@ class Leasing:
     `budgets` gives the budgets of the present configuration; the store is opened when there are any. `folder` is where
     what is free outlives this process, and where what others left is looked for; without one, what the dead held is
     lost. `on_error` is told when the store cannot be used; then nothing new is promised once the slices lapse, and
-    turns are tried again.
+    turns are tried again. Slices of a store that is elsewhere may be spent for `keep_seconds` beyond their lease (it has to
+    know, see RedisLeases), or, with `fail_closed`, only while it answers.
     """
 
     def __init__(
@@ -39,7 +42,10 @@ class Leasing:
         clock: Clock,
         folder: Path | None = None,
         on_error: Callable[[str], None] = lambda message: None,
+        keep_seconds: float = 0.0,
+        fail_closed: bool = False,
     ) -> None:
+        self._keep, self._fail_closed = keep_seconds, fail_closed
         self._budgets, self._open, self._name, self._clock, self._on_error = budgets, open_store, name, clock, on_error
         self._folder = folder
         self._store: LeaseStore | None = None
@@ -80,7 +86,9 @@ class Leasing:
 
     async def more(self, seconds: float) -> None:
         """Somebody waits for room: take a turn now, and let others end theirs for so long."""
-        await self.turn()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(MORE_SECONDS):
+                await self.turn()
         await asyncio.sleep(seconds)
 
     def health(self) -> dict[str, Any]:
@@ -108,11 +116,13 @@ class Leasing:
         try:
             if budgets.active or budgets.asking:
                 await self._taken(await self.store(), budgets)
-            self.error = None
+            self.error, budgets.cut_off = None, False
         except StoreError as error:
             if self.error is None:
                 self._on_error(f"budgets: {error}")
-            self.error = str(error)
+            self.error, budgets.cut_off = str(error), isinstance(error, StoreGone)
+            if self._fail_closed:
+                budgets.lapses = float("-inf"), float("-inf")
 
     async def _taken(self, store: LeaseStore, budgets: Budgets) -> None:
         wall, now = self._clock.wall(), self._clock.monotonic()
@@ -125,7 +135,8 @@ class Leasing:
         )
         if beat or any(ask.changes for ask in asks):
             self._beat_at = now
-            budgets.lapses = wall + LEASE_SECONDS - 1.0, now + LEASE_SECONDS - 1.0
+            lasts = LEASE_SECONDS - 1.0 + self._keep
+            budgets.lapses = wall + lasts, now + lasts
         budgets.turn, self._turned_at = budgets.turn + 1, now
         budgets.granted(grants, wall)
         if beat and self._folder is not None:

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as TooSlow
 from redis.retry import Retry
 
-from equipoise.stores.sqlite import StoreError
+from equipoise.stores.database import StoreError, StoreGone
 
 T = TypeVar("T")
 STRIKES = 3
@@ -58,7 +58,8 @@ class LinkHealth(msgspec.Struct, frozen=True):
 class RedisLink:
     """One process's connections. It begins in good faith; `start` looks, and goes on looking until `close`.
 
-    `call` is for threads, `ask` for the loop. Both raise StoreError: at once while it is unwell, else within the timeout.
+    `call` is for threads, `ask` for the loop. Both raise StoreGone: at once while it is unwell, else within the timeout;
+    and StoreError where it answers with a refusal.
     `skew` is by how many seconds its clock is ahead of ours: what all hosts are to agree on goes by its clock.
     `on_change` hears of each time that it fell ill or recovered, in whichever thread found out.
     """
@@ -121,7 +122,7 @@ class RedisLink:
         """Do something with it, within so many seconds if that is shorter than the operation timeout. Raises StoreError."""
         self._require_well()
         if self._loop is None:
-            raise StoreError("Redis is not asked before the gateway has started")
+            raise StoreGone("Redis is not asked before the gateway has started")
         limit = self.options.seconds if seconds is None else min(seconds, self.options.seconds)
         try:
             async with asyncio.timeout(limit):
@@ -141,16 +142,16 @@ class RedisLink:
     def _require_well(self) -> None:
         if not self.well:
             self._skipped += 1
-            raise StoreError(f"Redis is not asked: {self._error}")
+            raise StoreGone(f"Redis is not asked: {self._error}")
 
-    def _failed(self, error: BaseException, strikes: int, seconds: float) -> StoreError:
+    def _failed(self, error: BaseException, strikes: int, seconds: float) -> StoreGone:
         """A connection that is refused needs no second try; a look-up that was cut short does."""
         self._failures += 1
         self._strikes += strikes if isinstance(error, TooSlow | TimeoutError) else STRIKES
         why = told(error, seconds)
         if self.well and self._strikes >= STRIKES:
             self._turn(well=False, error=why)
-        return StoreError(f"Redis does not answer: {why}")
+        return StoreGone(f"Redis does not answer: {why}")
 
     def _turn(self, *, well: bool, error: str | None) -> None:
         self.well, self._error, self._since, self._strikes = well, error, self._wall(), 0
@@ -193,13 +194,17 @@ def told(error: BaseException, seconds: float) -> str:
 
 
 def _thread_client(of: LinkOptions) -> redis.Redis:
-    pool = redis.ConnectionPool.from_url(of.url, **_settings(of))
+    pool = redis.ConnectionPool.from_url(of.url, socket_connect_timeout=of.seconds, **_settings(of))
     return redis.Redis(connection_pool=pool)
 
 
 def _loop_client(of: LinkOptions) -> redis.asyncio.Redis:
     pool = redis.asyncio.BlockingConnectionPool.from_url(
-        of.url, max_connections=CONNECTIONS, timeout=CONNECT_SECONDS, **_settings(of)
+        of.url,
+        max_connections=CONNECTIONS,
+        timeout=CONNECT_SECONDS,
+        socket_connect_timeout=CONNECT_SECONDS,
+        **_settings(of),
     )
     return redis.asyncio.Redis(connection_pool=pool)
 
@@ -210,7 +215,6 @@ def _settings(of: LinkOptions) -> dict[str, object]:
         "username": of.username,
         "password": of.password,
         "socket_timeout": of.seconds,
-        "socket_connect_timeout": max(of.seconds, CONNECT_SECONDS),
         "retry": Retry(NoBackoff(), 0),
         "driver_info": None,
         "client_name": "equipoise",

@@ -21,6 +21,7 @@ from equipoise.core.model import Request
 from equipoise.core.purse import Purse
 from equipoise.core.slices import Ask, Grant
 from equipoise.core.window import Window
+from equipoise.stores.leases import LeaseStore
 from equipoise.stores.leasing import Leasing
 from equipoise.stores.remains import Remains
 from equipoise.stores.sqlite import StoreError
@@ -75,7 +76,7 @@ class Priced:
 class Shared:
     """The one store, as a gateway reaches it: its answer may be lost after everything was written."""
 
-    def __init__(self, store: SqliteLeases) -> None:
+    def __init__(self, store: LeaseStore) -> None:
         self.store, self.lost = store, False
 
     def renew(self, *asked: Any, **how: Any) -> list[Grant]:
@@ -102,6 +103,7 @@ class Gateway:
             f"gateway-{next(NAMED)}",
             clock=machine,
             folder=machine.folder,
+            keep_seconds=machine.keep,
         )
 
 
@@ -111,17 +113,23 @@ class Gateways(RuleBasedStateMachine):
     Budgets, turns, store and what outlives a process are the product's; only questions, bills and time are played.
     """
 
+    keep = 0.0
+
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.place = tempfile.TemporaryDirectory()
         self.folder = Path(self.place.name)
-        self.store = SqliteLeases(self.folder / "budgets.sqlite3")
+        self.store = self.opened()
         self.now = START
         self.gateways = [Gateway(self) for _ in range(3)]
         self.bills: list[tuple[float, int]] = []
         self.dead: list[tuple[float, int]] = []
         self.calls = 0
+
+    def opened(self) -> LeaseStore:
+        """The store under test."""
+        return SqliteLeases(self.folder / "budgets.sqlite3")
 
     def wall(self) -> float:
         return self.now
@@ -192,8 +200,7 @@ class Gateways(RuleBasedStateMachine):
             gateway.budgets.settle(gateway.open.pop(), (0, 0, 0), self.now)
         self.renew(which, False)
         self.loop.run_until_complete(gateway.leasing.close())
-        held = self.store._run("SELECT COALESCE(SUM(amount), 0) FROM held WHERE holder = ?", gateway.budgets.holder)
-        assert held.fetchone() == (0,)
+        assert sum(self._held(gateway.budgets.holder, name) for name in NAMES) == 0
         self.gateways[which] = Gateway(self)
 
     @rule(seconds=SECONDS)
@@ -254,17 +261,16 @@ class Gateways(RuleBasedStateMachine):
                     assert account.free + promised + account.used <= self._held(budgets.holder, account.id)
 
     def _held(self, holder: str, account: str) -> int:
-        sql = "SELECT COALESCE(SUM(amount), 0) FROM held WHERE holder = ? AND account = ?"
-        return int(self.store._run(sql, holder, account).fetchone()[0])
+        return self._standing(account, holder).held
 
-    def _standing(self, name: str) -> Grant:
+    def _standing(self, name: str, holder: str = "observer") -> Grant:
         account = self.gateways[0].budgets.accounts[name]
         window = account.window
         ask = Ask(
             account=name, budget=name, limit=account.options.limit, since=window.since(self.now),
             began=window.began(self.now) - LONGEST, keep=window.keep(self.now),
         )  # fmt: skip
-        return self.store.renew("observer", 0, [ask], self.now, 1.0, beat=False)[0]
+        return self.store.renew(holder, 0, [ask], self.now, 1.0, beat=False)[0]
 
     def teardown(self) -> None:
         self.loop.close()
@@ -316,7 +322,7 @@ def ask(**of: Any) -> Ask:
     return Ask(**{"account": "day", "budget": "day", "limit": 1000, "since": 100, "began": 100.0, "keep": 0} | of)
 
 
-def test_a_turn_whose_answer_was_lost_books_nothing_twice(store: SqliteLeases) -> None:
+def test_a_turn_whose_answer_was_lost_books_nothing_twice(store: LeaseStore) -> None:
     """The same turn again is answered with what it came to the first time."""
     store.renew("a", 1, [ask(want=500)], 200.0, 10.0)
     spent = ask(spent=((150, 300, 2),), used=300, want=100)
@@ -325,7 +331,7 @@ def test_a_turn_whose_answer_was_lost_books_nothing_twice(store: SqliteLeases) -
     assert first[0].spent == 300
 
 
-def test_slices_shrink_as_the_limit_comes_near(store: SqliteLeases) -> None:
+def test_slices_shrink_as_the_limit_comes_near(store: LeaseStore) -> None:
     """Each leaves as much for the others: nobody grabs the rest, and what cannot serve a need is left for who it can."""
     assert store.renew("a", 1, [ask(want=10_000)], 200.0, 10.0)[0].held == 500
     assert store.renew("b", 1, [ask(want=10_000)], 200.0, 10.0)[0].held == 166
@@ -333,7 +339,7 @@ def test_slices_shrink_as_the_limit_comes_near(store: SqliteLeases) -> None:
     assert store.renew("c", 2, [ask(need=334, want=400)], 200.0, 10.0)[0].held == 334
 
 
-def test_what_the_dead_held_counts_until_its_window_is_over(store: SqliteLeases) -> None:
+def test_what_the_dead_held_counts_until_its_window_is_over(store: LeaseStore) -> None:
     """Nobody knows what was spent of it; an operator may say otherwise."""
     store.renew("a", 1, [ask(need=600)], 200.0, 10.0)
     later = store.renew("b", 1, [ask(need=500)], 300.0, 10.0)[0]
@@ -345,7 +351,7 @@ def test_what_the_dead_held_counts_until_its_window_is_over(store: SqliteLeases)
     assert (following.unknown, following.spent) == (0, 0)
 
 
-def test_an_operators_limit_holds_until_the_configured_one_changes(store: SqliteLeases) -> None:
+def test_an_operators_limit_holds_until_the_configured_one_changes(store: LeaseStore) -> None:
     """The word is about what the file said then."""
     store.set_limit("day", 2000, 1000, 1.0)
     assert store.renew("a", 1, [ask(need=1500)], 200.0, 10.0)[0].limit == 2000
@@ -354,7 +360,7 @@ def test_an_operators_limit_holds_until_the_configured_one_changes(store: Sqlite
     assert store.renew("a", 3, [ask()], 200.0, 10.0)[0].limit == 1000
 
 
-def test_an_alert_is_told_by_one_gateway_once_a_window(store: SqliteLeases) -> None:
+def test_an_alert_is_told_by_one_gateway_once_a_window(store: LeaseStore) -> None:
     """The first to ask; again when the window is over."""
     assert store.first_to_tell("day", 0.7, 500.0, 200.0)
     assert not store.first_to_tell("day", 0.7, 500.0, 201.0)
@@ -362,12 +368,10 @@ def test_an_alert_is_told_by_one_gateway_once_a_window(store: SqliteLeases) -> N
     assert store.first_to_tell("day", 0.7, 900.0, 501.0)
 
 
-def test_a_budget_that_is_reset_begins_anew(store: SqliteLeases) -> None:
+def test_a_budget_that_is_reset_begins_anew(store: LeaseStore) -> None:
     """All its accounts, and no other budget that is called alike."""
-    for name in ("day", "day[tenant=a]", "daylight"):
-        store.renew("a", 1 if name == "day" else 2, [ask(account=name, spent=((150, 100, 1),))], 200.0, 10.0)
-        store.renew("a", 3, [], 200.0, 10.0)
-        store._run("DELETE FROM holders")
+    for turn, name in enumerate(("day", "day[tenant=a]", "daylight"), 1):
+        store.renew("a", turn, [ask(account=name, spent=((150, 100, 1),))], 200.0, 10.0)
     assert store.reset("day", 200.0) == 200
     assert store.renew("b", 1, [ask(account="daylight")], 200.0, 10.0)[0].spent == 100
 
