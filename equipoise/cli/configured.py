@@ -30,9 +30,22 @@ def configuration(
     except ConfigurationError as error:
         raise Failure(str(error), USAGE) from error
     detail(f"configuration: {loaded.source}")
+    if loaded.config.store.postgres is not None:
+        _require_usable(loaded)
     if not quiet:
         warn(loaded.warnings)
     return loaded
+
+
+def _require_usable(loaded: Loaded) -> None:
+    """Without the extra, or with what is no address, no command gets anywhere."""
+    from equipoise.build.store import state_in
+    from equipoise.stores import StoreError
+
+    try:
+        state_in(loaded.config)
+    except StoreError as error:
+        raise Failure(str(error), USAGE) from error
 
 
 def warn(warnings: tuple[str, ...]) -> None:

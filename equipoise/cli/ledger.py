@@ -258,7 +258,11 @@ def _place(config: Path | None, file: Path | None) -> Database:
     """The ledger's file, or its database; raises Failure where none is kept or none is there yet."""
     from equipoise.build.store import ledger_in
 
-    place = SqliteFile(file, ledger_schema()) if file else ledger_in(configuration(config, quiet=True).config)
+    place: Database | None
+    if file:
+        place = SqliteFile(file, ledger_schema())
+    else:
+        place = ledger_in(configuration(config, quiet=True).config, at_leisure=True)
     if place is None:
         raise Failure("this configuration keeps no ledger (ledger.enabled is false)", USAGE)
     if not place.exists():

@@ -118,10 +118,14 @@ def compare(
 def _record(config: Path | None, ledger: Path | None, since: str, until: str | None, route: str) -> Record:
     from equipoise.build.store import ledger_in
     from equipoise.stores import StoreError
+    from equipoise.stores.database import Database
     from equipoise.stores.decisions import stored_decisions
     from equipoise.stores.sqlite import SqliteFile, ledger_schema
 
-    record = SqliteFile(ledger, ledger_schema()) if ledger else ledger_in(configuration(config, quiet=True).config)
+    if ledger:
+        record: Database | None = SqliteFile(ledger, ledger_schema())
+    else:
+        record = ledger_in(configuration(config, quiet=True).config, at_leisure=True)
     if record is None or not record.exists():
         raise Failure(f"there is no ledger{f' at {record.name}' if record else ''}", USAGE, "--ledger names one")
     now = time.time()

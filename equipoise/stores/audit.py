@@ -111,7 +111,7 @@ class AuditStore:
 
     def entries(self, *, since: float = 0.0, who: str | None = None, limit: int = 100) -> list[AuditEntry]:
         """The newest entries since a moment (Unix seconds), newest first; of one person where named."""
-        sql = "SELECT id, entry FROM audit WHERE wall >= :since AND (:who IS NULL OR who = :who) ORDER BY id DESC LIMIT :limit"
+        sql = "SELECT id, entry FROM audit WHERE wall >= :since AND (who = :who OR :who IS NULL) ORDER BY id DESC LIMIT :limit"
         rows = self._look(sql, {"since": since, "who": who, "limit": limit})
         try:
             return [msgspec.structs.replace(_decode(text), id=number) for number, text in rows]

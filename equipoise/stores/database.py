@@ -133,6 +133,11 @@ class Database(Protocol):
         """A connection that only reads what is committed, for a while; failures become StoreError, which says `what`."""
         ...
 
-    def books(self, on_unwritable: Callable[[Row, str], None], chore: Callable[[Connection], None]) -> Books:
-        """Where records for these tables are put, beside the request path. Nothing is opened yet."""
+    def books(
+        self, table: str, on_unwritable: Callable[[Row, str], None], chore: Callable[[Connection], None]
+    ) -> Books:
+        """Where the records of a table are put, beside the request path. Nothing is opened yet.
+
+        `on_unwritable` is told of rows of that table that cannot be stored; `chore` is done when nothing is to be written.
+        """
         ...

@@ -78,7 +78,7 @@ class Ledger:
         self._next_tidy = 0.0
         self._written = self._retired = 0
         self._losses = Losses()
-        self._books = self.database.books(self._unwritable, self._chore)
+        self._books = self.database.books(ATTEMPTS, self._unwritable, self._chore)
         self._books.begin()
         self._writer = BatchWriter[Attempt](
             self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._tidy, on_error=on_error

@@ -26,7 +26,7 @@ WEIGHTIEST = (
 _BEST = f"""
 WITH ranked AS (
     SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY {WEIGHTIEST}
-    ) AS place FROM quality WHERE wall >= :since AND (:tenant IS NULL OR tenant = :tenant)
+    ) AS place FROM quality WHERE wall >= :since AND (tenant = :tenant OR :tenant IS NULL)
 )
 SELECT backend_id, kind, COUNT(*) AS scored, SUM(quality) AS quality, SUM(quality * quality) AS squared,
        SUM(variance) AS variance, COUNT(*) FILTER (WHERE source = 'judge') AS judged, COUNT(*) FILTER (WHERE source = 'feedback') AS rated
@@ -39,7 +39,7 @@ SELECT backend_id, kind, COUNT(*) AS attempts, COUNT(*) FILTER (WHERE verdict = 
        SUM(1.0 * (cost + inner_cost) * (cost + inner_cost)) AS squared,
        COUNT(*) FILTER (WHERE cost_source = 'unpriced') AS unpriced
 FROM attempts WHERE wall >= :since AND role != 'judge' AND parent IS NULL AND verdict != 'ignored'
-    AND (:tenant IS NULL OR tenant = :tenant)
+    AND (tenant = :tenant OR :tenant IS NULL)
 GROUP BY backend_id, kind ORDER BY backend_id, kind
 """
 TIDY_SECONDS = 3600.0
@@ -65,7 +65,7 @@ class QualityRecords:
         self.database, self.dropped = database_of(where, ledger_schema()), 0
         self._wall, self._max_age, self._next_tidy = wall, max_age, 0.0
         self._on_error = on_error
-        self._books = self.database.books(self._unwritable, self._chore)
+        self._books = self.database.books(QUALITY.name, self._unwritable, self._chore)
         self._books.begin()
         self._writer = BatchWriter[AnswerScored](
             self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._books.tidy, on_error=on_error

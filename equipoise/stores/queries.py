@@ -42,7 +42,7 @@ def story(connection: Connection, request_id: str) -> list[dict[str, Any]] | Non
     return stories or None
 
 
-_SCOPE = "(:tenant IS NULL OR tenant = :tenant) AND (:backend_id IS NULL OR backend_id = :backend_id)"
+_SCOPE = "(tenant = :tenant OR :tenant IS NULL) AND (backend_id = :backend_id OR :backend_id IS NULL)"
 _TOTAL = f"""
 SELECT (SELECT COALESCE(SUM(cost), 0) FROM attempts WHERE wall >= :since AND wall < :until AND {_SCOPE})
      + (SELECT COALESCE(SUM(cost), 0) FROM retired

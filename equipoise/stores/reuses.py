@@ -47,7 +47,7 @@ class Reuses:
     ) -> None:
         self.database, self.dropped, self._on_error = database_of(where, ledger_schema()), 0, on_error
         self._wall, self._max_age, self._next_tidy = wall, max_age, 0.0
-        self._books = self.database.books(self._unwritable, self._chore)
+        self._books = self.database.books(REUSES.name, self._unwritable, self._chore)
         self._writer: BatchWriter[AnswerReused] | None = None
         self._begin = partial(
             BatchWriter[AnswerReused],

@@ -116,8 +116,8 @@ def _worth(connection: Connection, wanted: Wanted, moment: str, step: float = 1.
     SELECT {moment} AS moment, backend_id, COUNT(*) AS scored, AVG(quality) AS quality,
            AVG(quality * quality) AS squared
     FROM (SELECT *, ROW_NUMBER() OVER (PARTITION BY request_id, number ORDER BY {WEIGHTIEST}) AS place
-          FROM quality WHERE wall >= :since AND role <> 'judge' AND (:backend IS NULL OR backend_id = :backend)
-                         AND (:route IS NULL OR route = :route) AND (:tenant IS NULL OR tenant = :tenant)) AS voices
+          FROM quality WHERE wall >= :since AND role <> 'judge' AND (backend_id = :backend OR :backend IS NULL)
+                         AND (route = :route OR :route IS NULL) AND (tenant = :tenant OR :tenant IS NULL)) AS voices
     WHERE place = 1 GROUP BY 1, 2 ORDER BY 1, 2 LIMIT {MOST_STEPS}
     """  # noqa: S608 - our own words
     scope = {name: wanted.where.get(name) for name in ("backend", "route", "tenant")}

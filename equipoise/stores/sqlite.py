@@ -98,7 +98,7 @@ class SqliteFile:
         """As Database has it."""
         return open_database(self.path, self._schema.steps)
 
-    def books(self, on_unwritable: OnUnwritable, chore: Chore) -> DirectBooks:
+    def books(self, table: str, on_unwritable: OnUnwritable, chore: Chore) -> DirectBooks:
         """As Database has it."""
         return DirectBooks(self, on_unwritable, chore)
 

@@ -27,8 +27,12 @@ PACKAGES = {
     "npm": "npm",
     "redis-server": "redis-server",
     "systemd-analyze": "systemd",
+    "initdb": "postgresql",
+    "postgres": "postgresql",
+    "setpriv": "util-linux",
 }
-SEARCH_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+_POSTGRES = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+SEARCH_PATH = ":".join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", *_POSTGRES])
 
 
 def command(name: str) -> str:

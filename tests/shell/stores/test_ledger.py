@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -21,14 +21,15 @@ from equipoise.core.policies.specified import reports
 from equipoise.stores import Ledger, StoreError
 from equipoise.stores.rows import CANDIDATE_FIELDS
 from tests.shell.stores.attempts import DECISION, attempt
+from tests.shell.stores.conftest import Engine
 
 NOW = 1_800_000_100.0
 DAY = 86_400.0
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "state" / "ledger.db", batch_seconds=0.01, wall=lambda: NOW)
+def ledger(engine: Engine) -> Iterator[Ledger]:
+    ledger = Ledger(engine.ledger, batch_seconds=0.01, wall=lambda: NOW)
     yield ledger
     ledger.close()
 
@@ -106,10 +107,10 @@ async def test_a_request_id_used_twice_loses_no_money(ledger: Ledger) -> None:
     assert [(row["number"], row["cost"]) for row in story] == [(1, 6_100_000), (2, 7)]
 
 
-async def test_one_value_that_cannot_be_stored_spoils_no_batch(tmp_path: Path) -> None:
+async def test_one_value_that_cannot_be_stored_spoils_no_batch(engine: Engine) -> None:
     """The others are written; the bad ones are counted with their cost, told, and noted as a gap."""
     told: list[str] = []
-    ledger = Ledger(tmp_path / "l.db", batch_seconds=0.01, wall=lambda: NOW, on_error=told.append)
+    ledger = Ledger(engine.ledger, batch_seconds=0.01, wall=lambda: NOW, on_error=told.append)
     bad = [attempt("too-much", cost=2**63), attempt("surrogate", model="\ud800", cost=5)]
     for each in (attempt("a"), *bad, attempt("b")):
         ledger.record(each)
@@ -151,9 +152,9 @@ async def test_a_full_disk_keeps_counts_and_recovers(tmp_path: Path) -> None:
     ledger.close()
 
 
-async def test_what_comes_after_closing_is_counted_as_dropped(tmp_path: Path) -> None:
+async def test_what_comes_after_closing_is_counted_as_dropped(engine: Engine) -> None:
     """Never an exception on the request path; the count says what happened. Closing twice is harmless."""
-    ledger = Ledger(tmp_path / "l.db")
+    ledger = Ledger(engine.ledger)
     ledger.record(attempt())
     ledger.close()
     ledger.close()
@@ -173,12 +174,13 @@ async def test_a_caller_that_gives_up_a_flush_harms_nobody(ledger: Ledger) -> No
     assert ledger.health().written == 2
 
 
-def test_nobody_else_can_read_the_files(ledger: Ledger) -> None:
+def test_nobody_else_can_read_the_files(tmp_path: Path) -> None:
     """The folder we make is 0700, the database and its companions 0600."""
-    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in ledger.database.path.parent.iterdir()}
+    with closing(Ledger(tmp_path / "state" / "ledger.db")):
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "state").iterdir()}
     assert set(modes.values()) == {0o600}
     assert {"ledger.db", "ledger.db-wal"} <= set(modes)
-    assert stat.S_IMODE(ledger.database.path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
 async def test_secrets_in_an_upstreams_error_are_masked_and_long_errors_cut(ledger: Ledger) -> None:
@@ -190,9 +192,9 @@ async def test_secrets_in_an_upstreams_error_are_masked_and_long_errors_cut(ledg
     assert len(story[0]["error"]) <= 500
 
 
-async def test_retention_bounds_the_rows_and_keeps_the_bill_whole(tmp_path: Path) -> None:
+async def test_retention_bounds_the_rows_and_keeps_the_bill_whole(engine: Engine) -> None:
     """Too old or too many go; their money stays in the total, by day."""
-    ledger = Ledger(tmp_path / "l.db", batch_seconds=0.01, wall=lambda: NOW, max_rows=5, max_age=10 * DAY)
+    ledger = Ledger(engine.ledger, batch_seconds=0.01, wall=lambda: NOW, max_rows=5, max_age=10 * DAY)
     for index in range(4):
         ledger.record(attempt(f"old{index}", cost=10, wall=NOW - 20 * DAY + index))
     for index in range(8):
@@ -224,9 +226,9 @@ def test_a_file_that_is_no_database_is_an_error_at_the_start(tmp_path: Path) -> 
         Ledger(path)
 
 
-async def test_two_processes_may_share_one_ledger(tmp_path: Path) -> None:
+async def test_two_processes_may_share_one_ledger(engine: Engine) -> None:
     """Two writers on one file: both kept whole, nothing lost to a lock."""
-    one, two = (Ledger(tmp_path / "l.db", batch_seconds=0.001) for _ in range(2))
+    one, two = (Ledger(engine.ledger, batch_seconds=0.001) for _ in range(2))
     for index in range(300):
         one.record(attempt(f"one{index}", cost=1))
         two.record(attempt(f"two{index}", cost=1))
@@ -239,10 +241,9 @@ async def test_two_processes_may_share_one_ledger(tmp_path: Path) -> None:
 
 async def test_the_question_has_no_column(ledger: Ledger) -> None:
     """Only its hash and its length are kept."""
-    with sqlite3.connect(ledger.database.path) as connection:
-        columns = {row[1] for row in connection.execute("PRAGMA table_info(attempts)")}
-    connection.close()
+    columns = await ledger.query(lambda connection: connection.types("attempts"))
     assert {name for name in columns if "question" in name} == {"question_hash", "question_tokens"}
+    assert (columns["cost"], columns["wall"], columns["decision"]) == ("INTEGER", "REAL", "BLOB")
 
 
 def test_the_stored_numbers_of_a_candidate_still_have_their_names() -> None:

@@ -12,13 +12,14 @@ import pytest
 
 from equipoise.stores import StoreError
 from equipoise.stores.state import Entry, StateConflict, StateStore
+from tests.shell.stores.conftest import Engine
 
 ENTRY = Entry(what="moved", who="ann", why="because", evidence={"rate": 99.5})
 
 
 @pytest.fixture
-def store(tmp_path: Path):
-    opened = StateStore(tmp_path / "state.sqlite3", wall=lambda: 1_790_000_000.0)
+def store(engine: Engine):
+    opened = StateStore(engine.state, wall=lambda: 1_790_000_000.0)
     yield opened
     opened.close()
 
@@ -44,9 +45,9 @@ def test_the_journal_is_read_newest_first_and_by_topic(store: StateStore) -> Non
     assert [line.what for line in store.journal("move", limit=3)] == ["4", "3", "2"]
 
 
-def test_the_journal_is_bounded(tmp_path: Path) -> None:
+def test_the_journal_is_bounded(engine: Engine) -> None:
     """A script that is refused every second for a year fills no disk: the oldest lines go."""
-    store = StateStore(tmp_path / "state.sqlite3", most_lines=10)
+    store = StateStore(engine.state, most_lines=10)
     for number in range(25):
         store.note("move", Entry(what=str(number), who="", why=""))
     assert [line.what for line in store.journal("move", limit=100)] == [str(n) for n in range(24, 14, -1)]
@@ -69,18 +70,21 @@ def test_sums_of_an_era_add_up_over_threads(store: StateStore) -> None:
     assert store.tally("move", 3) == {}
 
 
-def test_processes_agree_and_the_file_is_private(store: StateStore) -> None:
+def test_processes_agree_and_the_file_is_private(tmp_path: Path) -> None:
     """Another process changes it; this one sees that, and its own stale version is refused."""
+    path = tmp_path / "state.sqlite3"
+    store = StateStore(path)
     store.write("move", {"phase": 1}, 0, ENTRY)
     program = (
         "import sys; from equipoise.stores.state import Entry, StateStore; s = StateStore(sys.argv[1]);"
         "v, value = s.read('move'); s.write('move', {'phase': value['phase'] + 1}, v, Entry(what='x', who='y', why='z'))"
     )
-    subprocess.run([sys.executable, "-c", program, str(store.database.path)], check=True)
+    subprocess.run([sys.executable, "-c", program, str(path)], check=True)
     assert store.read("move") == (2, {"phase": 2})
     with pytest.raises(StateConflict):
         store.write("move", {"phase": 5}, 1, ENTRY)
-    assert stat.S_IMODE(store.database.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    store.close()
 
 
 def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
@@ -91,9 +95,9 @@ def test_a_file_that_is_no_database_is_said_to_be_none(tmp_path: Path) -> None:
         StateStore(path)
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
+def test_a_closed_store_says_so(engine: Engine) -> None:
     """StoreError, not a crash."""
-    store = StateStore(tmp_path / "state.sqlite3")
+    store = StateStore(engine.state)
     store.close()
     with pytest.raises(StoreError):
         store.read("move")

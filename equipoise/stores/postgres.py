@@ -1,0 +1,186 @@
+"""Stores' tables in a PostgreSQL server; a connection that was lost is made again.
+
+Needs the extra: `pip install 'equipoise[postgres]'`. All tables are in one schema, `equipoise`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+
+from equipoise.stores import dialect
+from equipoise.stores.books import Books, Chore, DirectBooks
+from equipoise.stores.database import Row, Schema, StoreError, Values
+from equipoise.stores.insertion import OnUnwritable
+from equipoise.stores.postgres_server import (
+    ANSWER_SECONDS,
+    FIRST,
+    LOCKS,
+    MIGRATION_SECONDS,
+    SCHEMA,
+    Bounded,
+    PostgresServer,
+    lock_of,
+    migrate,
+    said,
+)
+from equipoise.stores.postgres_values import NamedRow
+
+T = TypeVar("T")
+
+
+class PostgresConnection:
+    """A store's own connection, made again when it was lost; whatever was under way then has not happened."""
+
+    def __init__(self, server: PostgresServer, schema: Schema, raw: Bounded | None, patience: float) -> None:
+        self._server, self._schema, self._patience = server, schema, patience
+        self._raw, self._closed = raw, False
+
+    def execute(self, sql: str, values: Values = ()) -> psycopg.Cursor[NamedRow]:
+        """As Connection has it."""
+        return self._live().execute(dialect.statement(sql), values)
+
+    def executemany(self, sql: str, rows: Iterable[Values]) -> None:
+        """As Connection has it."""
+        self._live().cursor().executemany(dialect.statement(sql), rows)
+
+    def look(self, sql: str, values: Values = ()) -> list[Row]:
+        """As Connection has it."""
+        try:
+            return self._again(lambda: self.execute(sql, values).fetchall())
+        except psycopg.Error as error:
+            raise StoreError(f"cannot read {self._server.name}: {said(error)}") from error
+
+    @contextmanager
+    def transaction(self, *, alone: bool = True) -> Iterator[PostgresConnection]:
+        """As Connection has it."""
+        try:
+            self._again(lambda: self.execute("BEGIN"))
+            if alone:
+                self.execute("SELECT pg_advisory_xact_lock(?, ?)", (LOCKS, lock_of(self._schema.name)))
+            yield self
+            self._commit()
+        except BaseException as error:
+            self._take_back()
+            if isinstance(error, psycopg.Error):
+                raise StoreError(f"cannot write {self._server.name}: {said(error)}") from error
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """As Connection has it."""
+        self.execute("SAVEPOINT here")
+        try:
+            yield
+        except Exception:
+            self.execute("ROLLBACK TO here")
+            raise
+        self.execute("RELEASE here")
+
+    def types(self, table: str) -> dict[str, str]:
+        """As Connection has it."""
+        ours = {"bigint": "INTEGER", "double precision": "REAL", "text": "TEXT", "bytea": "BLOB"}
+        sql = "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = ? AND table_name = ?"
+        return {name: ours.get(kind, kind) for name, kind in self.execute(sql, (SCHEMA, table))}
+
+    def overwrite(self) -> None:
+        """As Connection has it: PostgreSQL has no such thing."""
+
+    def compact(self) -> None:
+        """As Connection has it: dead rows go, and their room is used again."""
+        self.look("VACUUM attempts")
+
+    def patience(self, seconds: float) -> None:
+        """As Connection has it: of the server's own accord within the transaction, and a little later of ours."""
+        raw = self._live()
+        raw.execute(f"SET LOCAL statement_timeout = {round(seconds * 1000)}")
+        raw.patience = seconds + 1.0
+
+    def close(self) -> None:
+        """As Connection has it."""
+        self._closed = True
+        self._drop()
+
+    def _live(self) -> Bounded:
+        if self._closed:
+            raise psycopg.InterfaceError("the store is closed")
+        if self._raw is None or self._raw.closed:
+            self._raw = self._server.connect(self._patience)
+        return self._raw
+
+    def _again(self, action: Callable[[], T]) -> T:
+        """Do it, and once more on a new connection where an old one turns out to be dead."""
+        was_there = self._raw is not None and not self._raw.closed
+        try:
+            return action()
+        except psycopg.OperationalError:
+            if not was_there or self._raw is None or not self._raw.closed:
+                raise
+            return action()
+
+    def _commit(self) -> None:
+        """A transaction that met an error is taken back by COMMIT as well, and that is said in this word only."""
+        if self.execute("COMMIT").statusmessage != "COMMIT":
+            raise StoreError(f"cannot write {self._server.name}: the transaction was taken back")
+
+    def _take_back(self) -> None:
+        try:
+            if self._raw is not None and not self._raw.closed:
+                self._raw.execute("ROLLBACK")
+        except psycopg.Error:
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+
+class PostgresDatabase:
+    """One store's tables in a server. `folder` is where this process keeps files of its own."""
+
+    unwritable: tuple[type[Exception], ...] = (psycopg.DataError, psycopg.IntegrityError)
+
+    def __init__(self, server: PostgresServer, schema: Schema, folder: Path, patience: float = ANSWER_SECONDS) -> None:
+        self.server, self.schema, self.folder, self._patience = server, schema, folder, patience
+        self.name = server.name
+
+    def exists(self) -> bool:
+        """As Database has it: there is always a server to ask."""
+        return True
+
+    def open(self) -> PostgresConnection:
+        """As Database has it."""
+        self._newest  # noqa: B018 - looked at once
+        return PostgresConnection(self.server, self.schema, None, self._patience)
+
+    @contextmanager
+    def reading(self, what: str = "the ledger") -> Iterator[PostgresConnection]:
+        """As Database has it."""
+        try:
+            self._newest  # noqa: B018 - looked at once
+            with self.server.lent() as raw:
+                raw.patience = self._patience
+                yield PostgresConnection(self.server, self.schema, raw, self._patience)
+        except psycopg.Error as error:
+            raise StoreError(f"cannot read {what} in {self.name}: {said(error)}") from error
+
+    def books(self, table: str, on_unwritable: OnUnwritable, chore: Chore) -> Books:
+        """As Database has it."""
+        return DirectBooks(self, on_unwritable, chore)
+
+    @cached_property
+    def _newest(self) -> bool:
+        """The schema is the newest: it is made so when it is first needed. Raises StoreError, and looks again then."""
+        try:
+            with self.server.connect(MIGRATION_SECONDS) as raw:
+                for schema in (FIRST, self.schema):
+                    migrate(raw, schema)
+        except psycopg.Error as error:
+            raise StoreError(f"cannot open {self.name}: {said(error)}") from error
+        return True
