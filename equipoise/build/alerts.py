@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from equipoise.config.secret import Secret
 from equipoise.core.alert_rules import COSTS, AlertRules, Levels, Thresholds, timings
 from equipoise.core.alerting import Alert, Board, Notice, Severity
 from equipoise.stores.alerts import AlertStore
-from equipoise.stores.ledger import Ledger
+from equipoise.stores.ledger import Ledger, LedgerHealth
 from equipoise.stores.sqlite import StoreError
 from equipoise.telemetry.alerts import AlertDesk, Mail, MailServer, Outbox, Receiver, Webhook
 from equipoise.telemetry.alerts.desk import Rows
@@ -23,6 +24,8 @@ from equipoise.telemetry.alerts.outbox import Parcel
 
 T = TypeVar("T")
 ALERTS_FILE = "alerts.sqlite3"
+AWAY_SECONDS = 10.0
+"""A server that is started again does not ring anybody."""
 SLACK = ("hooks.slack.com", "hooks.slack-gov.com")
 logger = logging.getLogger("equipoise.alerts")
 
@@ -120,13 +123,18 @@ def _revealed(secret: Secret | None) -> str | None:
 
 
 def facts_of(machine: Machine, ledger: Ledger | None) -> Callable[[], Awaitable[Mapping[str, float]]]:
-    """Shares of the machine in use, and whether the ledger can be written."""
+    """Shares of the machine in use, whether the ledger can be written, and whether its server has been away for a while."""
 
     async def facts() -> Mapping[str, float]:
         found = await asyncio.to_thread(machine.shares)
-        return found if ledger is None else {**found, "ledger_unwell": 0.0 if ledger.health().ok else 1.0}
+        return found if ledger is None else {**found, **_of_ledger(ledger.health(), time.time())}
 
     return facts
+
+
+def _of_ledger(health: LedgerHealth, now: float) -> dict[str, float]:
+    away = health.away_since is not None and now - health.away_since > AWAY_SECONDS
+    return {"ledger_unwell": 0.0 if health.ok else 1.0, "ledger_away": 1.0 if away else 0.0}
 
 
 class Memory:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from equipoise.cli.configured import warn
+from equipoise.cli.configured import require_usable, warn
 from equipoise.cli.exits import OK, PROBLEMS, USAGE, Failure
 from equipoise.cli.output import Output, as_documents, document, remark, say, table, tell
 from equipoise.config.codes import CODES, code_of
@@ -60,6 +60,7 @@ def check(
         loaded = load(config)
     except ConfigurationError as error:
         return _wrong(error, json or output == "json")
+    require_usable(loaded)
     if not as_documents(_report(loaded), output, json):
         warn(loaded.warnings)
         table(COLUMNS, _effective(loaded))

@@ -30,15 +30,16 @@ def configuration(
     except ConfigurationError as error:
         raise Failure(str(error), USAGE) from error
     detail(f"configuration: {loaded.source}")
-    if loaded.config.store.postgres is not None:
-        _require_usable(loaded)
+    require_usable(loaded)
     if not quiet:
         warn(loaded.warnings)
     return loaded
 
 
-def _require_usable(loaded: Loaded) -> None:
-    """Without the extra, or with what is no address, no command gets anywhere."""
+def require_usable(loaded: Loaded) -> None:
+    """Without the extra, or with what is no address, no command gets anywhere: raises Failure. Contacts nobody."""
+    if loaded.config.store.postgres is None:
+        return
     from equipoise.build.store import state_in
     from equipoise.stores import StoreError
 

@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from equipoise.build.store import state_in
 from equipoise.cli.configured import estate_of
 from equipoise.cli.exits import Failure
+from equipoise.config import Config
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import Loaded, load
 from equipoise.config.save import config_hash
 from equipoise.http import HTTPError, Pool, Timeouts
+from equipoise.stores.database import StoreError
 
 if TYPE_CHECKING:
     from equipoise.backends.base import BackendClient
@@ -53,7 +56,7 @@ async def examine(file: Path | None, budget_usd: float | None) -> list[Finding]:
         return [*findings, Finding("configuration", FAIL, str(error))]
     findings.append(Finding("configuration", OK, f"{loaded.source} ({config_hash(loaded.config)})"))
     findings += [Finding("configuration", WARN, warning) for warning in loaded.warnings]
-    findings += [state_directory(loaded.config.state_path), ledger(loaded.config.ledger_path)]
+    findings += [state_directory(loaded.config.state_path), store(loaded.config)]
     return findings + [finding async for finding in backends(loaded, budget_usd)]
 
 
@@ -69,6 +72,19 @@ def state_directory(path: Path) -> Finding:
         return Finding("state directory", FAIL, f"{path}: {error.strerror}")
     text = f"{path}, {free // (1024 * 1024)} MiB free"
     return Finding("state directory", WARN if free < LITTLE_SPACE else OK, text)
+
+
+def store(config: Config) -> Finding:
+    """Can the ledger be had, wherever it is kept?"""
+    if config.store.postgres is None or config.ledger_path is None:
+        return ledger(config.ledger_path)
+    try:
+        database = state_in(config)
+        with database.reading("the state") as connection:
+            ((version,),) = connection.execute("SELECT current_setting('server_version')").fetchall()
+    except StoreError as error:
+        return Finding("store", FAIL, str(error))
+    return Finding("store", OK, f"{database.name} (PostgreSQL {version})")
 
 
 def ledger(path: Path | None) -> Finding:

@@ -59,6 +59,7 @@ from equipoise.http import ServerLimits, TLSFiles
 from equipoise.migration import Migration, from_config
 from equipoise.migration.on_disk import file_check
 from equipoise.stores import Ledger, StoreError
+from equipoise.stores.ledger import LedgerHealth
 from equipoise.stores.quality import Story, with_quality
 from equipoise.stores.reuses import told_of
 from equipoise.telemetry import AccessLog, set_up_logging
@@ -327,7 +328,7 @@ def readiness(estate: Estate) -> Callable[[], dict[str, str]]:
         found = {"backends": "ok" if able else "; ".join(f"{row['id']}: {row['why_not']}" for row in rows)}
         if estate.ledger is not None:
             health = estate.ledger.health()
-            found["ledger"] = "ok" if health.ok else str(health.error)
+            found["ledger"] = _word(health)
         return found if estate.link is None else {**found, "redis": reached(estate.link)}
 
     return checks
@@ -340,6 +341,13 @@ def reached(link: RedisLink) -> str:
         return "ok"
     since = f"without Redis for {max(0.0, time.time() - health.since):.0f} s ({health.error})"
     return since if link.options.fail_closed else f"ok, but {since}"
+
+
+def _word(health: LedgerHealth) -> str:
+    """Records that wait for a server are safe, and no reason to send questions elsewhere."""
+    if not health.ok:
+        return str(health.error)
+    return "ok" if health.away is None else f"ok, but {health.queued} records wait on this machine: {health.away}"
 
 
 def client_keys(config: Config) -> ClientKeys | None:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from equipoise.cli.agreeing import agree
 from equipoise.cli.configured import configuration
 from equipoise.cli.exits import REFUSED, USAGE, Failure
-from equipoise.cli.output import say
+from equipoise.cli.output import remark, say
 
 if TYPE_CHECKING:
     from equipoise.config import Config
@@ -33,10 +33,13 @@ def backup(folder: Path, /, *, dry_run: bool = False, config: ConfigFile = None)
     config: Path
         The configuration whose stores are meant; otherwise the one that `serve` would take.
     """
+    from equipoise.build.store import state_in
     from equipoise.stores.copies import back_up
     from equipoise.stores.sqlite import StoreError
 
     found = {name: place for name, place in _stores(config).items() if place.is_file()}
+    if (of := configuration(config, quiet=True).config).store.postgres is not None:
+        remark(f"records, keys and state are in {state_in(of).name}: pg_dump -n equipoise copies those")
     if not found:
         raise Failure("there is nothing to copy yet", USAGE)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -102,7 +102,7 @@ class AlertRules:
 
     def conditions(self, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, float], wall: float) -> list[Condition]:
         """Everything that is wrong. `rows` are the backends' status, `facts` shares of the machine in use (cpu, memory,
-        disk) and `ledger_unwell`, each where it is known."""
+        disk), `ledger_unwell` and `ledger_away`, each where it is known."""
         found = [condition for row in rows for condition in self._of_backend(row, wall)]
         found += [*_nobody(rows), *self._of_requests(wall), *self._of_quality(wall), *self._of_budgets(wall)]
         self._refused = {name: of for name, of in self._refused.items() if any(row["id"] == name for row in rows)}
@@ -178,6 +178,8 @@ class AlertRules:
     def _of_machine(self, facts: Mapping[str, float]) -> Iterable[Condition]:
         if facts.get("ledger_unwell"):
             yield _condition(LEDGER, Severity.CRITICAL, "the ledger cannot be written: attempts are not recorded")
+        elif facts.get("ledger_away"):
+            yield _condition(LEDGER, Severity.WARNING, "PostgreSQL does not answer: records wait on this machine")
         for what in ("cpu", "memory", "disk"):
             levels: Levels = getattr(self.thresholds, what)
             reached = levels.of(facts[what]) if what in facts else None

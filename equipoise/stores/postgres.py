@@ -39,7 +39,7 @@ class PostgresConnection:
 
     def __init__(self, server: PostgresServer, schema: Schema, raw: Bounded | None, patience: float) -> None:
         self._server, self._schema, self._patience = server, schema, patience
-        self._raw, self._closed = raw, False
+        self._raw, self._closed, self._inside = raw, False, False
 
     def execute(self, sql: str, values: Values = ()) -> psycopg.Cursor[NamedRow]:
         """As Connection has it."""
@@ -61,11 +61,13 @@ class PostgresConnection:
         """As Connection has it."""
         try:
             self._again(lambda: self.execute("BEGIN"))
+            self._inside = True
             if alone:
                 self.execute("SELECT pg_advisory_xact_lock(?, ?)", (LOCKS, lock_of(self._schema.name)))
             yield self
             self._commit()
         except BaseException as error:
+            self._inside = False
             self._take_back()
             if isinstance(error, psycopg.Error):
                 raise StoreError(f"cannot write {self._server.name}: {said(error)}") from error
@@ -75,12 +77,12 @@ class PostgresConnection:
     def savepoint(self) -> Iterator[None]:
         """As Connection has it."""
         self.execute("SAVEPOINT here")
+        whole = False
         try:
             yield
-        except Exception:
-            self.execute("ROLLBACK TO here")
-            raise
-        self.execute("RELEASE here")
+            whole = True
+        finally:
+            self.execute("RELEASE here" if whole else "ROLLBACK TO here")
 
     def types(self, table: str) -> dict[str, str]:
         """As Connection has it."""
@@ -110,6 +112,8 @@ class PostgresConnection:
         if self._closed:
             raise psycopg.InterfaceError("the store is closed")
         if self._raw is None or self._raw.closed:
+            if self._inside:  # on another connection the rest would be done without the beginning
+                raise psycopg.OperationalError("the connection was lost")
             self._raw = self._server.connect(self._patience)
         return self._raw
 
@@ -125,7 +129,9 @@ class PostgresConnection:
 
     def _commit(self) -> None:
         """A transaction that met an error is taken back by COMMIT as well, and that is said in this word only."""
-        if self.execute("COMMIT").statusmessage != "COMMIT":
+        told = self.execute("COMMIT").statusmessage
+        self._inside = False
+        if told != "COMMIT":
             raise StoreError(f"cannot write {self._server.name}: the transaction was taken back")
 
     def _take_back(self) -> None:

@@ -235,6 +235,10 @@ def _of_ledger(ledger: LedgerCounts | None) -> Iterator[Metric]:
     yield _counter("equipoise_ledger_dropped_cost", "Dollars of those attempts.", [], dollars)
     yield _gauge("equipoise_ledger_pending", "Attempts waiting to be written.", [], known(lambda of: of.pending))
     yield _gauge("equipoise_ledger_unwell", "Processes that cannot write now.", [], known(lambda of: of.unwell))
+    yield _gauge("equipoise_ledger_away", "Processes that PostgreSQL does not answer.", [], known(lambda of: of.away))
+    queued = "Records that are safe in the journals of their machines and not yet in PostgreSQL."
+    yield _gauge("equipoise_ledger_queued", queued, [], known(lambda of: of.queued))
+    yield _gauge("equipoise_ledger_queued_bytes", "Bytes of those records.", [], known(lambda of: of.queued_bytes))
 
 
 def _duration(of: BackendTotals) -> Histogram:

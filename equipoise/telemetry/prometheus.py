@@ -76,6 +76,12 @@ class LedgerHealth(Protocol):
     def dropped(self) -> int: ...
     @property
     def dropped_cost(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def queued_bytes(self) -> int: ...
+    @property
+    def away(self) -> str | None: ...
 
 
 class LinkHealth(Protocol):
@@ -341,7 +347,16 @@ def _learned_of(beliefs: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dic
 
 
 def _counts_of(health: LedgerHealth) -> LedgerCounts:
-    return LedgerCounts(health.written, health.pending, health.dropped, health.dropped_cost, 0 if health.ok else 1)
+    return LedgerCounts(
+        health.written,
+        health.pending,
+        health.dropped,
+        health.dropped_cost,
+        0 if health.ok else 1,
+        health.queued,
+        health.queued_bytes,
+        1 if health.away else 0,
+    )
 
 
 class _Shown:

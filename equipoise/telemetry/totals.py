@@ -154,13 +154,17 @@ class Estimate(Present):
 
 
 class LedgerCounts(msgspec.Struct):
-    """What became of the records; `unwell` counts processes whose ledger cannot be written."""
+    """What became of the records; `unwell` counts processes whose ledger cannot be written, `away` those whose records
+    wait on their machine (`queued`, and their bytes) for a server."""
 
     written: int
     pending: int
     dropped: int
     dropped_cost: int
     unwell: int
+    queued: int = 0
+    queued_bytes: int = 0
+    away: int = 0
 
 
 class LinkCounts(msgspec.Struct):

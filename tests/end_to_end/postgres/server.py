@@ -43,7 +43,9 @@ class PostgresServer:
         return f"postgresql://equipoise:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start, and wait until it answers."""
+        """Start unless it runs, and wait until it answers."""
+        if self._process is not None:
+            return
         options = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": str(self.folder),

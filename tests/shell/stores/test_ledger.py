@@ -93,7 +93,7 @@ async def test_the_same_attempt_is_stored_once(ledger: Ledger) -> None:
         ledger.record(attempt())
         await ledger.flush()
     assert await ledger.total_cost() == 6_100_000
-    assert ledger.health().written == 1
+    assert [row["attempts"] for row in await ledger.summary()] == [1]
 
 
 async def test_a_request_id_used_twice_loses_no_money(ledger: Ledger) -> None:
@@ -119,7 +119,8 @@ async def test_one_value_that_cannot_be_stored_spoils_no_batch(engine: Engine) -
     ledger.record(attempt("c"))
     await ledger.flush()
     health = ledger.health()
-    assert (health.dropped, health.dropped_cost, health.written) == (2, 2**63 + 5, 3)
+    assert (health.dropped, health.dropped_cost) == (2, 2**63 + 5)
+    assert sum(row["attempts"] for row in await ledger.summary()) == 3
     assert len(told) == 2
     ledger.close()
 

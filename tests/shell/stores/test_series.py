@@ -120,5 +120,5 @@ async def test_a_question_that_takes_too_long_is_given_up(ledger: Ledger) -> Non
         sql = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT COUNT(*) FROM n"
         return int(connection.execute(sql).fetchone()[0])
 
-    with pytest.raises(StoreError, match="interrupted|timeout"):
+    with pytest.raises(StoreError, match=r"interrupted|timeout"):
         await ledger.query(series.patiently(endless, 0.05))
