@@ -39,7 +39,7 @@ def audit_in(config: Config) -> Database:
 
 def _shared(config: Config, schema: Schema, at_leisure: bool = False) -> Database | None:
     """The server's tables, one object for all who ask. Raises StoreError without the extra, and for what is no address."""
-    if (of := config.store.postgres) is None:
+    if (of := config.shared.postgres) is None:
         return None
     url, folder = of.url.reveal(), config.state_path
     key = (url, str(folder), schema.name, LEISURE_SECONDS if at_leisure else 0.0)
@@ -48,9 +48,9 @@ def _shared(config: Config, schema: Schema, at_leisure: bool = False) -> Databas
         try:
             found = _open[key] = _made(url, schema, folder, key[-1], of.journal_bytes)
         except ImportError as error:
-            raise StoreError("store.postgres needs the extra: pip install 'equipoise[postgres]'") from error
+            raise StoreError("shared.postgres needs the extra: pip install 'equipoise[postgres]'") from error
         except ValueError as error:
-            raise StoreError(f"store.postgres.url: {error}") from error
+            raise StoreError(f"shared.postgres.url: {error}") from error
     return found
 
 

@@ -32,6 +32,7 @@ FIXED = (
     "server",
     "ledger",
     "state_dir",
+    "shared",
     "keys",
     "log",
     "migration",

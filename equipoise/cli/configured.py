@@ -38,7 +38,7 @@ def configuration(
 
 def require_usable(loaded: Loaded) -> None:
     """Without the extra, or with what is no address, no command gets anywhere: raises Failure. Contacts nobody."""
-    if loaded.config.store.postgres is None:
+    if loaded.config.shared.postgres is None:
         return
     from equipoise.build.store import state_in
     from equipoise.stores import StoreError

@@ -76,7 +76,7 @@ def state_directory(path: Path) -> Finding:
 
 def store(config: Config) -> Finding:
     """Can the ledger be had, wherever it is kept?"""
-    if config.store.postgres is None or config.ledger_path is None:
+    if config.shared.postgres is None or config.ledger_path is None:
         return ledger(config.ledger_path)
     try:
         database = state_in(config)

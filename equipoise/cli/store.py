@@ -38,7 +38,7 @@ def backup(folder: Path, /, *, dry_run: bool = False, config: ConfigFile = None)
     from equipoise.stores.sqlite import StoreError
 
     found = {name: place for name, place in _stores(config).items() if place.is_file()}
-    if (of := configuration(config, quiet=True).config).store.postgres is not None:
+    if (of := configuration(config, quiet=True).config).shared.postgres is not None:
         remark(f"records, keys and state are in {state_in(of).name}: pg_dump -n equipoise copies those")
     if not found:
         raise Failure("there is nothing to copy yet", USAGE)

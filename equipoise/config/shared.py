@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 
 from equipoise.config.fields import EmptyIsNone, NotNegative, Positive, Section, Text
+from equipoise.config.postgres import Postgres
 from equipoise.config.secret import Secret
 
 SCHEMES = ("redis", "rediss", "unix")
@@ -50,3 +51,5 @@ class SharedConfig(Section):
 
     redis: RedisConfig | None = None
     """Where slices of budgets and limits, hints of breakers and what was learned are exchanged; absent, one machine is all."""
+    postgres: Postgres | None = None
+    """Where ledger, keys, audit journal and the state of migrations and canaries are kept; absent, in files of `state_dir`."""

@@ -1,4 +1,4 @@
-"""What an operator may say of where records, keys and state are kept."""
+"""What an operator may say of a PostgreSQL server that gateways share."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEBIBYTE = 1024 * 1024
 
 
 class PostgresConfig(Section):
-    """A PostgreSQL server, for gateways that share one ledger, keys, journals and state. Needs the extra `postgres`."""
+    """A PostgreSQL server that several gateways share. Needs the extra: pip install equipoise[postgres]."""
 
     url: Secret
     """Its address with user and password, as libpq knows it (postgresql://...): ${VARIABLE}, file:/path or the value."""
@@ -26,8 +26,4 @@ def plain_url(data: Any) -> Any:
     return {"url": data} if isinstance(data, str | Secret) else data
 
 
-class StoreConfig(Section):
-    """Where the ledger, keys, the audit journal and the state of migrations and canaries are kept."""
-
-    postgres: Annotated[PostgresConfig, BeforeValidator(plain_url)] | None = None
-    """A server that gateways share; files of the state directory when absent."""
+Postgres = Annotated[PostgresConfig, BeforeValidator(plain_url)]
