@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,22 @@ NAME = "equipoise"
 BASE, PYTHON = os.environ.get("BASE", "python:3.13-slim"), os.environ.get("IMAGE_PYTHON", "3.13")
 WHEELS = ROOT / "dist" / "wheels"
 REFUSED = 4
+HEALTHCHECK = json.loads(
+    re.search(r"^HEALTHCHECK .*?CMD (\[.*?\])$", (ROOT / "deploy" / "Dockerfile").read_text("utf-8"), re.M | re.S)[1]  # type: ignore[index]
+)
+SERVED = """
+import os, signal, subprocess, sys, time
+
+began = time.monotonic()
+environ = os.environ | {"EQUIPOISE_API_KEY": "sk-eq-" + "0" * 48, "LIGHTRAG_URL": "http://127.0.0.1:1"}
+server = subprocess.Popen(["equipoise", "serve", "--host", "0.0.0.0"], env=environ, stdout=subprocess.DEVNULL)
+while subprocess.run(sys.argv[1:], stderr=subprocess.DEVNULL).returncode:
+    assert server.poll() is None and time.monotonic() - began < 30
+print(f"healthy {time.monotonic() - began:.1f} s after it was started")
+server.send_signal(signal.SIGTERM)
+sys.exit(server.wait(40))
+"""
+"""Starts the gateway on the image's own port, asks by the image's own health check, and ends it."""
 BUILDAH = ("buildah", "--storage-driver", "vfs")
 TRIES = {
     "the product runs": (["equipoise", "version", "--json"], 0, "equipoise"),
@@ -27,6 +44,11 @@ TRIES = {
         ["python", "-c", "import pathlib as p; print([*map(str, p.Path('/app').rglob('sboms/*.json'))])"],
         0,
         ".dist-info/sboms/",
+    ),
+    "it starts, its health check sees that, and it ends when told": (
+        ["python", "-c", SERVED, *HEALTHCHECK],
+        0,
+        "healthy",
     ),
     "without a key it listens to nobody else": (
         ["env", "OPENAI_API_KEY=none", "equipoise", "serve", "--host", "0.0.0.0"],
@@ -70,7 +92,7 @@ def _engine() -> str | None:
 def _fetched() -> None:
     shutil.rmtree(WHEELS, ignore_errors=True)
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:"]
-    command += ["--python-version", PYTHON, "-r", "requirements/runtime.txt", "-d", str(WHEELS)]
+    command += ["--python-version", PYTHON, "-r", "requirements/image.txt", "-d", str(WHEELS)]
     subprocess.run(command, cwd=ROOT, check=True)
 
 
@@ -101,7 +123,8 @@ def _tried(before: Sequence[str], image: Sequence[str]) -> list[str]:
     for sentence, (command, code, printed) in TRIES.items():
         done = subprocess.run([*before, *image, *command], capture_output=True, text=True, check=False, timeout=60)
         held = done.returncode == code and printed in done.stdout + done.stderr
-        print(f"{'held  ' if held else 'FAILED'} {sentence}")
+        told = [line for line in done.stdout.splitlines() if line.startswith("healthy")]
+        print(f"{'held  ' if held else 'FAILED'} {sentence}", *told)
         if not held:
             wrong.append(f"{sentence}: exit code {done.returncode}: {(done.stdout + done.stderr).strip()[-400:]}")
     return wrong
