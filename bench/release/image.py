@@ -12,7 +12,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
+
+from packaging.markers import Marker
 
 from bench.release.lock import ROOT
 
@@ -91,9 +94,35 @@ def _engine() -> str | None:
 
 def _fetched() -> None:
     shutil.rmtree(WHEELS, ignore_errors=True)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary=:all:"]
-    command += ["--python-version", PYTHON, "-r", "requirements/image.txt", "-d", str(WHEELS)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--no-deps",
+    ]
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
+        wanted.write(_wanted((ROOT / "requirements" / "image.txt").read_text("utf-8")))
+        wanted.flush()
+        command += ["--python-version", PYTHON, "-r", wanted.name, "-d", str(WHEELS)]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+
+def _wanted(lock: str) -> str:
+    """What the image's Python takes of the lock, whatever its patch level: pip would ask the Python it runs on."""
+    kept = []
+    for block in re.split(r"^(?=\S)", lock, flags=re.M):
+        marker = re.match(r"\S+ ; (.*?) \\\n", block)
+        if marker is None or any(Marker(marker[1]).evaluate(_python(patch)) for patch in ("0", "99")):
+            kept.append(re.sub(r" ; .*? \\\n", " \\\n", block, count=1))
+    return "".join(kept)
+
+
+def _python(patch: str) -> dict[str, str]:
+    return {"python_version": PYTHON, "python_full_version": f"{PYTHON}.{patch}"}
 
 
 def _docker() -> list[str]:
