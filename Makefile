@@ -121,7 +121,7 @@ lock:
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  --group deploy -o requirements/deploy.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
-	  pyproject.toml --extra uvicorn --extra redis -o requirements/image.txt
+	  pyproject.toml --extra uvicorn --extra redis --extra postgres -o requirements/image.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \
 	  pyproject.toml --extra jwt -o requirements/jwt.txt
 	uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --universal --python-version 3.11 \

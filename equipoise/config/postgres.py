@@ -26,4 +26,4 @@ def plain_url(data: Any) -> Any:
     return {"url": data} if isinstance(data, str | Secret) else data
 
 
-Postgres = Annotated[PostgresConfig, BeforeValidator(plain_url)]
+Postgres = Annotated[PostgresConfig, BeforeValidator(plain_url, json_schema_input_type=PostgresConfig | str)]

@@ -15,6 +15,7 @@ from equipoise.telemetry.prometheus import Metrics
 VERSIONS = ("1.31", "1.37")
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
 """Of the Prometheus operator; Kubernetes itself has no schema of them."""
+ADDRESS = "postgresql://equipoise@postgres/equipoise"
 KEY = "sk-eq-0123456789abcdef0123456789abcdef0123456789abcdef"
 
 
@@ -46,7 +47,8 @@ def refused_by_kubernetes(text: str, folder: Path) -> list[str]:
 
 def variables(text: str) -> dict[str, str]:
     """A value for each ${VARIABLE} of a configuration, and the clients' key."""
-    return dict.fromkeys(re.findall(r"\$\{(\w+)", text), KEY) | {"EQUIPOISE_API_KEY": KEY}
+    named = {name: ADDRESS if name.endswith("_URL") else KEY for name in re.findall(r"\$\{(\w+)", text)}
+    return named | {"EQUIPOISE_API_KEY": KEY}
 
 
 def probes(deployment: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,11 @@ import pytest
 from bench.deployment import tools
 from equipoise.config.load import load
 from equipoise.gateway.openapi import LISTENERS
+from equipoise.http import HTTPError, Pool
 from tests.end_to_end.deploy.conftest import Checked
 from tests.end_to_end.deploy.reading import KEY, documents, variables
 from tests.end_to_end.http.servers import command, free_port
+from tests.end_to_end.postgres.server import PASSWORD, PostgresServer
 
 DEPLOY = tools.ROOT / "deploy"
 NAMES = (
@@ -26,6 +31,8 @@ NAMES = (
     "POSTGRES_PASSWORD",
     "GRAFANA_ADMIN_PASSWORD",
 )
+SYSTEM = {"PATH": "/usr/bin:/bin"}
+SCRAPER = KEY[::-1]
 SECRETS = {name: f"it's {name} $HOME" for name in NAMES}
 
 
@@ -104,29 +111,82 @@ def test_prometheus_and_grafana_find_what_they_are_given(services: dict[str, Any
     assert (dashboards / Path(home).name).exists()
 
 
-def test_redis_wants_the_password_and_its_health_check_has_it(services: dict[str, Any], tmp_path: Path) -> None:
-    """The container's own command and check, by Debian's Redis on another port and in another folder."""
+@pytest.fixture
+def redis(services: dict[str, Any], tmp_path: Path) -> Iterator[tuple[str, str, subprocess.Popen[bytes]]]:
+    """The container's own command, by Debian's Redis on another port and in another folder; and its health check."""
     command("redis-server")
-    redis, port = services["redis"], str(free_port())
-    shell = [part.replace("$$", "$") for part in redis["command"]]
-    shell[-1] = (
-        shell[-1].replace("/tmp/", f"{tmp_path}/").replace("/data", f"{tmp_path} --port {port} --bind 127.0.0.1")
-    )
-    check = redis["healthcheck"]["test"][1].replace("$$", "$").replace("redis-cli", f"redis-cli -p {port}")
-    environ = {"PATH": "/usr/bin:/bin", "REDIS_PASSWORD": KEY}
-    server = subprocess.Popen(shell, env=environ, stdout=subprocess.DEVNULL)
+    port, place = str(free_port()), tmp_path / "redis"
+    place.mkdir()
+    shell = [part.replace("$$", "$") for part in services["redis"]["command"]]
+    shell[-1] = shell[-1].replace("/tmp/", f"{place}/").replace("/data", f"{place} --port {port} --bind 127.0.0.1")
+    check = services["redis"]["healthcheck"]["test"][1].replace("$$", "$").replace("redis-cli", f"redis-cli -p {port}")
+    server = subprocess.Popen(shell, env=SYSTEM | {"REDIS_PASSWORD": KEY}, stdout=subprocess.DEVNULL)
+    until = time.monotonic() + 10
+    while not healthy(check, KEY):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    yield port, check, server
+    server.terminate()
+    server.wait(10)
+
+
+def healthy(check: str, password: str) -> bool:
+    """What the container's health check says."""
+    environ = SYSTEM | {"REDIS_PASSWORD": password}
+    return subprocess.run(["sh", "-c", check], env=environ, capture_output=True, check=False).returncode == 0
+
+
+def test_redis_wants_the_password(redis: tuple[str, str, subprocess.Popen[bytes]]) -> None:
+    """Which is not to be seen in the list of processes."""
+    _, check, server = redis
+    assert not healthy(check, "another")
+    assert KEY.encode() not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+
+
+async def test_the_gateway_is_ready_beside_both(
+    redis: tuple[str, str, subprocess.Popen[bytes]], services: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its own configuration and variables, with a real Redis and a real PostgreSQL; the scraper's key asks nothing."""
+    postgres = PostgresServer()
     try:
-        until = time.monotonic() + 10
-        while subprocess.run(["sh", "-c", check], env=environ, capture_output=True, check=False).returncode:
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        wrong = environ | {"REDIS_PASSWORD": "another"}
-        assert subprocess.run(["sh", "-c", check], env=wrong, capture_output=True, check=False).returncode == 1
-        arguments = Path(f"/proc/{server.pid}/cmdline").read_bytes()
-        assert KEY.encode() not in arguments
+        postgres.start()
+        postgres.database("equipoise")
+        text = (DEPLOY / "compose" / "gateway" / "equipoise.yaml").read_text()
+        for theirs, ours in (
+            ("redis:6379", f"127.0.0.1:{redis[0]}"), ("postgres:5432", f"127.0.0.1:{postgres.port}"),
+            ("host: 0.0.0.0", "host: 127.0.0.1"), ("/var/lib/equipoise", str(tmp_path / "state")),
+        ):  # fmt: skip
+            assert theirs in text
+            text = text.replace(theirs, ours)
+        (tmp_path / "equipoise.yaml").write_text(text)
+        given = dict.fromkeys(services["gateway"]["environment"], KEY) | {"EQUIPOISE_SCRAPER_KEY": SCRAPER}
+        environ = SYSTEM | given | {"PGPASSWORD": PASSWORD, "PYTHONPATH": str(tools.ROOT)}
+        port = free_port()
+        serve = [sys.executable, "-m", "equipoise", "serve", "--config", "equipoise.yaml", "--port", str(port)]
+        with subprocess.Popen(serve, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL) as gateway:
+            pool = Pool(f"http://127.0.0.1:{port}")
+            until = time.monotonic() + 20
+            while "readyz check passed" not in (said := await answered(pool, "GET", "/readyz?verbose")):
+                assert time.monotonic() < until, said
+                await asyncio.sleep(0.1)
+            assert "[+]redis ok" in said
+            body = json.dumps({"model": "auto", "messages": [{"role": "user", "content": "?"}]}).encode()
+            assert "route_not_allowed" in await answered(pool, "POST", "/v1/chat/completions", body)
+            await pool.close()
+            gateway.terminate()
+            assert gateway.wait(20) == 0
     finally:
-        server.terminate()
-        server.wait(10)
+        postgres.remove()
+
+
+async def answered(pool: Pool, method: str, path: str, body: bytes = b"") -> str:
+    """What the gateway says, nothing before it listens."""
+    fields = ((b"authorization", f"Bearer {SCRAPER}".encode()), (b"content-type", b"application/json"))
+    try:
+        response = await pool.request(method, path, headers=fields, body=body)
+    except HTTPError:
+        return ""
+    return (await response.read()).decode()
 
 
 def test_the_dockerfile_is_in_order() -> None:

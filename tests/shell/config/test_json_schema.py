@@ -22,6 +22,7 @@ SHORT = [
     "content: {tenants: {clinic: full}}",
     "routes: {auto: {cache: true, backends: 'llm, other', data_class: phi}}",
     "hooks: {before: ['privacy:redact']}",
+    "shared: {redis: {url: 'redis://redis:6379/0'}, postgres: '${DATABASE_URL}'}",
     "alert_email_recipients: '${RECIPIENTS:-}'",
 ]
 WRONG = {
