@@ -219,7 +219,8 @@ def _side(name: str, measures: Mapping[str, Finding], better: Mapping[str, str |
     told = [_interval(one.doubly_robust) if (one := measures.get(m)) and not one.refusal else None for m in SHOWN]
     worth = round(max((one.effective for one in measures.values()), default=0.0))
     if name not in better:
-        return (name, *told, worth, "not enough data")
+        why = next((f": {one.refusal}" for m in SHOWN if (one := measures.get(m)) and one.refusal), "")
+        return (name, *told, worth, f"not enough data{why}")
     return (name, *told, worth, f"dominated by {better[name]}" if better[name] else "on the frontier")
 
 

@@ -24,6 +24,8 @@ LEAST_SAMPLE = 100.0
 """Effective decisions below which no verdict is given."""
 UNSEEN = 0.01
 """Share of the other policy's choices that the record may know nothing about."""
+MOSTLY = 0.9
+"""Share of the decisions in which a backend must have been a candidate for what it does alone to be its own."""
 TOO_FAR = 4.0
 """Standard errors at which a recorded probability and how often it came true no longer fit: 1 in 16,000 by chance."""
 FLOORS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -37,11 +39,13 @@ SKEW = 10.0
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """One recorded decision and what came of it: cost in dollars, times in seconds.
 
-    `probabilities` is the full vector; `quality` in [0, 1] is None where the answer was never scored.
+    `probabilities` is the full vector, `able` who could be asked at all, those without a chance included; `quality` in
+    [0, 1] is None where the answer was never scored.
     """
 
     backend_id: str
     probabilities: dict[str, float]
+    able: frozenset[str] = frozenset()
     kind: str = "general"
     features: tuple[float, ...] = ()
     answered: bool = True
@@ -114,9 +118,18 @@ def by_kind(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> d
     return told
 
 
-def always(backend_id: str, log: Sequence[Recorded]) -> list[dict[str, float]]:
-    """The policy that asks one backend whenever it could be asked; where it could not, what was recorded."""
-    return [{backend_id: 1.0} if backend_id in one.probabilities else one.probabilities for one in log]
+def alone(backend_id: str, log: Sequence[Recorded]) -> dict[str, Finding]:
+    """What asking one backend whenever it could be asked would have come to; where it could not, what was recorded.
+
+    Refused where it could be asked in too few decisions: the numbers would be those of the others.
+    """
+    able = [backend_id in one.able or backend_id in one.probabilities for one in log]
+    target = [{backend_id: 1.0} if can else one.probabilities for can, one in zip(able, log, strict=True)]
+    found = findings(log, target)
+    if sum(able) >= MOSTLY * len(log):
+        return found
+    refusal = f"it could be asked in {sum(able)} of {len(log)} decisions"
+    return {name: msgspec.structs.replace(one, refusal=refusal, floor=None) for name, one in found.items()}
 
 
 def misfit(log: Sequence[Recorded]) -> str | None:
@@ -167,12 +180,13 @@ class _Table:
         return float(np.where(self.chance > 0.0, 0.0, self.target).sum(axis=1).mean())
 
     def effective(self, floor: float = 0.0) -> float:
-        """What so many decisions are worth (Kish): n / E[w²], exactly, had each been explored with this floor too."""
+        """What so many decisions are worth (Kish): n E[w]² / E[w²], exactly, had each been explored with this floor too."""
         able = (self.chance > 0.0) | (self.target > 0.0)
         spread = floor * able / able.sum(axis=1, keepdims=True)
         chance = (1.0 - floor) * self.chance + spread
         squares = np.divide(self.target**2, chance, out=np.zeros_like(chance), where=chance > 0.0)
-        return len(self.reward) / max(float(squares.sum(axis=1).mean()), 1e-12)
+        seen = float(np.where(chance > 0.0, self.target, 0.0).sum(axis=1).mean())
+        return len(self.reward) * seen**2 / max(float(squares.sum(axis=1).mean()), 1e-12)
 
 
 def _finding(measure: str, table: _Table) -> Finding:

@@ -104,8 +104,8 @@ def replayed(name: str, config: Config, decisions: Sequence[StoredDecision], see
 def each_alone(decisions: Sequence[StoredDecision]) -> dict[str, dict[str, Finding]]:
     """What asking always the same backend would have come to, for each that was ever a candidate."""
     log = [_recorded(one, None) for one in decisions]
-    names = sorted({name for one in log for name in one.probabilities})
-    return {name: replay.findings(log, replay.always(name, log)) for name in names}
+    names = sorted({name for one in log for name in one.able})
+    return {name: replay.alone(name, log) for name in names}
 
 
 def _can_be_judged(one: StoredDecision, routes: Mapping[str, Route], left_out: Counter[str]) -> bool:
@@ -227,6 +227,7 @@ def _recorded(one: StoredDecision, prices: _Prices | None) -> Recorded:
     return Recorded(
         backend_id=one.backend_id,
         probabilities=one.probabilities,
+        able=frozenset(one.probabilities).union(c.backend_id for c in one.candidates),
         kind=one.kind,
         features=tuple(one.features[name] for name in USUAL) if one.features.keys() >= USUAL.keys() else (),
         answered=one.answered,

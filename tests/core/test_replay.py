@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from equipoise.core.replay import Finding, Recorded, always, by_kind, finding, findings, frontier, misfit
+from equipoise.core.replay import Finding, Recorded, alone, by_kind, finding, findings, frontier, misfit
 from tests.core.logged import World
 
 NAMES = ("a", "b", "c")
@@ -105,13 +105,29 @@ def test_each_kind_of_question_is_judged_by_itself() -> None:
     assert set(told) == {"metabolomics", "review", "general"}
 
 
-def test_always_one_backend_asks_it_whenever_it_could_be() -> None:
-    """Where it was no candidate, the record stands."""
-    log = [
-        Recorded(backend_id="a", probabilities={"a": 0.5, "b": 0.5}),
-        Recorded(backend_id="a", probabilities={"a": 1.0}),
-    ]
-    assert always("b", log) == [{"b": 1.0}, {"a": 1.0}]
+def test_a_backend_alone_is_asked_whenever_it_could_be() -> None:
+    """Where it was no candidate, the record stands; where it mostly was none, its numbers would be those of the others."""
+    both = Recorded(backend_id="a", probabilities={"a": 0.5, "b": 0.5}, cost=1.0)
+    other = Recorded(backend_id="b", probabilities={"a": 0.5, "b": 0.5}, cost=3.0)
+    without = Recorded(backend_id="a", probabilities={"a": 1.0}, cost=1.0)
+    log = [both, other] * 450 + [without] * 100
+    random.Random(1).shuffle(log)
+    found = alone("b", log)["cost_usd"]
+    assert found.refusal is None
+    assert found.doubly_robust.value == pytest.approx(0.9 * 3.0 + 0.1 * 1.0, abs=0.05)
+    rare = alone("b", [both, other] * 440 + [without] * 120)["cost_usd"]
+    assert rare.refusal == "it could be asked in 880 of 1000 decisions"
+
+
+def test_a_backend_that_was_there_but_had_no_chance_says_nothing_alone() -> None:
+    """Taking turns leaves one possible choice a question: what another would have answered then was never seen, however
+    many the decisions, and so many decisions are not worth more than they are."""
+    able = frozenset("ab")
+    turns = [Recorded(backend_id=name, probabilities={name: 1.0}, able=able, cost=1.0) for name in "ab" * 500]
+    for name in "ab":
+        found = alone(name, turns)["cost_usd"]
+        assert "50% of its choices were never possible" in str(found.refusal)
+        assert found.effective == pytest.approx(500.0)
 
 
 def test_dominated_backends_are_named_with_who_dominates_them() -> None:
