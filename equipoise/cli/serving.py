@@ -24,6 +24,7 @@ from equipoise.cli.fleet import Fleet
 from equipoise.cli.output import say, tell
 from equipoise.cli.peopled import admin_keyring_of, auditor_of, keyring_of, pages_of, tokens_of
 from equipoise.cli.reloading import Reloading
+from equipoise.cli.replicas import limits_over_hosts
 from equipoise.cli.running import Running
 from equipoise.cli.working import Worker
 from equipoise.config import Config, ListenConfig
@@ -64,6 +65,7 @@ from equipoise.stores.quality import Story, with_quality
 from equipoise.stores.reuses import told_of
 from equipoise.telemetry import AccessLog, set_up_logging
 from equipoise.telemetry.crashes import watch_crashes
+from equipoise.workers.limits import Limits
 
 if TYPE_CHECKING:
     from equipoise.stores.redis_link import RedisLink
@@ -95,10 +97,9 @@ async def run(
     try:
         running = Running(loaded, estate, flags, admit)
         running.auditor = auditor_of(config, estate, lambda: running.loaded.config)
-        if worker is not None:
-            worker.join(estate, running)
+        shared = limits_over_hosts(estate, running) if worker is None else worker.join(estate, running)
         async with estate.balancer, Reloading(running) if worker is None else worker.reloading(running):
-            cut = await _listen(loaded, estate, migration, running, canary, recorder, worker)
+            cut = await _listen(loaded, estate, migration, running, canary, recorder, worker, shared)
         for change in running.unsaved() if worker is None or worker.member.leads else ():
             tell(f"lost, because never saved: {change}")
     finally:
@@ -151,6 +152,7 @@ async def _listen(
     canary: Canary | None,
     recorder: Recorder,
     worker: Worker | None,
+    shared: Limits | None,
 ) -> int:
     listen = loaded.config.listen
     tokens = tokens_of(loaded.config)
@@ -159,6 +161,7 @@ async def _listen(
     operators.tell(people.accept)
     together = worker.member if worker is not None else None
     gateway = make_gateway(loaded.config, estate, migration, running, keyring, canary, people, recorder, together)
+    gateway.allowances.elsewhere = shared
     if worker is not None:
         worker.serve(gateway)
     running.applied.append(lambda config: keyring.configure(callers_of(config)))

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from equipoise.balancer import LoadBalancer
 from equipoise.build import Estate
 from equipoise.cli.reloading import BY_SIGNAL, Reloading, reloaded
+from equipoise.cli.replicas import replica_of, told_of
 from equipoise.cli.running import Running
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.save import config_hash
-from equipoise.core.events import BackendChanged
-from equipoise.core.hinting import Hint, hint_of, hinted
+from equipoise.core.events import Observer
+from equipoise.core.hinting import hinted
 from equipoise.gateway import Gateway, purging
-from equipoise.gateway.breakers import BY_HAND
 from equipoise.gateway.run import Stop
 from equipoise.telemetry.totals import Snapshot, Totals
 from equipoise.workers.limits import Limits
 from equipoise.workers.member import Member, Served
 from equipoise.workers.messages import Changes, Overlay
+
+if TYPE_CHECKING:
+    from equipoise.workers.replica import Replica
 
 
 class Worker:
@@ -33,22 +35,28 @@ class Worker:
         self._estate: Estate | None = None
         self._running: Running | None = None
 
-    def join(self, estate: Estate, running: Running) -> None:
+    def join(self, estate: Estate, running: Running) -> Limits:
         """These are what it has; from now on the others hear of its breakers and of changes made here."""
         self._estate, self._running = estate, running
         running.changes = dict(self._overlay)
-        estate.balancer.observers.append(self.member.observe)
-        self._limits = limits = Limits(estate.balancer, self.member.slices, self.member)
+        replica = replica_of(estate, self.member)
+        estate.balancer.observers.append(self.member.observe if replica is None else self._heard_by_workers(replica))
+        holds, lends = (self.member.slices, self.member) if replica is None else (replica.shares, replica.shares)
+        limits = Limits(estate.balancer, holds, lends)
         limits.connect()
         running.applied.append(lambda config: limits.connect())
         running.settled.append(self.member.settled_configuration)
+        return limits
+
+    def _heard_by_workers(self, replica: Replica) -> Observer:
+        """What another host told was told to each worker."""
+        return lambda event: None if replica.following else self.member.observe(event)
 
     def serve(self, gateway: Gateway) -> None:
         """This gateway answers what operators ask."""
         assert self._estate is not None
         assert self._running is not None
         estate, running = self._estate, self._running
-        gateway.allowances.elsewhere = self._limits
         balancer, metrics, ledger = estate.balancer, estate.metrics, estate.ledger
 
         async def flush() -> None:
@@ -65,7 +73,7 @@ class Worker:
                 admin=gateway.handle_admin,
                 repeat=purging.operations(gateway.cache)["POST", purging.PURGE],
                 hinted=lambda hint: hinted(balancer.selection, hint),
-                hint=lambda event: _hint(balancer, event),
+                hint=lambda event: told_of(balancer, event),
                 configuration=Following(running),
             )
         )
@@ -122,11 +130,6 @@ def told(changes: Mapping[FieldPath, Any]) -> Changes:
 def changes_of(sent: Changes) -> dict[FieldPath, Any]:
     """Changes as they were before they were sent."""
     return {tuple(path): value for path, value in sent}
-
-
-def _hint(balancer: LoadBalancer, event: BackendChanged) -> Hint:
-    by_hand = event.reason.endswith(BY_HAND)
-    return hint_of(balancer.selection, event.backend_id, opened=event.state == "open", by_hand=by_hand)
 
 
 def _nothing() -> Snapshot:

@@ -16,21 +16,26 @@ from equipoise.stores.redis_link import RedisLink
 
 MOST = 2**52
 """The largest limit that can be kept there: its scripts count in floating point, exact to 2^53 (4.5 million dollars here)."""
-ROOT = "leases"
 
 
 class RedisLeases:
     """A LeaseStore over hosts. Who is alive goes by Redis' clock (`skew`), so hosts need not agree on the time.
 
     A gateway that does not get to Redis may go on spending what it holds for `keep_seconds` beyond its lease: so long a
-    slice of one that is silent counts in the window that it may have been spent in. While Redis is unwell all methods
+    slice of one that is silent counts in the window that it may have been spent in. `root` keeps apart what is kept. While Redis is unwell all methods
     raise StoreGone at once.
     """
 
-    def __init__(self, link: RedisLink, keep_seconds: float = 0.0, skew: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        keep_seconds: float = 0.0,
+        skew: Callable[[], float] | None = None,
+        root: str = "budgets",
+    ) -> None:
         self._link, self._keep = link, keep_seconds
         self._skew = skew or (lambda: link.skew)
-        self._root = link.key(ROOT)
+        self._root = link.key(root)
 
     def renew(
         self, holder: str, turn: int, asks: Sequence[Ask], now: float, seconds: float, *, beat: bool = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
@@ -133,6 +133,24 @@ class RedisLink:
             raise StoreError(f"Redis refuses: {error}") from error
         self._strikes = 0
         return found
+
+    async def heard(self, channel: str) -> AsyncIterator[bytes]:
+        """What is published there from now on, as long as Redis is well. Raises StoreGone when it is not, to be called again."""
+        if not self.well:
+            await asyncio.sleep(LOOK_SECONDS)
+        self._require_well()
+        client, outages = _loop_client(self.options), self._outages
+        try:
+            async with client.pubsub(ignore_subscribe_messages=True) as subscribed:
+                await subscribed.subscribe(channel)
+                while self._outages == outages:
+                    if (message := await subscribed.get_message(timeout=LOOK_SECONDS)) is not None:
+                        yield message["data"]
+        except (*TROUBLE, RedisError) as error:
+            raise StoreGone(f"Redis does not answer: {error}") from error
+        finally:
+            await client.connection_pool.disconnect()
+        raise StoreGone(f"Redis is not asked: {self._error}")
 
     def health(self) -> LinkHealth:
         """How it is."""

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import msgspec
 
 from equipoise.core.hinting import Hint
+from equipoise.core.sharing import Shared
 from equipoise.telemetry.totals import Snapshot, Totals
 
-__all__ = ["REPORT_SECONDS", "Exchange", "Hint", "Report", "Wish"]
+__all__ = ["REPORT_SECONDS", "Exchange", "Hint", "Lenders", "Report", "Shares", "Wish"]
 
 REPORT_SECONDS = 0.25
 """Between two reports: what a process counted that is killed, and that nobody has seen yet, is lost for at most so long."""
@@ -36,7 +37,21 @@ class Wish(msgspec.Struct, frozen=True):
     need: int
 
 
-class Exchange(Protocol):
+class Shares(Protocol):
+    """What is held here of limits that are shared out."""
+
+    def attach(self, name: str, whole: int, limit: Shared) -> None:
+        """This limit is used here: give it its share."""
+
+
+class Lenders(Protocol):
+    """The others, who may have some to spare."""
+
+    async def more(self, wishes: list[Wish]) -> dict[str, int]:
+        """Ask for more of limits whose share is used up; gives what was granted, by name."""
+
+
+class Exchange(Lenders, Protocol):
     """Where a process reports, hints and asks for shares. None of it raises where nobody is there: then one is alone."""
 
     def report(self, report: Report) -> None:
@@ -44,6 +59,3 @@ class Exchange(Protocol):
 
     def hint(self, hint: Hint) -> None:
         """Tell the others of a breaker."""
-
-    async def more(self, wishes: list[Wish]) -> dict[str, int]:
-        """Ask for more of limits whose share is used up; gives what was granted, by name."""

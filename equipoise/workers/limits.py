@@ -11,8 +11,7 @@ from equipoise.core.backend import Backend
 from equipoise.core.model import Request
 from equipoise.core.sharing import Shared
 from equipoise.gateway.limits import Lack
-from equipoise.workers.exchange import Exchange, Wish
-from equipoise.workers.slices import Slices
+from equipoise.workers.exchange import Lenders, Shares, Wish
 
 DRY_SECONDS = 0.25
 """How long nobody is asked again for what nobody had."""
@@ -43,7 +42,7 @@ class Limits:
     Nobody waits for it but questions that would be turned away or wait anyhow.
     """
 
-    def __init__(self, balancer: LoadBalancer, slices: Slices, exchange: Exchange) -> None:
+    def __init__(self, balancer: LoadBalancer, slices: Shares, exchange: Lenders) -> None:
         self._balancer, self._slices, self._exchange = balancer, slices, exchange
         self._dry: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None

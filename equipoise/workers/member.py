@@ -62,7 +62,7 @@ class Member:
         self.leads, self.slices = False, Slices(0, 1)
         self.lead: Callable[[], None] = lambda: None
         self._served: Served | None = None
-        self._following = False
+        self.following = False
         self._known: dict[str, Any] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.channel = Channel({**self._handlers(), **more})
@@ -148,14 +148,14 @@ class Member:
 
     def observe(self, event: Event) -> None:
         """A breaker that opened here opens elsewhere, too; one that closed here is closed where a hint had opened it."""
-        if type(event) is not BackendChanged or event.state not in (OPEN, CLOSED) or self._following:
+        if type(event) is not BackendChanged or event.state not in (OPEN, CLOSED) or self.following:
             return
         assert self._served is not None
         self.hint(self._served.hint(event))
 
     def settled_configuration(self) -> None:
         """The configuration was read or changed here: the others are to go by it."""
-        if self.leads and self._served is not None and not self._following:
+        if self.leads and self._served is not None and not self.following:
             self.channel.note(m.OVERLAY, self._served.configuration.overlay())
 
     # What the parent asks
@@ -208,11 +208,11 @@ class Member:
 
     async def _hinted(self, raw: bytes) -> None:
         hint = msgspec.msgpack.decode(raw, type=Hint)
-        self._following = True  # what a hint does is no news for others
+        self.following = True  # what a hint does is no news for others
         try:
             self._own.hinted(hint)
         finally:
-            self._following = False
+            self.following = False
 
     async def _release(self, raw: bytes) -> int:
         part = msgspec.msgpack.decode(raw, type=m.Part)
