@@ -1,10 +1,10 @@
 """What a hit of the response cache costs: the gateway's whole work for one question, from its request to its response.
 
-    python -m bench.cache.hit [--seconds 3]
+    python -m bench.cache.hit [--seconds 3] [--redis redis://127.0.0.1:6379/0]
 
 Real gateway, balancer and configuration as `serve` makes them; a function stands for the backend. No sockets: reading and
 writing HTTP is measured by `bench.http`. Prints microseconds a question for a hit, for the same question where nothing is
-kept (`no-store`), and for a stream given again.
+kept (`no-store`), and for a stream given again; with a Redis also for a hit that is found there only.
 """
 
 from __future__ import annotations
@@ -48,10 +48,14 @@ async def given(gateway: Gateway, request: Request) -> Response:
     return response
 
 
-async def measured(gateway: Gateway, request: Request, expected: str, seconds: float) -> list[float]:
+async def measured(
+    gateway: Gateway, request: Request, expected: str, seconds: float, *, forgetful: bool = False
+) -> list[float]:
     found: list[float] = []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until:
+        if forgetful:
+            gateway.cache.purge()
         began = time.perf_counter()
         response = await given(gateway, request)
         found.append((time.perf_counter() - began) * 1e6)
@@ -59,7 +63,7 @@ async def measured(gateway: Gateway, request: Request, expected: str, seconds: f
     return found
 
 
-async def run(seconds: float) -> None:
+async def run(seconds: float, redis: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = load(
             {
@@ -67,6 +71,7 @@ async def run(seconds: float) -> None:
                 "routes": {"auto": {"cache": True}},
                 "state_dir": folder,
                 "enable_real_time_monitoring": False,
+                **({"shared": {"redis": {"url": redis}}, "cache": {"redis": True}} if redis else {}),
             }
         ).config
         estate = build(config)
@@ -78,16 +83,24 @@ async def run(seconds: float) -> None:
                 ("hit, streamed", asked(stream=True), "hit"),
             ):
                 await given(gateway, request)
-                found = await measured(gateway, request, expected, seconds)
-                p99 = quantiles(found, n=100)[98]
-                print(f"{name:14} median {median(found):6.1f} us, p99 {p99:6.1f} us, {len(found)} questions")
+                tell(name, await measured(gateway, request, expected, seconds))
+            if redis:
+                await asyncio.sleep(0.5)
+                tell("hit in Redis", await measured(gateway, asked(stream=False), "hit", seconds, forgetful=True))
         await gateway.cache.close()
+
+
+def tell(name: str, found: list[float]) -> None:
+    p99 = quantiles(found, n=100)[98]
+    print(f"{name:14} median {median(found):6.1f} us, p99 {p99:6.1f} us, {len(found)} questions")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0)
-    asyncio.run(run(parser.parse_args().seconds))
+    parser.add_argument("--redis", help="a Redis that may be written to")
+    said = parser.parse_args()
+    asyncio.run(run(said.seconds, said.redis))
 
 
 if __name__ == "__main__":

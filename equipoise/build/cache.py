@@ -13,10 +13,12 @@ from equipoise.build.store import ledger_in
 from equipoise.config import BackendConfig, Config, RouteConfig
 from equipoise.core.routing import CacheOptions
 from equipoise.stores.reuses import Reuses
+from equipoise.stores.shared_answers import SharedAnswers
 
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
     from equipoise.semantic.nearness import Nearness
+    from equipoise.stores.redis_link import RedisLink
 
 SHAPING = {"backend_type", "model", "preset", "api", "mode", "corpus", "function", "extra_body", "llm_via", "allows"}
 """Fields of a backend that its answers depend on; how fast, dear or well it is changes none."""
@@ -53,6 +55,13 @@ def _version(backends: list[BackendConfig]) -> str:
     """A digest of the kinds of backends behind a route: one more of the same kind changes nothing, another corpus does."""
     kinds = {msgspec.json.encode(of.model_dump(mode="json", include=SHAPING), order="sorted") for of in backends}
     return hashlib.blake2b(b"\0".join(sorted(kinds)), digest_size=8).hexdigest()
+
+
+def shared_answers_of(config: Config, link: RedisLink | None) -> SharedAnswers | None:
+    """Where the fleet keeps answers, if it does. Contacts nobody."""
+    if (said := config.cache.redis) is None or link is None:
+        return None
+    return SharedAnswers(link, seconds=said.lookup_timeout_ms / 1000.0, most_bytes=said.max_entry_bytes)
 
 
 def reuses_of(config: Config, balancer: LoadBalancer, on_error: Callable[[str], None]) -> Reuses | None:

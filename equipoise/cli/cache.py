@@ -43,11 +43,14 @@ def purge(
     *,
     route: str | None = None,
     tenant: str | None = None,
+    corpus: str | None = None,
     admin_url: str | None = None,
     output: Output = None,
     json: bool = False,
 ) -> None:
-    """Let go of kept answers, at once: of a route, of a tenant, or all. Answers under way now are not kept either.
+    """Let go of kept answers, at once: of a route, a tenant, a corpus, or all. Answers under way now are not kept either.
+
+    Where gateways share a Redis (`cache.redis`) those of all of them go; the others hear of it within a second.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ def purge(
         Only those of this route.
     tenant: str
         Only those of this tenant.
+    corpus: str
+        Only those that backends of this corpus gave.
     admin_url: str
         The gateway's admin listener; otherwise EQUIPOISE_ADMIN_URL, or http://127.0.0.1:4001.
     output: str
@@ -62,9 +67,13 @@ def purge(
     json: bool
         Print one JSON document.
     """
-    told = post(admin_url, PURGE, {"route": route, "tenant": tenant})
-    if not as_documents(told, output, json):
-        say(f"kept answers let go: {told['answers']}")
+    told = post(admin_url, PURGE, {"route": route, "tenant": tenant, "corpus": corpus})
+    if as_documents(told, output, json):
+        return
+    shared = f", and {told['shared']} that gateways share" if "shared" in told else ""
+    say(f"kept answers let go: {told['answers']}{shared}")
+    if told.get("pending"):
+        remark("Redis does not answer: what gateways share, and what others hold, goes when it does")
 
 
 def _row(entry: dict[str, Any]) -> list[Any]:

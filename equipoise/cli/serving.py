@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import equipoise
 from equipoise.build import Estate
-from equipoise.build.cache import nearness_of
+from equipoise.build.cache import nearness_of, shared_answers_of
 from equipoise.build.keys import callers_of, operators_of
 from equipoise.build.metrics import provisioning_of
 from equipoise.build.prices import alternatives_of, default_backend
@@ -49,6 +49,7 @@ from equipoise.gateway import (
 )
 from equipoise.gateway.beside import Beside
 from equipoise.gateway.caching import ResponseCache
+from equipoise.gateway.elsewhere import Elsewhere
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
 from equipoise.gateway.lookup import CacheLimits
@@ -272,7 +273,11 @@ def cache_of(config: Config, estate: Estate) -> ResponseCache:
         near = nearness_of(config)
     except ImportError as missing:
         raise Failure(f"cache.semantic: {missing}", USAGE) from missing
-    return ResponseCache(estate.balancer, lambda: estate.balancer.selection.routes, limits, near=near)
+    answers = shared_answers_of(config, estate.link)
+    elsewhere = Elsewhere(answers, most_bytes=limits.most_answer_bytes) if answers is not None else None
+    return ResponseCache(
+        estate.balancer, lambda: estate.balancer.selection.routes, limits, near=near, elsewhere=elsewhere
+    )
 
 
 def story_of(estate: Estate) -> Story:

@@ -27,6 +27,15 @@ class SemanticCacheConfig(Section):
     """Bytes they may take; beyond them the one that was not asked for the longest goes."""
 
 
+class RedisCacheConfig(Section):
+    """Answers that the gateways of one fleet keep for each other, in the Redis of `shared.redis`."""
+
+    lookup_timeout_ms: Annotated[Positive, Field(le=5)] = 5.0
+    """Milliseconds a question may wait for it, when no answer is kept here; while Redis is unwell it does not wait."""
+    max_entry_bytes: Count = MEBIBYTE
+    """Longest entry that is kept there, compressed."""
+
+
 class CacheConfig(Section):
     """How much memory kept answers may take, over all routes."""
 
@@ -36,6 +45,8 @@ class CacheConfig(Section):
     """Longest answer that is kept."""
     semantic: Annotated[SemanticCacheConfig | None, BeforeValidator(_switched)] = None
     """Whether, and how, the same question in other words gets a kept answer; off when absent."""
+    redis: Annotated[RedisCacheConfig | None, BeforeValidator(_switched)] = None
+    """Whether answers are also kept for the other gateways of the fleet; off when absent. Needs `shared.redis`."""
 
 
 class RouteCacheConfig(Section):

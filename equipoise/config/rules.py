@@ -44,6 +44,8 @@ def broken_rules(data: Mapping[str, Any]) -> Iterator[Problem]:
     if data.get("migration") and "incumbent" in backends:
         yield Problem(("backend_instances", "incumbent"), "this is the old side's name while there is a migration")
     yield from _switches(data)
+    if _mapping(data.get("cache")).get("redis") and not _mapping(data.get("shared")).get("redis"):
+        yield Problem(("cache", "redis"), "there is no Redis to keep answers in: name one in shared.redis")
     judge = _mapping(_mapping(data.get("quality")).get("judge")).get("backend")
     if judge is not None:
         yield from _unknown(("quality", "judge", "backend"), judge, tuple(map(str, backends)), "backend", listed=False)

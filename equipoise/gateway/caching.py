@@ -27,12 +27,14 @@ from equipoise.core.intake import Hints
 from equipoise.core.model import NanoUSD, dollars
 from equipoise.core.routing import CacheOptions, Route
 from equipoise.gateway.cache_control import Directives
+from equipoise.gateway.elsewhere import Elsewhere
 from equipoise.gateway.flight import Flight
 from equipoise.gateway.following import Pieces
 from equipoise.gateway.given import GivenStream, Kept, again, kept_of, merged, price_of, shared, worth_keeping
 from equipoise.gateway.lookup import BYPASS, HIT, JOINED, MISS, SEMANTIC, STALE, CacheLimits, Lookup
 from equipoise.gateway.problems import Problem
 from equipoise.reply import Reply
+from equipoise.stores.shared_answers import Purge
 from equipoise.stores.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -60,23 +62,50 @@ class ResponseCache:
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         near: Nearness | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self._balancer, self._routes, self._now, self._wall = balancer, routes, now, wall
-        self._near = near
+        self._near, self._elsewhere = near, elsewhere
         self.limits = limits or CacheLimits()
         self._shelf: Shelf[bytes, Kept] = Shelf(self.limits.most_bytes, self._gone)
         self._by_request: dict[tuple[str, str], bytes] = {}
         self._flights: dict[Name, Flight[Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._purges = 0
+        if elsewhere is not None:
+            elsewhere.answers.on_purge = self._purged
 
-    def look(self, sized: Sized, hints: Hints, wanted: Directives) -> Lookup:
-        """What is kept for this question. Raises Problem 504 where only a kept answer is wanted and there is none."""
+    def start(self) -> None:
+        """Begin to hear what other gateways purge."""
+        if self._elsewhere is not None:
+            self._elsewhere.answers.start()
+
+    async def look(self, sized: Sized, hints: Hints, wanted: Directives) -> Lookup:
+        """What is kept for this question, here or (a few milliseconds at most) where the fleet keeps answers.
+
+        Raises Problem 504 where only a kept answer is wanted and there is none.
+        """
         found = self._look(sized, hints, wanted)
+        if (
+            self._elsewhere is not None
+            and found.result == MISS
+            and not found.fresh
+            and not self._in_flight(sized, found)
+        ):
+            await self._look_elsewhere(self._elsewhere, sized, found, wanted)
         if found.kept is None and wanted.only_kept:
             message = "No answer to this question is kept, and only-if-cached lets nobody be asked."
             raise Problem(504, "not_cached", message, should_retry=False)
         return found
+
+    async def _look_elsewhere(self, elsewhere: Elsewhere, sized: Sized, found: Lookup, wanted: Directives) -> None:
+        """What another gateway has kept is kept here, too, for as long as it may be given."""
+        kept = await elsewhere.find(sized, found)
+        if kept is None or found.key is None or found.options is None:
+            return
+        self._shelve(found.key, kept, found.asked)
+        again = self._on_shelf(found.key, found.options, wanted.max_age)
+        found.result, found.kept, found.age = again.result, again.kept, again.age
 
     def foresee(self, sized: Sized, hints: Hints, wanted: Directives) -> dict[str, Any]:
         """What it would do for this question now, and why it would not; nothing where its route keeps no answers."""
@@ -129,26 +158,40 @@ class ResponseCache:
         if key is not None and route is not None and event.quality < route.min_quality:
             self._shelf.remove(key)
 
-    def purge(self, tenant: str | None = None, route: str | None = None) -> int:
-        """Let go of what is kept (of this tenant, of this route); what is in flight now is not kept either."""
+    def purge(self, tenant: str | None = None, route: str | None = None, corpus: str | None = None) -> int:
+        """Let go of what is kept here (of this tenant, route, corpus); what is in flight now is not kept either."""
         self._purges += 1
-        chosen = [key for key, kept, _ in self._shelf.items() if _is_of(kept, tenant, route)]
+        chosen = [key for key, kept, _ in self._shelf.items() if _is_of(kept, tenant, route, corpus)]
         for key in chosen:
             self._shelf.remove(key)
         return len(chosen)
+
+    async def purge_all(
+        self, tenant: str | None = None, route: str | None = None, corpus: str | None = None
+    ) -> dict[str, int]:
+        """The same here and in all gateways of the fleet: `answers` here, `shared` in Redis; `pending` is 1 while Redis
+        does not answer: it is done, and the others hear of it, when it does."""
+        told = {"answers": self.purge(tenant, route, corpus)}
+        if self._elsewhere is None:
+            return told
+        gone = await self._elsewhere.answers.purge(Purge(tenant, route, corpus))
+        return {**told, "shared": gone or 0, "pending": int(gone is None)}
 
     def status(self, tenant: str | None = None, route: str | None = None, most: int = 100) -> dict[str, Any]:
         """How much is kept, and the answers given last, without their words."""
         rows = [self._row(*item) for item in self._shelf.items() if _is_of(item[1], tenant, route)]
         held = {"bytes": self._shelf.bytes, "max_bytes": self.limits.most_bytes, "in_flight": len(self._flights)}
         semantic = {"semantic": self._near.status()} if self._near is not None else {}
-        return {"answers": len(self._shelf), **held, **semantic, "entries": rows[::-1][:most]}
+        shared = {"redis": self._elsewhere.answers.status()} if self._elsewhere is not None else {}
+        return {"answers": len(self._shelf), **held, **semantic, **shared, "entries": rows[::-1][:most]}
 
     async def close(self) -> None:
         """End what is still being asked."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._elsewhere is not None:
+            await self._elsewhere.answers.close()
 
     # ---- looking ----
 
@@ -220,7 +263,7 @@ class ResponseCache:
         self, sized: Sized, found: Lookup, ask: Callable[[Flight[Any], Sized, Lookup], Coroutine[Any, Any, None]]
     ) -> tuple[Flight[Any], bool]:
         """The flight of this question, and whether it was begun for it. A budget or an urgency of its own is one, too."""
-        name = (found.key or b"", sized.budgets, sized.urgency.value)
+        name = _flight_of(sized, found)
         running = self._flights.get(name)
         if running is not None and not found.fresh:
             found.result = JOINED
@@ -231,6 +274,9 @@ class ResponseCache:
         task.add_done_callback(partial(self._landed, name, flight))
         return flight, True
 
+    def _in_flight(self, sized: Sized, found: Lookup) -> bool:
+        return _flight_of(sized, found) in self._flights
+
     async def _head(self, flight: Flight[Any], *, own: bool) -> Any:
         try:
             return await flight.head()
@@ -240,7 +286,7 @@ class ResponseCache:
     def _refresh(self, sized: Sized, found: Lookup) -> None:
         """Ask a question anew for whoever comes next, under an id of its own; one at a time."""
         renewed = msgspec.structs.replace(sized, id=f"{sized.id}-refresh")
-        beside = Lookup(result=MISS, key=found.key, options=found.options)
+        beside = Lookup(result=MISS, key=found.key, options=found.options, purges=found.purges)
         flight, own = self._flight(renewed, beside, self._streamed if sized.question.stream else self._whole)
         if own:
             flight.hold()
@@ -286,15 +332,21 @@ class ResponseCache:
             tenant=sized.tenant,
             route=sized.route,
         )
-        self._shelve(found.key, kept, found.asked)
+        if self._shelve(found.key, kept, found.asked) and self._elsewhere is not None:
+            self._elsewhere.keep(found, kept)
 
-    def _shelve(self, key: bytes, kept: Kept, asked: Asked | None) -> None:
+    def _shelve(self, key: bytes, kept: Kept, asked: Asked | None) -> bool:
         size, near = kept.size, self._near
         asked = asked or (near.of(key) if near is not None else None)
-        if size <= self.limits.most_answer_bytes and self._shelf.put(key, kept, size):
-            self._by_request[kept.reply.request_id, kept.tenant] = key
-            if near is not None and asked is not None:
-                near.add(key, asked)
+        if size > self.limits.most_answer_bytes or not self._shelf.put(key, kept, size):
+            return False
+        self._by_request[kept.reply.request_id, kept.tenant] = key
+        if near is not None and asked is not None:
+            near.add(key, asked)
+        return True
+
+    def _purged(self, purge: Purge) -> None:
+        self.purge(purge.tenant, purge.route, purge.corpus)
 
     def _gone(self, key: bytes, kept: Kept) -> None:
         self._by_request.pop((kept.reply.request_id, kept.tenant), None)
@@ -316,5 +368,9 @@ class ResponseCache:
         }
 
 
-def _is_of(kept: Kept, tenant: str | None, route: str | None) -> bool:
-    return tenant in (None, kept.tenant) and route in (None, kept.route)
+def _flight_of(sized: Sized, found: Lookup) -> Name:
+    return found.key or b"", sized.budgets, sized.urgency.value
+
+
+def _is_of(kept: Kept, tenant: str | None, route: str | None, corpus: str | None = None) -> bool:
+    return tenant in (None, kept.tenant) and route in (None, kept.route) and corpus in (None, kept.reply.corpus)

@@ -236,7 +236,7 @@ class Gateway:
             if asked.question.embeddings:
                 embeddings.require_one_model(sized, self._balancer)
             await self.allowances.admitted(caller, sized)
-            found = self.cache.look(sized, hints, read_directives(request.headers, asked.metadata))
+            found = await self.cache.look(sized, hints, read_directives(request.headers, asked.metadata))
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, found, warning, started)
             reply = await self.cache.answer(sized, found)

@@ -27,7 +27,7 @@ class CacheLimits(msgspec.Struct, frozen=True):
 class Lookup(msgspec.Struct, kw_only=True):
     """What the cache does for one question: `result` as above or empty where the route has none, `age` in seconds,
     `saved` what asking would have cost, `likeness` how near an answered question in other words is. Without a `key` the
-    question is asked as if there were no cache."""
+    question is asked as if there were no cache. `purges` is how many the fleet had seen when it was looked up."""
 
     result: str = ""
     key: bytes | None = None
@@ -38,6 +38,7 @@ class Lookup(msgspec.Struct, kw_only=True):
     saved: NanoUSD = 0
     asked: Asked | None = None
     likeness: float | None = None
+    purges: int | None = None
 
     def fields(self) -> Fields:
         """What the client is told."""

@@ -1,7 +1,7 @@
 """The response cache over the admin listener.
 
 GET  /admin/cache         how much is kept, and the answers asked for last, without their words
-POST /admin/cache/purge   {}: let go of all of it; {"tenant": "team"} and {"route": "auto"}: of theirs
+POST /admin/cache/purge   {}: let go of all of it; {"tenant": "team"}, {"route": "auto"}, {"corpus": "papers"}: of theirs
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class PurgeBody(msgspec.Struct, forbid_unknown_fields=True):
 
     tenant: str | None = None
     route: str | None = None
+    corpus: str | None = None
 
 
 def operations(cache: ResponseCache) -> Mapping[tuple[str, str], Callable[[Request], Awaitable[dict[str, Any]]]]:
@@ -33,6 +34,6 @@ def operations(cache: ResponseCache) -> Mapping[tuple[str, str], Callable[[Reque
 
     async def purge(request: Request) -> dict[str, Any]:
         body = read_body(request.body, PurgeBody)
-        return {"done": "purge", "answers": cache.purge(body.tenant, body.route)}
+        return {"done": "purge", **await cache.purge_all(body.tenant, body.route, body.corpus)}
 
     return {("GET", LIST): listed, ("POST", PURGE): purge}

@@ -57,6 +57,7 @@ async def run_gateway(
     except BaseException:
         await public.drain(0)
         raise
+    gateway.cache.start()
     with stop:
         on_ready(public.port, admin.port)
         await stop.asked.wait()

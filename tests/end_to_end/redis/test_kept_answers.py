@@ -1,0 +1,328 @@
+"""Kept answers of a fleet in a real Redis: given by another process, purged in all, and never waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from equipoise.config.environment import EVERY_NAME
+from equipoise.gateway.packing import Packed
+from equipoise.stores.redis_link import LinkOptions, RedisLink
+from equipoise.stores.shared_answers import CORPUS_BYTES, Place, Purge, SharedAnswers
+from tests.end_to_end.redis.servers import RedisServer
+
+pytestmark = pytest.mark.end_to_end
+
+ROOT = Path(__file__).parents[3]
+ANSWERS = """\
+import os
+
+async def answer(question):
+    return "told by " + str(os.getpid()) + ". " + "Water boils at 100 degrees. " * 100
+"""
+CONFIG = """\
+backend_instances:
+  here: {{backend_type: function, function: "answers:answer", corpus: papers-11}}
+routes:
+  auto: {{cache: {{ttl_seconds: 60, stale_seconds: {stale}}}}}
+cache: {{redis: true}}
+shared: {{redis: {{url: "{url}"}}}}
+learning: {{embedding: "off"}}
+state_dir: state
+"""
+SHORT = 0.005
+
+
+class Gateway:
+    """One process of the shipped command."""
+
+    def __init__(self, folder: Path, url: str, stale: float = 0) -> None:
+        folder.mkdir()
+        (folder / "answers.py").write_text(ANSWERS)
+        (folder / "equipoise.yaml").write_text(CONFIG.format(url=url, stale=stale))
+        environ = {name: value for name, value in os.environ.items() if name not in EVERY_NAME}
+        self.errors = (folder / "stderr").open("w")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "equipoise", "serve", "--port", "0"],
+            cwd=folder,
+            env=environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "HOME": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        lines = [self.process.stdout.readline() for _ in range(5)]
+        assert all(lines), (folder / "stderr").read_text()
+        self.client = httpx.Client(base_url=lines[0].split()[-1], timeout=20)
+        self.admin = httpx.Client(base_url="/".join(lines[1].split()[-1].split("/")[:3]), timeout=20)
+
+    def ask(self, words: str = "Does water boil?", **body: Any) -> httpx.Response:
+        turns = [{"role": "user", "content": words}]
+        response = self.client.post("/v1/chat/completions", json={"model": "auto", "messages": turns} | body)
+        assert response.status_code == 200, response.text
+        return response
+
+    def said(self, words: str = "Does water boil?", **body: Any) -> str:
+        return self.ask(words, **body).headers["x-equipoise-cache"]
+
+    def redis(self) -> dict[str, Any]:
+        return dict(self.admin.get("/admin/cache").json()["redis"])
+
+    def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, self.redis()
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.admin.close()
+        self.process.terminate()
+        self.process.communicate(timeout=30)
+        self.errors.close()
+
+
+@pytest.fixture
+def two(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[Gateway, Gateway]]:
+    """Two gateways of one fleet."""
+    with contextlib.ExitStack() as stack:
+        found = []
+        for name in ("one", "two"):
+            found.append(gateway := Gateway(tmp_path / name, own_redis.url))
+            stack.callback(gateway.stop)
+        yield found[0], found[1]
+
+
+def kept(gateway: Gateway, answers: int) -> None:
+    """Wait until so many of its answers are in Redis: nobody waits for that to happen."""
+    gateway.until(lambda: gateway.redis()["kept"] >= answers)
+
+
+def test_an_answer_is_given_again_by_another_process(two: tuple[Gateway, Gateway]) -> None:
+    """Whole and streamed, word for word; the age goes on, nothing is paid, and there it is kept in memory from then on."""
+    one, other = two
+    first = one.ask()
+    streamed = one.ask(stream=True)
+    kept(one, 2)
+    time.sleep(1.1)
+    again, stream = other.ask(), other.ask(stream=True)
+    assert [answer.headers["x-equipoise-cache"] for answer in (first, streamed, again, stream)] == ["miss"] * 2 + [
+        "hit"
+    ] * 2
+    assert str(one.process.pid) in again.text
+    assert again.json()["choices"] == first.json()["choices"]
+    assert _texts(stream.text) == _texts(streamed.text)
+    assert int(again.headers["age"]) >= 1
+    assert again.headers["x-equipoise-cost-usd"] == "0.000000000"
+    before = other.redis()
+    assert other.said() == "hit"
+    assert other.redis() == before
+
+
+def _texts(events: str) -> list[str]:
+    return [
+        line.partition('"delta"')[2].partition("finish_reason")[0] for line in events.splitlines() if "delta" in line
+    ]
+
+
+def test_one_purge_reaches_memory_and_redis_of_all(two: tuple[Gateway, Gateway]) -> None:
+    """By corpus: one call at one gateway; within a second or so the other has let go, too, and asks anew."""
+    one, other = two
+    one.ask()
+    kept(one, 1)
+    assert other.said() == "hit"
+    told = one.admin.post("/admin/cache/purge", json={"corpus": "papers-10"}).json()
+    assert told == {"done": "purge", "answers": 0, "shared": 0, "pending": 0}
+    assert other.said() == "hit"
+    told = one.admin.post("/admin/cache/purge", json={"corpus": "papers-11", "tenant": "default"}).json()
+    assert told == {"done": "purge", "answers": 1, "shared": 1, "pending": 0}
+    other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0, 3.0)
+    assert other.said() == "miss"
+    assert str(other.process.pid) in other.ask().text
+
+
+def test_a_black_hole_costs_five_milliseconds_and_then_nothing(
+    two: tuple[Gateway, Gateway], own_redis: RedisServer
+) -> None:
+    """Frozen in the middle: the first few questions wait 5 ms, all later ones not at all, none fails; then it is used again."""
+    one, _ = two
+    usual = sorted(_seconds(one, f"warm {number}") for number in range(40))[20]
+    own_redis.freeze()
+    first = [_seconds(one, f"frozen {number}") for number in range(3)]
+    one.until(lambda: not one.redis()["well"], 5.0)
+    later = sorted(_seconds(one, f"gone {number}") for number in range(40))[20]
+    print(
+        f"usual {usual * 1e3:.1f} ms, while it is found out {[round(s * 1e3, 1) for s in first]}, gone {later * 1e3:.1f} ms"
+    )
+    status = one.redis()
+    assert status["late"] <= 3 + 1
+    assert status["skipped"] >= 40
+    assert min(first) < usual + SHORT + 0.05
+    assert later < usual + SHORT
+    own_redis.thaw()
+    one.until(lambda: one.redis()["well"], 5.0)
+    assert one.said("after") == "miss"
+    one.until(lambda: one.redis()["kept"] > status["kept"])
+
+
+def _seconds(gateway: Gateway, words: str) -> float:
+    began = time.monotonic()
+    assert gateway.said(words) == "miss"
+    return time.monotonic() - began
+
+
+def test_a_purge_while_redis_is_gone_is_made_up_for(two: tuple[Gateway, Gateway], own_redis: RedisServer) -> None:
+    """The answer says that it is pending; when Redis answers again it is done before anything is given from there."""
+    one, other = two
+    one.ask()
+    kept(one, 1)
+    assert other.said() == "hit"
+    own_redis.freeze()
+    told = one.admin.post("/admin/cache/purge", json={}).json()
+    assert told == {"done": "purge", "answers": 1, "shared": 0, "pending": 1}
+    own_redis.thaw()
+    one.until(lambda: one.redis()["open_purges"] == 0)
+    assert one.said() == "miss"
+    other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0, 3.0)
+
+
+def test_a_stale_answer_of_another_process_is_given_while_one_asks(tmp_path: Path, own_redis: RedisServer) -> None:
+    """Stale-while-revalidate holds across the fleet: old words at once, new ones for whoever comes next."""
+    config = {"url": own_redis.url, "stale": 60}
+    one, other = Gateway(tmp_path / "one", **config), Gateway(tmp_path / "two", **config)  # type: ignore[arg-type]
+    try:
+        one.ask()
+        kept(one, 1)
+        asyncio.run(_made_older(own_redis.url, 90.0))
+        assert other.said() == "stale"
+        other.until(lambda: other.said() == "hit")
+        assert str(other.process.pid) in other.ask().text
+    finally:
+        one.stop()
+        other.stop()
+
+
+async def _made_older(url: str, seconds: float) -> None:
+    """Change nothing of an entry but when it was made, as time would."""
+    async with started(url) as link:
+        (name,) = await link.ask(lambda client: client.keys("equipoise:answer:*"))
+        data = await link.ask(lambda client: client.get(name))
+        entry = msgspec.msgpack.decode(zlib.decompress(data[CORPUS_BYTES:]), type=Packed)
+        entry.made -= seconds
+        changed = data[:CORPUS_BYTES] + zlib.compress(msgspec.msgpack.encode(entry))
+        await link.ask(lambda client: client.set(name, changed))
+
+
+@contextlib.asynccontextmanager
+async def started(url: str) -> AsyncIterator[RedisLink]:
+    link = RedisLink(LinkOptions(url=url))
+    await link.start()
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def until(true: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.01)
+
+
+PLACE = Place("clinic", "auto", b"\x01" * 32)
+
+
+async def test_what_was_purged_meanwhile_is_not_kept(own_redis: RedisServer) -> None:
+    """An answer that was under way in one gateway while another purged does not come back, even of another tenant."""
+    async with started(own_redis.url) as link:
+        one, other = SharedAnswers(link, seconds=0.5), SharedAnswers(link, seconds=0.5)
+        other.start()
+        _, before = await one.get(PLACE)
+        assert before == 0
+        assert await other.purge(Purge(tenant="somebody")) == 0
+        one.put(PLACE, before, None, lambda: b"old", 60.0)
+        await until(lambda: one.counts.not_kept == 1)
+        await until(lambda: one.seen == 1)
+        _, now = await one.get(PLACE)
+        assert now is not None
+        one.put(PLACE, now, None, lambda: b"new", 60.0)
+        await until(lambda: one.counts.kept == 1)
+        await until(lambda: other.seen == 1)
+        assert (await other.get(PLACE))[0] == b"new"
+        await one.close()
+        await other.close()
+
+
+async def test_purges_choose_by_tenant_route_and_corpus(own_redis: RedisServer) -> None:
+    """Each names what goes; the rest stays, and the log tells the others the same choice."""
+    heard: list[Purge] = []
+    async with started(own_redis.url) as link:
+        answers, other = SharedAnswers(link, seconds=0.5), SharedAnswers(link, seconds=0.5, on_purge=heard.append)
+        answers.start()
+        other.start()
+        await until(lambda: (answers.seen, other.seen) == (0, 0))
+        heard.clear()
+        places = [
+            (Place(tenant, route, bytes([n]) * 32), corpus)
+            for n, (tenant, route, corpus) in enumerate(
+                (t, r, c) for t in ("clinic", "lab") for r in ("auto", "fast") for c in ("p10", "p11")
+            )
+        ]
+        for place, corpus in places:
+            answers.put(place, 0, corpus, lambda: b"words", 60.0)
+        await until(lambda: answers.counts.kept == len(places))
+        assert await answers.purge(Purge(tenant="lab", corpus="p11")) == 2
+        assert await answers.purge(Purge(route="fast")) == 3
+        assert await answers.purge(Purge(tenant="nobody")) == 0
+        await until(lambda: other.seen == 3)
+        assert heard == [Purge(tenant="lab", corpus="p11"), Purge(route="fast"), Purge(tenant="nobody")]
+        left = [place for place, _ in places if (await other.get(place))[0] is not None]
+        assert [(place.tenant, place.route) for place in left] == [("clinic", "auto")] * 2 + [("lab", "auto")]
+        await answers.close()
+        await other.close()
+
+
+async def test_a_redis_that_forgot_everything_is_begun_with_anew(own_redis: RedisServer) -> None:
+    """After a restart without its data the counter is behind: purges since then count, and none is missed."""
+    heard: list[Purge] = []
+    async with started(own_redis.url) as link:
+        answers, other = SharedAnswers(link, seconds=0.5), SharedAnswers(link, seconds=0.5, on_purge=heard.append)
+        other.start()
+        for number in range(3):
+            await answers.purge(Purge(tenant=f"t{number}"))
+        await until(lambda: other.seen == 3)
+        heard.clear()
+        own_redis.stop()
+        await until(lambda: not link.well)
+        own_redis.start()
+        await until(lambda: link.well)
+        await answers.purge(Purge(tenant="late"))
+        await until(lambda: other.seen == 1)
+        assert heard == [Purge(tenant="late")]
+        await answers.close()
+        await other.close()
+
+
+async def test_what_is_longer_than_allowed_is_not_kept(own_redis: RedisServer) -> None:
+    """The bound is that of an entry's bytes as they are sent."""
+    async with started(own_redis.url) as link:
+        answers = SharedAnswers(link, seconds=0.5, most_bytes=10)
+        _, purges = await answers.get(PLACE)
+        assert purges is not None
+        answers.put(PLACE, purges, None, lambda: b"x" * 11, 60.0)
+        await until(lambda: answers.counts.not_kept == 1)
+        answers.put(PLACE, purges, None, lambda: b"x" * 10, 60.0)
+        await until(lambda: answers.counts.kept == 1)
+        await answers.close()
