@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import equipoise
 from equipoise.build import Estate
-from equipoise.build.cache import nearness_of, shared_answers_of
 from equipoise.build.keys import callers_of, operators_of
 from equipoise.build.metrics import provisioning_of
 from equipoise.build.prices import alternatives_of, default_backend
@@ -21,6 +20,7 @@ from equipoise.cli.configured import estate_of
 from equipoise.cli.dashboard import dashboard_of, recorder_of
 from equipoise.cli.exits import USAGE, Failure
 from equipoise.cli.fleet import Fleet
+from equipoise.cli.keeping import cache_of
 from equipoise.cli.output import say, tell
 from equipoise.cli.peopled import admin_keyring_of, auditor_of, keyring_of, pages_of, tokens_of
 from equipoise.cli.reloading import Reloading
@@ -48,11 +48,8 @@ from equipoise.gateway import (
     run_gateway,
 )
 from equipoise.gateway.beside import Beside
-from equipoise.gateway.caching import ResponseCache
-from equipoise.gateway.elsewhere import Elsewhere
 from equipoise.gateway.idempotency import Keeping
 from equipoise.gateway.keyring import Keyring
-from equipoise.gateway.lookup import CacheLimits
 from equipoise.gateway.migrating import operations
 from equipoise.gateway.people import People
 from equipoise.gateway.together import Together
@@ -264,20 +261,6 @@ def make_gateway(
         keyring.tell(gateway.accept)
     estate.balancer.observers += [gateway.allowances.observe, cache.observe]
     return gateway
-
-
-def cache_of(config: Config, estate: Estate) -> ResponseCache:
-    """Before the balancer, whatever its routes: a later configuration may have some that keep answers. Raises Failure."""
-    limits = CacheLimits(config.cache.max_bytes, config.cache.max_answer_bytes)
-    try:
-        near = nearness_of(config)
-    except ImportError as missing:
-        raise Failure(f"cache.semantic: {missing}", USAGE) from missing
-    answers = shared_answers_of(config, estate.link)
-    elsewhere = Elsewhere(answers, most_bytes=limits.most_answer_bytes) if answers is not None else None
-    return ResponseCache(
-        estate.balancer, lambda: estate.balancer.selection.routes, limits, near=near, elsewhere=elsewhere
-    )
 
 
 def story_of(estate: Estate) -> Story:
