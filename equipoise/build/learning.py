@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import random
+import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -102,20 +104,24 @@ class Learning:
         self.copies: Callable[[], dict[str, Any]] | None = None
         self._database = state_in(config) if config.ledger_path else None
         self._held: HeldName | None = None
+        self._unread = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def begin(self) -> None:
         """Take up what was learned before, else the labels there are. Opens the state; contacts nobody."""
-        selection = self._selection()
         self._expect()
         if self._database is not None:
             self._hold(self._database.folder)
         kept = self._read(self._database) if self._database is not None and self._database.exists() else {}
-        fresh = [policy for key, policy in selection.learners().items() if not self._restore(policy, key, kept)]
-        if "weights" in kept:
-            self._attempt(lambda: self.weights.restore(kept["weights"]))
+        fresh = self._take_up(kept)
         if fresh and self._config.learning.labels is not None:
             self._teach(fresh, Path(self._config.learning.labels))
+
+    def _take_up(self, kept: Mapping[str, Any]) -> list[Any]:
+        """Go on with what was kept; gives the policies of which nothing was."""
+        if "weights" in kept:
+            self._attempt(lambda: self.weights.restore(kept["weights"]))
+        return [policy for key, policy in self._selection().learners().items() if not self._restore(policy, key, kept)]
 
     async def start(self) -> None:
         """Begin to save and to adjust the weights."""
@@ -140,9 +146,12 @@ class Learning:
 
     @property
     def instance(self) -> str:
-        """The name this process saves under: the configured one, with a number behind where others go by it."""
-        wanted = self._config.learning.instance
-        return wanted if self._held is None else self._held.name.removeprefix("learning-")
+        """The name this process saves under: the configured one, with a number behind where others go by it.
+
+        Where hosts share the state it has the host's and the state directory's mark.
+        """
+        name = self._config.learning.instance if self._held is None else self._held.name.removeprefix("learning-")
+        return name if self._config.shared.postgres is None else f"{name}@{_mark(self._config.state_path)}"
 
     def _hold(self, folder: Path) -> None:
         try:
@@ -187,6 +196,10 @@ class Learning:
     async def _save(self) -> None:
         if self._database is None:
             return
+        if self._unread:  # never write over what could not be read
+            self._take_up(await asyncio.to_thread(self._read, self._database))
+        if self._unread:
+            return
         states = {_name(key): policy.state() for key, policy in self._selection().learners().items()}
         states["weights"] = self.weights.state()
         try:
@@ -201,8 +214,10 @@ class Learning:
 
     def _read(self, database: Database) -> dict[str, Any]:
         try:
-            return learned.read(database, self.instance)
+            kept, self._unread = learned.read(database, self.instance), False
+            return kept
         except StoreError as error:
+            self._unread = True
             self._trouble(f"what was learned cannot be read: {error}")
             return {}
 
@@ -279,6 +294,11 @@ def _rows(rows: Mapping[str, tuple[float, float, int]]) -> dict[str, dict[str, f
 def _within(quality: float) -> float:
     """A line goes on beyond what a quality can be."""
     return min(1.0, max(0.0, quality))
+
+
+def _mark(folder: Path) -> str:
+    """Six bytes that tell this folder of this host from any other."""
+    return hashlib.blake2b(f"{socket.gethostname()}:{folder.resolve()}".encode(), digest_size=6).hexdigest()
 
 
 def _name(key: tuple[str, str]) -> str:

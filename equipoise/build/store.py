@@ -13,10 +13,13 @@ from equipoise.stores.sqlite import SqliteFile, ledger_schema
 
 if TYPE_CHECKING:
     from equipoise.stores.postgres import PostgresDatabase
+    from equipoise.stores.postgres_server import PostgresServer
 
 LEISURE_SECONDS = 600.0
 """How long a person at a terminal waits for a report."""
 _open: WeakValueDictionary[tuple[str, str, str, float], PostgresDatabase] = WeakValueDictionary()
+_servers: WeakValueDictionary[str, PostgresServer] = WeakValueDictionary()
+"""One object for all who ask: they share connections for reading, and what one waited for in vain."""
 
 
 def ledger_in(config: Config, *, at_leisure: bool = False) -> Database | None:
@@ -59,7 +62,8 @@ def _made(url: str, schema: Schema, folder: Path, leisure: float, journal_bytes:
     from equipoise.stores.postgres_ledger import PostgresLedger
     from equipoise.stores.postgres_server import ANSWER_SECONDS, PostgresServer
 
-    server, patience = PostgresServer(url), leisure or ANSWER_SECONDS
+    server, patience = _servers.get(url) or PostgresServer(url), leisure or ANSWER_SECONDS
+    _servers[url] = server
     if schema.name == ledger_schema().name:
         return PostgresLedger(server, schema, folder, patience, most_bytes=journal_bytes)
     return PostgresDatabase(server, schema, folder, patience)

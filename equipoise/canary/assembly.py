@@ -38,7 +38,8 @@ def from_config(
         copies_at_once=of.copies.parallel,
         require_replay=of.require_replay,
     )
-    candidates = Candidates(config.state_path / FOLDER, control)
+    shared = store if config.shared.postgres is not None else None
+    candidates = Candidates(config.state_path / FOLDER, control, shared)
     replay = over(ledger_in(config))
     canary = Canary(balancer, store, candidates, settings, replay=replay, on_trouble=on_trouble)
     estate.balancer = balancer

@@ -71,8 +71,9 @@ class Canary:
         balancer.beside(self)
 
     async def start(self) -> None:
-        """Go on with what is stored, then look every half second. Raises StoreError if it cannot be read."""
-        await self._refresh()
+        """Go on with what is stored, then look every half second: also for what cannot be read yet, which is told."""
+        with self._reporting():
+            await self._refresh()
         self._spawn(self._watch(), "canary")
 
     async def close(self) -> None:

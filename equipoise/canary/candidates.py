@@ -25,6 +25,7 @@ from equipoise.config.files import read
 from equipoise.config.load import load
 from equipoise.config.save import leaves, plain
 from equipoise.config.secret import without_secrets
+from equipoise.stores.state import StateStore
 from equipoise.swap import built_beside
 
 FIXED = (
@@ -68,6 +69,8 @@ STEERED = (
 )
 """What anybody on this machine may try where the admin listener has no key."""
 MOST_SHOWN = 8
+TEXT = "canary-text/"
+"""What the name of a shared text begins with, before its digest."""
 
 
 class CandidateRefused(Exception):
@@ -130,17 +133,26 @@ def beyond_steering(different: Iterable[str]) -> list[str]:
 
 
 class Candidates:
-    """Keeps the texts in a folder, and builds balancers of them. `control` gives what the gateway goes by now."""
+    """Keeps the texts in a folder, and builds balancers of them. `control` gives what the gateway goes by now.
 
-    def __init__(self, folder: Path, control: Callable[[], Config]) -> None:
-        self._folder, self.control = folder, control
+    Where the state is shared by gateways that have no folder in common, texts are kept in `shared` as well.
+    """
+
+    def __init__(self, folder: Path, control: Callable[[], Config], shared: StateStore | None = None) -> None:
+        self._folder, self.control, self._shared = folder, control, shared
 
     async def keep(self, candidate: Candidate) -> None:
-        """Write it down. Raises OSError."""
+        """Write it down. Raises OSError, and StoreError where it is shared."""
         await asyncio.to_thread(self._write, candidate)
+        if self._shared is not None:
+            await asyncio.to_thread(self._shared.keep, f"{TEXT}{candidate.digest}", msgspec.to_builtins(candidate))
 
     async def kept(self, digest: str) -> Candidate:
-        """What was written down. Raises CandidateRefused when it is gone or cannot be read."""
+        """What was written down. Raises CandidateRefused when it is gone or cannot be read, StoreError where it is shared."""
+        if self._shared is not None:
+            _, found = await asyncio.to_thread(self._shared.read, f"{TEXT}{digest}")
+            if found is not None:
+                return msgspec.convert(found, Candidate)
         try:
             data = await asyncio.to_thread(self._file(digest, ".json").read_bytes)
             return msgspec.json.decode(data, type=Candidate)

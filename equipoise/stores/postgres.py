@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -37,8 +36,8 @@ T = TypeVar("T")
 class PostgresConnection:
     """A store's own connection, made again when it was lost; whatever was under way then has not happened."""
 
-    def __init__(self, server: PostgresServer, schema: Schema, raw: Bounded | None, patience: float) -> None:
-        self._server, self._schema, self._patience = server, schema, patience
+    def __init__(self, database: PostgresDatabase, raw: Bounded | None, patience: float) -> None:
+        self._database, self._server, self._patience = database, database.server, patience
         self._raw, self._closed, self._inside = raw, False, False
 
     def execute(self, sql: str, values: Values = ()) -> psycopg.Cursor[NamedRow]:
@@ -63,7 +62,7 @@ class PostgresConnection:
             self._again(lambda: self.execute("BEGIN"))
             self._inside = True
             if alone:
-                self.execute("SELECT pg_advisory_xact_lock(?, ?)", (LOCKS, lock_of(self._schema.name)))
+                self.execute("SELECT pg_advisory_xact_lock(?, ?)", (LOCKS, lock_of(self._database.schema.name)))
             yield self
             self._commit()
         except BaseException as error:
@@ -114,6 +113,7 @@ class PostgresConnection:
         if self._raw is None or self._raw.closed:
             if self._inside:  # on another connection the rest would be done without the beginning
                 raise psycopg.OperationalError("the connection was lost")
+            self._database.require_newest()
             self._raw = self._server.connect(self._patience)
         return self._raw
 
@@ -154,25 +154,24 @@ class PostgresDatabase:
 
     def __init__(self, server: PostgresServer, schema: Schema, folder: Path, patience: float = ANSWER_SECONDS) -> None:
         self.server, self.schema, self.folder, self._patience = server, schema, folder, patience
-        self.name = server.name
+        self.name, self._newest = server.name, False
 
     def exists(self) -> bool:
         """As Database has it: there is always a server to ask."""
         return True
 
     def open(self) -> PostgresConnection:
-        """As Database has it."""
-        self._newest  # noqa: B018 - looked at once
-        return PostgresConnection(self.server, self.schema, None, self._patience)
+        """As Database has it, when it is first used: it may be away now."""
+        return PostgresConnection(self, None, self._patience)
 
     @contextmanager
     def reading(self, what: str = "the ledger") -> Iterator[PostgresConnection]:
         """As Database has it."""
         try:
-            self._newest  # noqa: B018 - looked at once
+            self.require_newest()
             with self.server.lent() as raw:
                 raw.patience = self._patience
-                yield PostgresConnection(self.server, self.schema, raw, self._patience)
+                yield PostgresConnection(self, raw, self._patience)
         except psycopg.Error as error:
             raise StoreError(f"cannot read {what} in {self.name}: {said(error)}") from error
 
@@ -180,13 +179,14 @@ class PostgresDatabase:
         """As Database has it."""
         return DirectBooks(self, on_unwritable, chore)
 
-    @cached_property
-    def _newest(self) -> bool:
-        """The schema is the newest: it is made so when it is first needed. Raises StoreError, and looks again then."""
+    def require_newest(self) -> None:
+        """Bring the schema up to date, when it is first needed. Raises StoreError, and tries again then."""
+        if self._newest:
+            return
         try:
             with self.server.connect(MIGRATION_SECONDS) as raw:
                 for schema in (FIRST, self.schema):
                     migrate(raw, schema)
         except psycopg.Error as error:
             raise StoreError(f"cannot open {self.name}: {said(error)}") from error
-        return True
+        self._newest = True

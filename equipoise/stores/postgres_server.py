@@ -21,7 +21,7 @@ SCHEMA = "equipoise"
 CONNECT_SECONDS = 2
 """libpq knows no shorter time."""
 ANSWER_SECONDS, MIGRATION_SECONDS, KEPT_SECONDS = 5.0, 120.0, 60.0
-MOST_KEPT = 4
+MOST_KEPT, SILENT_SECONDS = 4, 1.0
 LOCKS = 0x45517073
 """The first half of the keys of our advisory locks; the second is of a store's name."""
 MIGRATING = 0
@@ -77,11 +77,22 @@ class PostgresServer:
         )
         self._idle: deque[tuple[float, Bounded]] = deque()
         finalize(self, _close, self._idle)
+        self._silent_until, self._silence = 0.0, ""
         self._adapters = adapters()
 
     def connect(self, patience: float = ANSWER_SECONDS) -> Bounded:
-        """A new connection. Raises psycopg.Error."""
-        made = Bounded.connect(self._said, autocommit=True, row_factory=named_rows, context=_Context(self._adapters))
+        """A new connection. Raises psycopg.Error; at once where another has just waited in vain."""
+        begun = time.monotonic()
+        if begun < self._silent_until:
+            raise psycopg.OperationalError(self._silence)
+        try:
+            made = Bounded.connect(
+                self._said, autocommit=True, row_factory=named_rows, context=_Context(self._adapters)
+            )
+        except psycopg.Error as error:
+            if (now := time.monotonic()) - begun > SILENT_SECONDS:
+                self._silent_until, self._silence = now + SILENT_SECONDS, str(error)
+            raise
         made.patience = patience
         try:
             _require_unicode(made)
