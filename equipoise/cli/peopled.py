@@ -15,9 +15,10 @@ from equipoise.config.errors import dotted
 from equipoise.config.save import leaves, plain
 from equipoise.gateway.auditing import Auditor
 from equipoise.gateway.keyring import Keyring
+from equipoise.gateway.known_keys import KnownKeys
 from equipoise.gateway.pages import Pages
 from equipoise.stores.audit import AuditStore
-from equipoise.stores.keys import OPERATORS
+from equipoise.stores.keys import CLIENTS, OPERATORS
 from equipoise.stores.sqlite import StoreError
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ def admin_keyring_of(config: Config, tokens: Tokens | None) -> Keyring:
     """
     beside = tokens.person if tokens and config.jwt and config.jwt.role_claim else None
     try:
-        return Keyring(state_in(config), operators_of(config), logger.error, state=OPERATORS, beside=beside)
+        return Keyring(
+            state_in(config), operators_of(config), logger.error, OPERATORS, beside, known_of(config, OPERATORS)
+        )
     except StoreError as error:
         raise Failure(f"the admin keys in the state store cannot be read: {error}", USAGE) from error
 
@@ -43,9 +46,14 @@ def keyring_of(config: Config, tokens: Tokens | None) -> Keyring:
     beside = tokens.client if tokens and config.jwt and config.jwt.tenant_claim else None
     trouble = logging.getLogger("equipoise.keys").error
     try:
-        return Keyring(state_in(config), callers_of(config), trouble, beside=beside)
+        return Keyring(state_in(config), callers_of(config), trouble, CLIENTS, beside, known_of(config, CLIENTS))
     except StoreError as error:
         raise Failure(f"the keys in the state store cannot be read: {error}", USAGE) from error
+
+
+def known_of(config: Config, state: str) -> KnownKeys | None:
+    """Where keys of a server are remembered; those in a file of this machine need no such thing."""
+    return None if config.shared.postgres is None else KnownKeys(config.state_path / f"known-{state}.json")
 
 
 def tokens_of(config: Config) -> Tokens | None:

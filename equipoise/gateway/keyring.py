@@ -8,9 +8,10 @@ from pathlib import Path
 
 from equipoise.core.callers import Caller
 from equipoise.gateway.keys import ClientKeys
+from equipoise.gateway.known_keys import KnownKeys
 from equipoise.http import Headers
 from equipoise.stores.database import Database, StoreError
-from equipoise.stores.keys import CLIENTS, KeyStore
+from equipoise.stores.keys import CLIENTS, KeyStore, StoredKey
 from equipoise.stores.sqlite import database_of
 from equipoise.stores.state import SCHEMA, StateStore
 
@@ -22,8 +23,9 @@ class Keyring:
     """Watches the store from `start` to `close` and tells `accept` which keys are good; None: no key is needed.
 
     The store's file is not made here: where there is none there are no keys in it. Once it has held a key, keys are
-    needed for good: revoking the last one opens nothing. `beside` may know requests that show no key: then keys are needed, too. While it cannot be read what was known stays good, and
-    `on_trouble` hears of it once. Raises StoreError where the file is there and cannot be read at first.
+    needed for good: revoking the last one opens nothing. `beside` may know requests that show no key: then keys are
+    needed, too. While it cannot be read what was known stays good, and `on_trouble` hears of it once; at first it is
+    what `known` remembers. Raises StoreError where the store is there, cannot be read at first, and nothing is known.
     """
 
     def __init__(
@@ -33,8 +35,9 @@ class Keyring:
         on_trouble: Callable[[str], None] = lambda message: None,
         state: str = CLIENTS,
         beside: Callable[[Headers], Caller | None] | None = None,
+        known: KnownKeys | None = None,
     ) -> None:
-        self._beside = beside
+        self._beside, self._known = beside, known
         self._database, self._on_trouble, self._state = database_of(where, SCHEMA), on_trouble, state
         self._configured, self._stored = dict(configured), dict[str, Caller]()
         self._store: KeyStore | None = None
@@ -42,7 +45,10 @@ class Keyring:
         self._version, self._troubled, self._needed = -1, False, False
         self._accept: Callable[[ClientKeys | None], None] = lambda keys: None
         self._task: asyncio.Task[None] | None = None
-        self._look()
+        try:
+            self._look()
+        except StoreError as error:
+            self._remember(error)
 
     @property
     def keys(self) -> ClientKeys | None:
@@ -93,8 +99,23 @@ class Keyring:
             self._opened = StateStore(self._database)
             self._store = KeyStore(self._opened, state=self._state)
         version, keys = self._store.look()
-        if version == self._version:
-            return False
-        self._version, self._needed = version, bool(keys)
+        changed = version != self._version
+        if self._known is not None:
+            self._known.keep(keys, changed=changed)
+        if changed:
+            self._version = version
+            self._go_by(keys)
+        return changed
+
+    def _go_by(self, keys: list[StoredKey]) -> None:
+        self._needed = bool(keys)
         self._stored = dict(pair for key in keys for pair in key.callers())
-        return True
+
+    def _remember(self, error: StoreError) -> None:
+        """The store cannot be read at the start."""
+        known = self._known.read() if self._known is not None else None
+        if known is None:
+            raise error
+        self._troubled = True
+        self._on_trouble(f"the keys cannot be read, those known before are good: {error}")
+        self._go_by(known)

@@ -229,3 +229,22 @@ def test_what_stands_in_the_way_is_said_in_a_line(fleet: Fleet, server: Postgres
         assert "PostgreSQL 127.0.0.1:9/nowhere" in said, said
         assert PASSWORD not in said
         assert "Traceback" not in said
+
+
+def test_a_gateway_that_knew_its_keys_starts_without_the_server(fleet: Fleet, server: PostgresServer) -> None:
+    """Known keys are good and others are not; what it records arrives; one that never knew any does not start."""
+    first = fleet.start("one")
+    key = fleet.key("one", "app")
+    first.until(lambda: first.ask(key=key)[0] == 200, 5)
+    assert first.stop()[0] == 0
+    server.kill()
+    again = fleet.start("one")
+    assert (again.ask(key=key)[0], again.ask()[0], again.ask(key="sk-eq-unknown")[0]) == (200, 401, 401)
+    assert "those known before are good" in (again.folder / "stderr").read_text()
+    stranger = fleet.say("two", "serve", "-c", "equipoise.yaml", "--port", "0")
+    assert stranger.returncode == 2
+    assert "the keys in the state store cannot be read: cannot open PostgreSQL 127.0.0.1" in stranger.stderr
+    assert (PASSWORD not in stranger.stderr, "Traceback" not in stranger.stderr) == (True, True)
+    server.start()
+    again.until(lambda: booked(fleet.url)[0] == 2, 10)
+    again.until(lambda: again.metric("equipoise_ledger_away") == 0, 10)
