@@ -107,7 +107,7 @@ def purge(
     until = time.time() if before is None else moment(before)
     agree(yes or dry_run, f"What is kept of {name}'s questions will be gone for ever.")
     try:
-        found = purged(ledger_in(loaded), _place(loaded), name, until, books=books, dry_run=dry_run)
+        found = purged(ledger_in(loaded, at_leisure=True), _place(loaded), name, until, books=books, dry_run=dry_run)
     except StoreError as error:
         raise Failure(str(error), USAGE) from error
     if not dry_run:

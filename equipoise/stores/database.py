@@ -75,6 +75,10 @@ class Connection(Protocol):
         """The same statement for each of these values."""
         ...
 
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], /) -> int:
+        """Put in many rows, leaving those as they are that are there already; gives how many were new."""
+        ...
+
     def look(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a statement that only reads; raises StoreError."""
         ...

@@ -18,7 +18,9 @@ _TYPES = (
 
 LACKING = """
 CREATE FUNCTION json_each(document text, OUT value text) RETURNS SETOF text LANGUAGE sql IMMUTABLE STRICT AS $$
-    SELECT json_array_elements_text(replace(document, '\\u0000', '\\ufffd')::json)
+    -- A NUL has no place in a text of PostgreSQL; after a backslash its escape is none.
+    SELECT json_array_elements_text(
+        regexp_replace(document, '(?<!\\\\)((?:\\\\\\\\)*)\\\\u0000', '\\1\\\\ufffd', 'g')::json)
 $$;
 CREATE FUNCTION strftime(format text, moment double precision, unit text) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$
     SELECT to_char(to_timestamp(moment) AT TIME ZONE 'UTC',

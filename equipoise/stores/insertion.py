@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -15,29 +14,9 @@ UNWRITABLE: tuple[type[Exception], ...] = (ValueError, TypeError, OverflowError,
 """What Python raises for a value that cannot be stored; each engine adds its own."""
 OnUnwritable: TypeAlias = Callable[[Row, str], None]
 
-# Several rows a statement: sqlite3 lets go of the interpreter lock in each, and beside a busy event loop getting it back
-# takes up to 5 ms; row by row the writer was up to five times slower there. 64 x 40 values stay below SQLite's 32,766.
-STATEMENT_SIZES = (64, 8, 1)
-
 _REQUEST, _NUMBER, _WALL, _BACKEND, _COST = (
     COLUMNS.index(name) for name in ("request_id", "number", "wall", "backend_id", "cost")
 )
-
-
-@cache
-def insert_statement(rows: int, width: int = len(COLUMNS)) -> str:
-    """An INSERT of so many rows that leaves existing ones as they are."""
-    columns, values = ", ".join(COLUMNS[:width]), f"({', '.join('?' * width)})"
-    return f"INSERT INTO attempts ({columns}) VALUES {', '.join([values] * rows)} ON CONFLICT DO NOTHING"  # noqa: S608
-
-
-def portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Cut into the sizes that have a prepared statement, largest first."""
-    start = 0
-    for size in STATEMENT_SIZES:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
 
 
 def insert(
@@ -61,14 +40,13 @@ class _Met(Exception):
 
 def _insert_quickly(connection: Connection, rows: Sequence[Row]) -> int:
     """Every row, all new and writable; otherwise it raises."""
-    if sum(_insert_portion(connection, portion) for portion in portions(rows)) != len(rows):
+    if _filled(connection, rows) != len(rows):
         raise _Met
     return len(rows)
 
 
-def _insert_portion(connection: Connection, rows: Sequence[Row]) -> int:
-    values = [value for row in rows for value in row]
-    return connection.execute(insert_statement(len(rows), len(rows[0])), values).rowcount
+def _filled(connection: Connection, rows: Sequence[Row]) -> int:
+    return connection.fill("attempts", COLUMNS[: len(rows[0])], rows) if rows else 0
 
 
 def _insert_carefully(
@@ -77,9 +55,9 @@ def _insert_carefully(
     """One row of a batch that met a number already taken or a value that cannot be stored; gives 1 where it is new."""
     try:
         with connection.savepoint():
-            new = _insert_portion(connection, [row])
+            new = _filled(connection, [row])
             while not new and not _is_there(connection, row):
-                new = _insert_portion(connection, [_renumbered(connection, row)])
+                new = _filled(connection, [_renumbered(connection, row)])
             return new
     except errors as error:
         on_unwritable(row, str(error))

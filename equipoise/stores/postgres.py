@@ -5,10 +5,10 @@ Needs the extra: `pip install 'equipoise[postgres]'`. All tables are in one sche
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psycopg
 
@@ -47,6 +47,18 @@ class PostgresConnection:
     def executemany(self, sql: str, rows: Iterable[Values]) -> None:
         """As Connection has it."""
         self._live().cursor().executemany(dialect.statement(sql), rows)
+
+    def fill(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], /) -> int:
+        """As Connection has it; by COPY, four times as fast as statements (bench/stores)."""
+        raw, names, beside = self._live(), ", ".join(columns), f"incoming_{table}"
+        raw.execute(f"CREATE TEMP TABLE IF NOT EXISTS {beside} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DELETE ROWS")
+        raw.execute(f"DELETE FROM {beside}")  # noqa: S608 - our own words
+        with raw.cursor() as cursor, cursor.copy(f"COPY {beside} ({names}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+        return raw.execute(
+            f"INSERT INTO {table} ({names}) SELECT {names} FROM {beside} ON CONFLICT DO NOTHING"  # noqa: S608
+        ).rowcount
 
     def look(self, sql: str, values: Values = ()) -> list[Row]:
         """As Connection has it."""
@@ -94,7 +106,10 @@ class PostgresConnection:
 
     def compact(self) -> None:
         """As Connection has it: dead rows go, and their room is used again."""
-        self.look("VACUUM attempts")
+        try:
+            self.execute("VACUUM attempts")
+        except psycopg.Error as error:
+            raise StoreError(f"{self._server.name} could not be tidied: {said(error)}") from error
 
     def patience(self, seconds: float) -> None:
         """As Connection has it: of the server's own accord within the transaction, and a little later of ours."""

@@ -35,7 +35,7 @@ DEFAULTS = {
 }
 """Unless the address says otherwise. A server that is gone without a word is noticed within seconds."""
 # What was left open by a process that is gone holds locks no longer than this.
-_SETTINGS = f"SET search_path = {SCHEMA}; SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = {{}}"
+_SETTINGS = f"SET search_path = {SCHEMA}; SET client_min_messages = warning; SET idle_in_transaction_session_timeout = '15s'; SET statement_timeout = {{}}"
 FIRST = Schema(
     "postgres",
     (

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TypeAlias
 
@@ -202,8 +203,8 @@ class Shipping:
             return
         segment.certain = False  # until the commit is known to have been one
         with connection.transaction(alone=False):
-            for frame in frames:
-                _put(connection, frame, self.database, strange)
+            for table, rows in _together(frames):
+                _put(connection, table, rows, self.database, strange)
             connection.execute(_SHIPPED, (segment.name, end, self._wall()))
         segment.certain, segment.done = True, end
         self._arrive(segment, sum(len(frame.rows) for frame in frames))
@@ -261,9 +262,16 @@ def _portion(segment: Segment) -> tuple[list[Frame], int]:
     return frames, end
 
 
-def _put(connection: Connection, frame: Frame, database: Database, strange: list[tuple[str, Row, str]]) -> None:
-    rows = [tuple(_storable(value) for value in row) for row in frame.rows]
-    put(connection, frame.table, rows, lambda row, why: strange.append((frame.table, row, why)), database.unwritable)
+def _together(frames: list[Frame]) -> Iterator[tuple[str, list[Row]]]:
+    """The rows of frames for the same table that follow each other."""
+    for table, found in groupby(frames, key=lambda frame: frame.table):
+        yield table, [tuple(map(_storable, row)) for frame in found for row in frame.rows]
+
+
+def _put(
+    connection: Connection, table: str, rows: list[Row], database: Database, strange: list[tuple[str, Row, str]]
+) -> None:
+    put(connection, table, rows, lambda row, why: strange.append((table, row, why)), database.unwritable)
 
 
 def _storable(value: object) -> object:

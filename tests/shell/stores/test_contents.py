@@ -15,6 +15,7 @@ from equipoise.stores.ledger import Ledger
 from equipoise.stores.purging import Purged, purge
 from equipoise.stores.sqlite import StoreError
 from tests.shell.stores.attempts import attempt
+from tests.shell.stores.conftest import Engine
 
 TERMS = {"open": Terms("full"), "masked": Terms("redacted"), "brief": Terms("full", 60.0)}
 
@@ -122,6 +123,25 @@ async def test_of_the_ledger_a_purge_leaves_the_bill(tmp_path: Path) -> None:
         assert (b"hash-2" in written, b"session-2" in written) == (True, True)
         assert purge(ledger.database.path, tmp_path / "none", "open", 4e9, books=True) == Purged(removed=1)
         assert await ledger.total_cost() == before // 2
+
+
+async def test_a_purge_is_the_same_wherever_the_ledger_is(engine: Engine, tmp_path: Path) -> None:
+    """Looked at first, then done, then with the books; another tenant's records stay as they are."""
+    with closing(Ledger(engine.ledger)) as ledger:
+        for number, tenant in enumerate(("open", "open", "brief")):
+            ledger.record(attempt(f"req-{number}", tenant=tenant, session=f"session-{number}", cost=1))
+        await ledger.flush()
+        for dry_run, books, found in (
+            (True, False, Purged(forgotten=2)),
+            (False, False, Purged(forgotten=2)),
+            (True, True, Purged(removed=2)),
+            (False, True, Purged(removed=2)),
+            (False, True, Purged()),
+        ):
+            assert purge(engine.ledger, tmp_path / "none", "open", 4e9, books=books, dry_run=dry_run) == found
+        assert await ledger.total_cost() == 1
+        (row,) = await ledger.story("req-2") or []
+        assert row["session"] == "session-2"
 
 
 def test_a_purge_without_anything_to_purge_is_none(tmp_path: Path) -> None:

@@ -10,9 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from equipoise.stores.insertion import insert_statement
 from equipoise.stores.rows import COLUMNS, row_of
-from equipoise.stores.sqlite import Migration, StoreError, migrate, migrations, open_database, statements
+from equipoise.stores.sqlite import (
+    Migration,
+    StoreError,
+    insert_statement,
+    migrate,
+    migrations,
+    open_database,
+    statements,
+)
 from tests.shell.stores.attempts import attempt
 
 
@@ -73,7 +80,7 @@ def test_every_column_has_its_value_and_a_statement_fits_sqlite() -> None:
     row = row_of(attempt())
     assert len(row) == len(COLUMNS) == len(set(COLUMNS))
     assert dict(zip(COLUMNS, row, strict=True))["cost"] == 6_100_000
-    assert insert_statement(64).count("?") == 64 * len(COLUMNS) < 32_766
+    assert insert_statement("attempts", COLUMNS, 64).count("?") == 64 * len(COLUMNS) < 32_766
 
 
 def test_the_previous_version_still_writes_into_the_new_schema(tmp_path: Path) -> None:
