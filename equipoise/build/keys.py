@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from equipoise.config import Config, KeyConfig
-from equipoise.config.people import AdminKeyConfig
+from equipoise.config.keys import digest_of
 from equipoise.core.callers import Caller, Role
 
 THE_ADMIN = "admin"
@@ -14,24 +14,19 @@ THE_ADMIN = "admin"
 
 def callers_of(config: Config) -> dict[str, Caller]:
     """The hexadecimal SHA-256 of each key to what it may do."""
-    return {_digest(key): _caller(name, key) for name, key in config.keys.items()}
+    return {digest_of(key): _caller(name, key) for name, key in config.keys.items()}
 
 
 def operators_of(config: Config) -> dict[str, Caller]:
     """The hexadecimal SHA-256 of each admin key to its name and role."""
     found = {
-        _digest(key): Caller(key=name, role=key.role, expires=key.expires_at) for name, key in config.admin_keys.items()
+        digest_of(key): Caller(key=name, role=key.role, expires=key.expires_at)
+        for name, key in config.admin_keys.items()
     }
     if config.listen.admin_key is not None:
         whole = hashlib.sha256(config.listen.admin_key.reveal().encode()).hexdigest()
         found[whole] = Caller(key=THE_ADMIN, role=Role.ADMIN)
     return found
-
-
-def _digest(of: KeyConfig | AdminKeyConfig) -> str:
-    if of.sha256:
-        return of.sha256.lower()
-    return hashlib.sha256(of.key.reveal().encode() if of.key else b"").hexdigest()
 
 
 def _caller(name: str, of: KeyConfig) -> Caller:

@@ -16,6 +16,7 @@ from equipoise.config.environment import Environment, add_keys, detect, overlay,
 from equipoise.config.errors import ConfigurationError, Problem
 from equipoise.config.files import discover, read
 from equipoise.config.interpolate import interpolated
+from equipoise.config.keys import held_twice
 from equipoise.config.nested import flattened
 from equipoise.config.presets import PRESETS, VARIABLE, lay_under
 from equipoise.config.rules import broken_rules
@@ -132,7 +133,7 @@ def validated(tree: Tree, environ: Mapping[str, str]) -> Config:
     tree.data = interpolated(tree.data, environ, problems)
     broken = {problem.path for problem in problems}
     config, refused = _validate(tree.data)
-    for problem in (*refused, *broken_rules(tree.data)):
+    for problem in (*refused, *broken_rules(tree.data), *(held_twice(config) if config is not None else ())):
         if problem.path not in broken:
             broken.add(problem.path)
             problems.append(problem)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -183,3 +184,25 @@ def complaint_of(data: dict[str, Any]) -> str:
     except ConfigurationError as error:
         return str(error) + repr(error) + str(error.problems)
     return ""
+
+
+SAME = "the-very-same-key-in-two-places"
+HASH = hashlib.sha256(SAME.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("where", "first"),
+    [
+        ({"keys": {"a": {"key": SAME, "tenant": "one"}, "b": {"key": "${OTHER}", "tenant": "two"}}}, "keys.a"),
+        ({"keys": {"a": SAME, "b": {"sha256": HASH.upper()}}}, "keys.a"),
+        ({"keys": {"a": SAME}, "admin_keys": {"b": SAME}}, "keys.a"),
+        ({"admin_keys": {"a": {"sha256": HASH}}, "listen": {"admin_key": SAME}}, "admin_keys.a"),
+        ({"keys": {"a": SAME}, "listen": {"admin_key": "${OTHER}"}}, "keys.a"),
+    ],
+)
+def test_no_key_stands_in_two_places(where: dict[str, Any], first: str) -> None:
+    """Which tenant or class it stood for would be chance, and a client's key would open the admin listener; nor is it shown."""
+    with pytest.raises(ConfigurationError, match=f"is the same key as {first}") as refused:
+        load({**BASE, **where}, environ={"OTHER": SAME})
+    assert SAME not in str(refused.value)
+    assert HASH not in str(refused.value)
