@@ -116,6 +116,7 @@ PLACES: dict[str, Any] = {
     "keys.*.key": ("keys", "app", "key"),
     "admin_keys.*.key": ("admin_keys", "ann", "key"),
     "listen.admin_key": ("listen", "admin_key"),
+    "shared.postgres.url": ("shared", "postgres", "url"),
     "migration.incumbent.api_key": ("migration", "incumbent", "api_key"),
     "migration.incumbent.headers": ("migration", "incumbent", "headers", "x-old"),
     "migration.incumbent.extra_body": ("migration", "incumbent", "extra_body", "deep", "password"),
@@ -132,13 +133,17 @@ secrets_ = st.text("ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789", min
 )
 
 
+FORMS = {"": "https://hooks.example.org/{}", "shared.postgres": "postgresql://equipoise:{}@db.example.org/equipoise"}
+"""Addresses that hold a secret."""
+
+
 def placed(values: dict[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = json.loads(json.dumps(BASE))
     for name, value in values.items():
         below, (*path, last) = data, PLACES[name]
         for part in path:
             below = below.setdefault(part, {})
-        below[last] = f"https://hooks.example.org/{value}" if isinstance(value, str) and "url" in name else value
+        below[last] = FORMS.get(name.rpartition(".")[0], FORMS[""]).format(value) if "url" in name else value
     return data
 
 
