@@ -202,7 +202,7 @@ class Backend:
 
     def tokens_needed(self, request: Request) -> int:
         """What a question may use of the tokens a minute: what is read, and the most (else the usual) that is written."""
-        return self.input_tokens(request) + (request.output_tokens or self.load.usual_tokens)
+        return self.input_tokens(request) + request.answers * (request.output_tokens or self.load.usual_tokens)
 
     def _overflows(self, request: Request) -> bool:
         context = self.options.context_tokens
@@ -218,18 +218,18 @@ class Backend:
             return int(inner.usual.value)
         if price is None or price.source == LLM_VIA:
             return UNKNOWN_PRICE
-        return expected_cost(price, self.input_tokens(request), self.load.expected_tokens(request.output_tokens))
+        written = request.answers * self.load.expected_tokens(request.output_tokens)
+        return expected_cost(price, self.input_tokens(request), written)
 
     def worst_case(self, request: Request) -> tuple[NanoUSD | None, int]:
         """The most this question should cost here, and take in tokens; the cost is None when nobody knows the price.
 
         Estimated input with a margin, all the output allowed (or learned, where the backend has no bound), fees.
         """
-        read, bound = self.input_tokens(request), self.bound
-        most = request.output_tokens
+        read, bound, most = self.input_tokens(request), self.bound, request.output_tokens
         if not most or self.options.type not in BOUNDED:
             most = max(most, bound.tokens)
-        tokens = -(-read * MARGIN_PERCENT // 100) + most
+        tokens = -(-read * MARGIN_PERCENT // 100) + (most := most * request.answers)
         price = self.options.price
         if price is None:
             return None, tokens

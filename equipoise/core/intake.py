@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 
 import msgspec
@@ -13,6 +14,7 @@ from equipoise.core.pricing import estimate_tokens
 from equipoise.core.routing import Router
 
 LONGEST_ID = 128
+MOST_ANSWERS = 2**31
 MOST_KNOWN = 4_096
 """Descriptions of questions that are remembered on routes that keep answers; some kilobytes each."""
 EMBEDDING = frozenset({"embeddings"})
@@ -83,6 +85,7 @@ class Intake:
             pinned=resolved.pinned,
             input_tokens=tokens_of(question),
             output_tokens=question.max_tokens or 0,
+            answers=answers_of(question),
             needs=needs_of(question),
             min_quality=route.min_quality,
             max_cost=hints.max_cost,
@@ -132,6 +135,13 @@ def tokens_of(question: Question) -> int:
     if question.tokens is not None:
         return question.tokens
     return estimate_tokens(sum(len(message.text) for message in question.messages))
+
+
+def answers_of(question: Question) -> int:
+    """How many answers are written and billed for it: `n`, or as many as the best is taken of. Never less than one."""
+    wanted = (question.options.get("n"), question.extra.get("best_of"))
+    told = [value for value in wanted if isinstance(value, int | float) and not isinstance(value, bool)]
+    return math.ceil(min(max(told, default=1), MOST_ANSWERS)) if any(value > 1 for value in told) else 1
 
 
 def learns(strategy: str) -> bool:

@@ -155,7 +155,7 @@ class Question(msgspec.Struct, kw_only=True):
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A question, sized and bounded: everything a decision may depend on.
 
-    `output_tokens` is the most the caller wants (0: no bound), `needs` what the backend must be able to do (tools, json,
+    `output_tokens` is the most the caller wants of each of so many `answers` (0: no bound), `needs` what the backend must be able to do (tools, json,
     images), `repeatable` whether it may be asked twice, `trace` the trace headers to pass on, `role` which side of a
     migration answers, or "answer" where there is none; `key` names the key it came with, `budgets` those that key
     names, `data_classes` what kinds of data it holds, `parent` the request whose graph asks it, `joined` how that is
@@ -170,6 +170,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     pinned: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    answers: int = 1
     needs: frozenset[str] = frozenset()
     min_quality: float = 0.0
     max_cost: NanoUSD | None = None

@@ -47,7 +47,7 @@ class Allowance:
 
     def lacks(self, request: Request, now: float) -> list[Lack]:
         """What is missing here for a question, of rates that are shared."""
-        needed = {REQUESTS: 1, TOKENS: request.input_tokens + request.output_tokens}
+        needed = {REQUESTS: 1, TOKENS: _tokens(request)}
         found = []
         for unit, rate in self.rates.items():
             lack = min(needed[unit], rate.per_minute) - rate.spare(now)
@@ -112,7 +112,7 @@ class Allowances:
             allowance = self._known[caller.key] = Allowance(limits, caller.key)
             if self.elsewhere is not None:
                 allowance.attach(self.elsewhere)
-        tokens = request.input_tokens + request.output_tokens
+        tokens = _tokens(request)
         short = allowance.take(tokens, self._clock())
         if short is not None:
             raise self._refusal(caller.key, allowance, *short)
@@ -150,6 +150,11 @@ class Allowances:
         message = f"This key may use {allowance.rates[unit].per_minute} {unit} a minute; come again in {wait:.3f} s."
         headers = tuple(self.fields(key))
         return Problem(429, "rate_limit_exceeded", message, retry_after=wait, should_retry=True, headers=headers)
+
+
+def _tokens(request: Request) -> int:
+    """What a question may use: what it says, and the most that is to be written of all its answers."""
+    return request.input_tokens + request.answers * request.output_tokens
 
 
 def duration(seconds: float) -> bytes:

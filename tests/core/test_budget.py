@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from equipoise.core.account import BudgetOptions, Unit
 from equipoise.core.accounting import answered, failed
 from equipoise.core.budget import Budgets
 from equipoise.core.events import BudgetCrossed, Event
-from equipoise.core.model import BackendType, NoBackendAvailable, Verdict
+from equipoise.core.intake import MOST_ANSWERS, answers_of
+from equipoise.core.model import BackendType, NoBackendAvailable, Question, Verdict
 from equipoise.core.slices import Grant
 from equipoise.core.window import Window
 from tests.fakes import FakeClock, answer, backend, price, request, selection
@@ -232,3 +235,26 @@ def test_another_configuration_keeps_what_is_held() -> None:
     asks = {ask.account: ask for ask in found.asks(1_790_001_000.0, 1.0)}
     assert asks["day"].limit == 200
     assert (asks["old"].used, asks["old"].back) == (20, 80)
+
+
+@pytest.mark.parametrize(("said", "answers"), [({"n": 8}, 8), ({"n": 2.5}, 3), ({"n": 1}, 1), ({"n": 0}, 1), ({"n": -9}, 1), ({"n": True}, 1), ({"n": "8"}, 1)])  # fmt: skip
+def test_every_answer_that_is_wanted_is_promised_and_counted(said: dict[str, Any], answers: int) -> None:
+    """`n` answers are written and billed: a client that wants many may not pass a budget that holds one."""
+    assert answers_of(Question(messages=[], options=said)) == answers
+    assert answers_of(Question(messages=[], extra={"best_of": 4}, options=said)) == max(4, answers)
+    one, many = (request("twelve tokens", input_tokens=12, output_tokens=10, answers=count) for count in (1, answers))
+    plain = backend("a", price=price(1.0))
+    read = plain.worst_case(one)[1] - 10
+    assert plain.worst_case(many)[1] == read + 10 * answers
+    cost = plain.worst_case(one)[0], plain.worst_case(many)[0]
+    assert cost[0] is not None
+    assert cost[1] is not None
+    assert cost[1] - cost[0] == pytest.approx(10_000 * (answers - 1), abs=answers)
+    assert plain.tokens_needed(many) - plain.tokens_needed(one) == 10 * (answers - 1)
+    assert (plain.expected_cost(many) > plain.expected_cost(one)) is (answers > 1)
+
+
+def test_no_number_of_answers_is_too_large_to_reckon_with() -> None:
+    """Strangers write it."""
+    assert answers_of(Question(messages=[], options={"n": 10**300})) == MOST_ANSWERS
+    assert answers_of(Question(messages=[], options={"n": float("inf")})) == MOST_ANSWERS

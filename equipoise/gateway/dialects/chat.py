@@ -103,8 +103,12 @@ def read_chat(body: bytes) -> Asked:
 
 
 def _limit(said: ChatBody) -> int | None:
-    limit = token_limit(said.max_completion_tokens, "max_completion_tokens")
-    return limit if limit is not None else token_limit(said.max_tokens, "max_tokens")
+    """The larger of two that are given: which of them an upstream goes by is its own affair, and it bills by it."""
+    limits = (
+        token_limit(said.max_completion_tokens, "max_completion_tokens"),
+        token_limit(said.max_tokens, "max_tokens"),
+    )
+    return max((limit for limit in limits if limit is not None), default=None)
 
 
 def _joined(extra: dict[str, Any], nested: dict[str, Any]) -> dict[str, Any]:

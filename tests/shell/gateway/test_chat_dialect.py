@@ -43,9 +43,10 @@ def test_a_nested_extra_body_is_engine_options_too():
     assert read_chat(body).question.extra == {"top_k": 3, "mode": "mix"}
 
 
-def test_the_newer_name_of_the_token_limit_wins():
-    """`max_completion_tokens` replaced `max_tokens`."""
-    body = b'{"messages":[{"role":"user","content":"x"}],"max_tokens":5,"max_completion_tokens":7}'
+@pytest.mark.parametrize(("older", "newer"), [(5, 7), (7, 5)])
+def test_of_two_token_limits_the_larger_is_reckoned_with(older: int, newer: int):
+    """`max_completion_tokens` replaced `max_tokens`; which of them an upstream obeys, and bills by, is its own affair."""
+    body = b'{"messages":[{"role":"user","content":"x"}],"max_tokens":%d,"max_completion_tokens":%d}' % (older, newer)
     assert read_chat(body).question.max_tokens == 7
 
 
