@@ -336,7 +336,7 @@ async def test_an_unreadable_record_hides_nothing_else(
     """The page still shows what is known without it, and says what cannot be read."""
     await visitor.log_in()
     assert house.estate.ledger is not None
-    monkeypatch.setattr(house.estate.ledger, "path", Path("/nowhere/ledger.sqlite3"))
+    monkeypatch.setattr(house.estate.ledger.database, "path", Path("/nowhere/ledger.sqlite3"))
     answer = await visitor.get("/dashboard/reliability")
     assert answer.status == 200
     assert "cannot be read" in answer.text
