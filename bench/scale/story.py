@@ -35,7 +35,7 @@ class Plan:
     ill: int = 20
     settling: float = 40.0
     every: float | None = None
-    strategy: str = "health_aware"
+    strategy: str = "performance_based"
     seed: int = 1
 
     @property

@@ -10,7 +10,7 @@ import pytest
 from bench.scale.fleet import play
 from bench.scale.story import Plan, Told
 
-ONE = Plan(backends=60, replicas=1, questions=6000, rate=200.0, ill=3, settling=8.0, seed=7)
+ONE = Plan(backends=60, replicas=1, questions=6000, rate=200.0, ill=3, settling=8.0, seed=7, strategy="health_aware")
 FLEETS: dict[str, float | None] = {"shipped": None, "every 5 s": 5.0, "never": math.inf}
 
 
