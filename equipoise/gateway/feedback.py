@@ -10,6 +10,7 @@ only; saying something again replaces what the same type said before. Nothing th
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PATH = "/v1/feedback"
 LARGEST = 8_192
 MOST_DIMENSIONS = 8
+DIMENSION = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+"""A name is kept; what could be a sentence about somebody is none."""
 THUMBS = {"up": 1.0, "down": 0.0}
 LOWEST, HIGHEST = 1, 5
 
@@ -74,8 +77,9 @@ def _opinion(body: FeedbackBody) -> Opinion:
     if (body.rating is None) == (body.score is None):
         raise _bad("rating", "Say either a rating or a score.")
     shares = {"score": _score(body), **body.dimensions}
-    if len(body.dimensions) > MOST_DIMENSIONS or any(len(name) > 64 for name in body.dimensions):
-        raise _bad("dimensions", f"At most {MOST_DIMENSIONS} dimensions with short names.")
+    if len(body.dimensions) > MOST_DIMENSIONS or not all(map(DIMENSION.fullmatch, body.dimensions)):
+        told = f"At most {MOST_DIMENSIONS} dimensions, each named by one short word: letters, digits, _ and -."
+        raise _bad("dimensions", told)
     for name, value in shares.items():
         if not 0.0 <= value <= 1.0:
             raise _bad(name[:64], "A score lies between 0 and 1, a rating between 1 and 5.")
