@@ -10,6 +10,7 @@ from equipoise.build import Estate
 from equipoise.build.keys import callers_of, operators_of
 from equipoise.build.store import audit_in, state_in
 from equipoise.cli.exits import USAGE, Failure
+from equipoise.cli.serve import is_loopback
 from equipoise.config import Config
 from equipoise.config.errors import dotted
 from equipoise.config.save import leaves, plain
@@ -83,7 +84,7 @@ def tokens_of(config: Config) -> Tokens | None:
 
 def pages_of(config: Config) -> Pages:
     """Which web pages may ask."""
-    return Pages(config.cors.origins, config.cors.max_age_seconds)
+    return Pages(config.cors.origins, config.cors.max_age_seconds, here=is_loopback(config.listen.host))
 
 
 def journal_of(config: Config) -> AuditStore:

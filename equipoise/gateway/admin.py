@@ -18,6 +18,7 @@ from equipoise.gateway.configuring import WeightBody, read_body
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON
 from equipoise.gateway.health import NO_STORE, Health
+from equipoise.gateway.pages import host_name
 from equipoise.gateway.people import BACKENDS, People, require_role
 from equipoise.gateway.problems import Problem, refusal, unknown_path, wrong_method
 from equipoise.gateway.records import readable
@@ -169,7 +170,7 @@ class Admin:
             raise Problem(403, "forbidden_origin", "Pages of other origins may not ask this listener.")
 
     def _is_own(self, host: str) -> bool:
-        name = _host_name(host)
+        name = host_name(host)
         if name in self._hosts or name == "localhost":
             return True
         try:
@@ -248,13 +249,6 @@ def _command_of(path: str) -> tuple[str, str]:
     """`/admin/backends/{id}/{verb}`; an id may hold anything but is one segment."""
     backend_id, _, verb = path[len(BACKENDS) + 1 :].rpartition("/")
     return unquote(backend_id), verb
-
-
-def _host_name(host: str) -> str:
-    """The name of a Host field without its port; IPv6 addresses stand in brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].lower().rstrip(".")
 
 
 def _json(body: dict[str, Any]) -> Response:

@@ -303,6 +303,8 @@ class Gateway:
         """Whose request it is; raises Problem 401 where a key is needed and none is good."""
         if self._keys is None or request.path in OPEN:
             self._pages.require_own(request)
+            if self._keys is None:
+                self._pages.require_own_name(request)
             return ANYBODY
         caller = self._keys.caller(request.headers)
         if caller is None:
@@ -316,8 +318,10 @@ class Gateway:
 
     def _may_scrape(self, request: Request) -> bool:
         """Whoever is on this machine, and elsewhere who holds a key of either kind."""
-        if self._open_metrics or is_here(request.client) or self._has_key(request):
+        if self._open_metrics or self._has_key(request):
             return True
+        if is_here(request.client):
+            return self._pages.by_own_name(request)
         return self._people.keyed and self._people.who(request) is not None
 
     async def _elsewhere(self, request: Request, request_id: str) -> Response:

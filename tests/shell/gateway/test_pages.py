@@ -122,3 +122,50 @@ def test_what_is_no_exact_origin_is_refused(origin: str) -> None:
     """No wildcards, no paths."""
     with pytest.raises(ValidationError):
         CORSConfig(origins=(origin,)) if "," not in origin else CORSConfig.model_validate({"origins": origin})
+
+
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("127.0.0.1:4000", True),
+        ("[::1]:4000", True),
+        ("192.168.1.7", True),
+        ("localhost:4000", True),
+        ("LOCALHOST.:4000", True),
+        ("gateway:4000", True),
+        ("app.localhost", True),
+        ("app.example.org", True),
+        ("", True),
+        ("evil.example", False),
+        ("[.:.]:4000", False),
+        ("evil.example.:4000", False),
+        ("127.0.0.1.evil.example", False),
+        ("localhost.evil.example:4000", False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/models"), ("GET", "/health"), ("GET", "/metrics"), ("POST", PATH)]
+)
+async def test_no_page_reads_by_a_name_of_its_own_that_leads_here(method: str, path: str, host: str, may: bool) -> None:
+    """DNS rebinding: to the browser it is the page's own site, so no Origin is sent; the Host gives it away."""
+    gateway = gateway_of(ScriptedBalancer(), pages=Pages([APP], here=True))
+    request = http(method, path, BODY if method == "POST" else b"", host=host)
+    request.client = "127.0.0.1"
+    response = gateway.admit(request) or await gateway.handle(request)
+    assert response.status == (200 if may else 403), response.body
+    request.path, request.method = "/readyz", "GET"
+    assert (await gateway.handle(request)).status == 200, "whoever probes may come by any name"
+
+
+async def test_with_keys_or_from_elsewhere_any_name_is_good_but_metrics_want_a_key() -> None:
+    """A page has none; and who comes through a trusted proxy, or to a listener that others reach, asks by the proxy's name."""
+    keys = ClientKeys.of(["good"])
+    request = http("GET", "/v1/models", host="llm.example.org", authorization="Bearer good")
+    request.client = "127.0.0.1"
+    assert (await gateway_of(ScriptedBalancer(), keys=keys, pages=Pages(here=True)).handle(request)).status == 200
+    for pages, client in ((Pages(here=True), "10.0.0.7"), (Pages(here=False), "127.0.0.1")):
+        request.client = client
+        assert (await gateway_of(ScriptedBalancer(), pages=pages).handle(request)).status == 200
+    scrape = http("GET", "/metrics", host="evil.example")
+    scrape.client = "127.0.0.1"
+    assert (await gateway_of(ScriptedBalancer(), keys=keys, pages=Pages(here=True)).handle(scrape)).status == 401
