@@ -19,7 +19,7 @@ demo-real: $(READY)
 	@$(BIN)/equipoise demo --real
 
 test: $(READY)
-	$(BIN)/python -m pytest -m "not end_to_end"
+	$(BIN)/python -m pytest -m "not end_to_end" -n auto --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -6,8 +6,13 @@ import os
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 MARKER = "end_to_end"
+
+# How fast a machine that does other things draws examples says nothing about the product.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 
 # A shell that starts tests in the background lets them ignore Ctrl-C, and so would every process they start.
