@@ -19,6 +19,8 @@ def on(config: Config, tree: Tree) -> list[str]:
     notes = given_without_effect(tree)
     for backend in config.backend_instances.values():
         notes += [f"backend_instances.{backend.id}: {note}" for note in _on_backend(backend, tree)]
+    if config.shared.postgres is not None and config.ledger.path is not None:
+        notes.append("ledger.path: without effect, records go to shared.postgres")
     return notes + list(_on_routes(config))
 
 

@@ -12,7 +12,9 @@ import msgspec
 from equipoise.stores.keys import StoredKey
 
 GOOD_SECONDS = 86_400.0
-"""How long ago the server must have been asked for what was known then to be believed at a start."""
+"""How long ago the server may have been asked for what was known then to be believed at a start."""
+NONE_SECONDS = 300.0
+"""The same where it had no keys: whoever believes that opens the door to everybody."""
 TOUCH_SECONDS = 60.0
 
 
@@ -42,8 +44,8 @@ class KnownKeys:
     def read(self) -> list[StoredKey] | None:
         """What was known, None where nothing was or too long ago."""
         try:
-            if time.time() - self._path.stat().st_mtime > GOOD_SECONDS:
-                return None
-            return msgspec.json.decode(self._path.read_bytes(), type=list[StoredKey])
+            age = time.time() - self._path.stat().st_mtime
+            keys = msgspec.json.decode(self._path.read_bytes(), type=list[StoredKey])
         except (OSError, msgspec.DecodeError):
             return None
+        return keys if age < (GOOD_SECONDS if keys else NONE_SECONDS) else None

@@ -235,7 +235,9 @@ def test_a_gateway_that_knew_its_keys_starts_without_the_server(fleet: Fleet, se
     """Known keys are good and others are not; what it records arrives; one that never knew any does not start."""
     first = fleet.start("one")
     key = fleet.key("one", "app")
-    first.until(lambda: first.ask(key=key)[0] == 200, 5)
+    first.until(lambda: first.ask()[0] == 401, 5)
+    before = booked(fleet.url)[0]
+    assert first.ask(key=key)[0] == 200
     assert first.stop()[0] == 0
     server.kill()
     again = fleet.start("one")
@@ -246,5 +248,30 @@ def test_a_gateway_that_knew_its_keys_starts_without_the_server(fleet: Fleet, se
     assert "the keys in the state store cannot be read: cannot open PostgreSQL 127.0.0.1" in stranger.stderr
     assert (PASSWORD not in stranger.stderr, "Traceback" not in stranger.stderr) == (True, True)
     server.start()
-    again.until(lambda: booked(fleet.url)[0] == 2, 10)
+    again.until(lambda: booked(fleet.url)[0] >= before + 2, 10)
     again.until(lambda: again.metric("equipoise_ledger_away") == 0, 10)
+
+
+def test_a_canary_that_was_begun_at_one_gateway_is_everywhere(fleet: Fleet) -> None:
+    """On hosts without a folder in common: both send it its share, and it ends at both when one is told to stop it."""
+    first, second = fleet.start("one"), fleet.start("two")
+    said = ("--set", "strategy=round_robin", "--at", "99%", "--yes", "--json", "--admin-url", first.admin_url)
+    done = fleet.say("one", "canary", "start", *said)
+    assert done.returncode == 0, done.stderr
+    standing = json.loads(first.fetch("/admin/canary", admin=True)[1])
+    second.until(lambda: json.loads(second.fetch("/admin/canary", admin=True)[1])["stage"] == standing["stage"], 5)
+    time.sleep(1.5)  # long enough for one to take back what it cannot build
+    for gateway in (first, second):
+        told = json.loads(gateway.fetch("/admin/canary", admin=True)[1])
+        assert (told["stage"], told["share"], told["keeping"]) == (standing["stage"], 99.0, "ok")
+        before = told["requests"]["candidate"]
+        assert [gateway.ask()[0] for _ in range(3)] == [200] * 3
+        gateway.until(
+            lambda gateway=gateway, before=before: (
+                json.loads(gateway.fetch("/admin/canary", admin=True)[1])["requests"]["candidate"] >= before + 3
+            ),
+            5,
+        )
+    done = fleet.say("two", "canary", "abort", "--admin-url", second.admin_url)
+    assert done.returncode == 0, done.stderr
+    first.until(lambda: json.loads(first.fetch("/admin/canary", admin=True)[1])["share"] == 0.0, 5)
