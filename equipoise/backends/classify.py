@@ -18,6 +18,8 @@ from equipoise.backends.pauses import pause_asked
 from equipoise.core.model import Usage, Verdict
 from equipoise.http import HTTPError
 
+ADDRESS: Final = re.compile(r"https?://[^\s/]+: ")
+"""Where a backend listens, as HTTPError begins: clients read what becomes of it, and its operator knows it by its name."""
 QUOTA: Final = frozenset(
     {
         "insufficient_quota",
@@ -125,7 +127,7 @@ def unreachable(error: HTTPError, blame: Blame, *, usage: Usage | None = None, c
     """The error for an exchange that gave no whole response."""
     code = "upstream_timeout" if error.timed_out else "upstream_error"
     sent = error.maybe_processed
-    text = f"{blame.who}: {safe_text(str(error), blame.secret)[:SHOWN]}"
+    text = f"{blame.who}: {ADDRESS.sub('', safe_text(str(error), blame.secret))[:SHOWN]}"
     return BackendError(Verdict.FAILURE, text, code=code, sent=sent, usage=usage, metered_cost=cost)
 
 

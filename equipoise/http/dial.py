@@ -150,6 +150,8 @@ class _Attempt:
 def _describe(error: OSError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the certificate is not good: {error.verify_message}"
+    if error.errno is not None and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)  # asyncio's own words name the address
     return error.strerror or str(error) or type(error).__name__
 
 

@@ -131,3 +131,15 @@ def test_a_stream_that_never_ends_is_given_up(decoder: Any) -> None:
     with pytest.raises(EventTooLarge, match="1000 bytes in all"):
         for _ in range(101):
             endless.feed(b"data: 1\n\n ")
+
+
+async def test_where_a_backend_listens_is_not_told_to_who_asks() -> None:
+    """Neither its host nor its port, in the error of a question or in its story; which backend it is, is."""
+    client = make_client(BackendType.OPENAI_DIRECT, endpoint_url="http://127.0.0.1:9/v1", model="m", api_key="sk-own")
+    with pytest.raises(BackendError) as refused:
+        await client.send(request_for("What?"), 5.0)
+    await client.close()
+    for told in (str(refused.value), refused.value.plain):
+        assert "127.0.0.1" not in told
+        assert ":9" not in told
+        assert told.startswith("openai")
