@@ -169,12 +169,15 @@ def test_header_fields_that_are_made_once_hold_no_more_than_a_header() -> None:
         ("10.0.0.9", "nobody's", 401),
         ("10.0.0.9", "gone", 401),
         ("10.0.0.9", "ann", 200),
+        ("10.0.0.9", "tenant", 401),
         ("10.0.0.9", "eve", 200),
     ],
 )
 async def test_metrics_are_shown_here_and_elsewhere_to_holders_of_a_key(client: str, key: str, status: int) -> None:
-    """A client's or an operator's, on either listener: they name backends and what was spent."""
-    keys = ClientKeys({digest("ann"): Caller(key="ann"), digest("gone"): Caller(key="gone", expires=1.0)})
+    """An operator's, or a client's where it is of no tenant of its own, on either listener: they name backends and what all
+    tenants spent."""
+    terms = (Caller(key="ann"), Caller(key="gone", expires=1.0), Caller(key="tenant", tenant="acme"))
+    keys = ClientKeys({digest(caller.key): caller for caller in terms})
     people = People(ClientKeys({digest("eve"): Caller(key="eve", role=Role.VIEW)}))
     asked = http("GET", "/metrics", **({"authorization": f"Bearer {key}"} if key else {}))
     asked.client = client
