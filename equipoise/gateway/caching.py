@@ -34,7 +34,7 @@ from equipoise.gateway.given import GivenStream, Kept, again, kept_of, merged, p
 from equipoise.gateway.lookup import BYPASS, HIT, JOINED, MISS, SEMANTIC, STALE, CacheLimits, Lookup
 from equipoise.gateway.problems import Problem
 from equipoise.reply import Reply
-from equipoise.stores.shared_answers import Purge
+from equipoise.stores.shared_answers import Place, Purge
 from equipoise.stores.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -100,8 +100,10 @@ class ResponseCache:
 
     async def _look_elsewhere(self, elsewhere: Elsewhere, sized: Sized, found: Lookup, wanted: Directives) -> None:
         """What another gateway has kept is kept here, too, for as long as it may be given."""
-        kept = await elsewhere.find(sized, found)
-        if kept is None or found.key is None or found.options is None:
+        kept, route = await elsewhere.find(sized, found), self._routes().get(sized.route)
+        if kept is None or route is None or found.key is None or found.options is None:
+            return
+        if not worth_keeping(kept.reply, route):  # by this gateway's standards
             return
         self._shelve(found.key, kept, found.asked)
         again = self._on_shelf(found.key, found.options, wanted.max_age)
@@ -157,6 +159,8 @@ class ResponseCache:
         key, route = self._by_request.get((event.request_id, event.tenant)), self._routes().get(event.route)
         if key is not None and route is not None and event.quality < route.min_quality:
             self._shelf.remove(key)
+            if self._elsewhere is not None:
+                self._elsewhere.answers.remove(Place(event.tenant, event.route, key))
 
     def purge(self, tenant: str | None = None, route: str | None = None, corpus: str | None = None) -> int:
         """Let go of what is kept here (of this tenant, route, corpus); what is in flight now is not kept either."""
@@ -346,7 +350,10 @@ class ResponseCache:
         return True
 
     def _purged(self, purge: Purge) -> None:
-        self.purge(purge.tenant, purge.route, purge.corpus)
+        if purge.key is None:
+            self.purge(purge.tenant, purge.route, purge.corpus)
+        else:
+            self._shelf.remove(bytes.fromhex(purge.key))
 
     def _gone(self, key: bytes, kept: Kept) -> None:
         self._by_request.pop((kept.reply.request_id, kept.tenant), None)

@@ -44,11 +44,15 @@ return number
 
 
 class Purge(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which answers go: of this tenant, of this route, from this corpus; of everybody, everywhere, where none is named."""
+    """Which answers go: of this tenant, of this route, from this corpus; of everybody, everywhere, where none is named.
+
+    With a `key` (hexadecimal) it is the one answer to that question of that tenant and route.
+    """
 
     tenant: str | None = None
     route: str | None = None
     corpus: str | None = None
+    key: str | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -129,6 +133,10 @@ class SharedAnswers:
             return
         self._begin(self._put(place, purges, corpus, pack, seconds))
 
+    def remove(self, place: Place) -> None:
+        """Let go of one answer, here and in all gateways; nobody waits."""
+        self._begin(self._removed(Purge(place.tenant, place.route, key=place.key.hex())))
+
     async def purge(self, purge: Purge) -> int | None:
         """How many were let go of; None while Redis does not answer: it is done, before any look-up, when it does."""
         try:
@@ -163,6 +171,9 @@ class SharedAnswers:
                 kept = await self.link.ask(lambda client: client.eval(KEEP, 2, *names, *values))
         self.counts.kept += kept
         self.counts.not_kept += 1 - kept
+
+    async def _removed(self, purge: Purge) -> None:
+        await self.purge(purge)
 
     async def _purged(self, purge: Purge) -> int:
         """Count it first: from then on nothing from before is kept; then let go of what was."""
@@ -225,7 +236,7 @@ class SharedAnswers:
 
     def _pattern(self, purge: Purge) -> str:
         parts = ("*" if part is None else _digest(part) for part in (purge.tenant, purge.route))
-        return self.link.key("answer", *parts, "*")
+        return self.link.key("answer", *parts, purge.key or "*")
 
 
 async def _scan(pattern: str, cursor: int, client: Any) -> tuple[int, list[bytes]]:

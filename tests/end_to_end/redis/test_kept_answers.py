@@ -19,7 +19,7 @@ import pytest
 
 from equipoise.config.environment import EVERY_NAME
 from equipoise.gateway.packing import Packed
-from equipoise.stores.redis_link import LinkOptions, RedisLink
+from equipoise.stores.redis_link import STRIKES, LinkOptions, RedisLink
 from equipoise.stores.shared_answers import CORPUS_BYTES, Place, Purge, SharedAnswers
 from tests.end_to_end.redis.servers import RedisServer
 
@@ -110,25 +110,33 @@ def kept(gateway: Gateway, answers: int) -> None:
     gateway.until(lambda: gateway.redis()["kept"] >= answers)
 
 
+def shared(one: Gateway, other: Gateway, **body: Any) -> tuple[str, httpx.Response, httpx.Response]:
+    """A question, its answer by the one, and the same given by the other. On a busy machine a look-up may come too late:
+    then another question is taken."""
+    for number in range(5):
+        words, before = f"Does water boil, {number}?", one.redis()["kept"]
+        first = one.ask(words, **body)
+        kept(one, before + 1)
+        again = other.ask(words, **body)
+        if again.headers["x-equipoise-cache"] == "hit":
+            return words, first, again
+    raise AssertionError(other.redis())
+
+
 def test_an_answer_is_given_again_by_another_process(two: tuple[Gateway, Gateway]) -> None:
-    """Whole and streamed, word for word; the age goes on, nothing is paid, and there it is kept in memory from then on."""
+    """Whole and streamed, word for word; nothing is paid, and there it is kept in memory from then on."""
     one, other = two
-    first = one.ask()
-    streamed = one.ask(stream=True)
-    kept(one, 2)
-    time.sleep(1.1)
-    again, stream = other.ask(), other.ask(stream=True)
-    assert [answer.headers["x-equipoise-cache"] for answer in (first, streamed, again, stream)] == ["miss"] * 2 + [
-        "hit"
-    ] * 2
+    words, first, again = shared(one, other)
+    assert first.headers["x-equipoise-cache"] == "miss"
     assert str(one.process.pid) in again.text
     assert again.json()["choices"] == first.json()["choices"]
-    assert _texts(stream.text) == _texts(streamed.text)
-    assert int(again.headers["age"]) >= 1
     assert again.headers["x-equipoise-cost-usd"] == "0.000000000"
     before = other.redis()
-    assert other.said() == "hit"
+    assert other.said(words) == "hit"
     assert other.redis() == before
+    _, streamed, stream = shared(one, other, stream=True)
+    assert _texts(stream.text) == _texts(streamed.text)
+    assert str(one.process.pid) in stream.text
 
 
 def _texts(events: str) -> list[str]:
@@ -140,17 +148,16 @@ def _texts(events: str) -> list[str]:
 def test_one_purge_reaches_memory_and_redis_of_all(two: tuple[Gateway, Gateway]) -> None:
     """By corpus: one call at one gateway; within a second or so the other has let go, too, and asks anew."""
     one, other = two
-    one.ask()
-    kept(one, 1)
-    assert other.said() == "hit"
+    words, _, _ = shared(one, other)
     told = one.admin.post("/admin/cache/purge", json={"corpus": "papers-10"}).json()
     assert told == {"done": "purge", "answers": 0, "shared": 0, "pending": 0}
-    assert other.said() == "hit"
+    assert other.said(words) == "hit"
+    held = one.admin.get("/admin/cache").json()["answers"]
     told = one.admin.post("/admin/cache/purge", json={"corpus": "papers-11", "tenant": "default"}).json()
-    assert told == {"done": "purge", "answers": 1, "shared": 1, "pending": 0}
+    assert told == {"done": "purge", "answers": held, "shared": held, "pending": 0}
     other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0, 3.0)
-    assert other.said() == "miss"
-    assert str(other.process.pid) in other.ask().text
+    assert other.said(words) == "miss"
+    assert str(other.process.pid) in other.ask(words).text
 
 
 def test_a_black_hole_costs_five_milliseconds_and_then_nothing(
@@ -159,6 +166,7 @@ def test_a_black_hole_costs_five_milliseconds_and_then_nothing(
     """Frozen in the middle: the first few questions wait 5 ms, all later ones not at all, none fails; then it is used again."""
     one, _ = two
     usual = sorted(_seconds(one, f"warm {number}") for number in range(40))[20]
+    late = one.redis()["late"]
     own_redis.freeze()
     first = [_seconds(one, f"frozen {number}") for number in range(3)]
     one.until(lambda: not one.redis()["well"], 5.0)
@@ -167,7 +175,7 @@ def test_a_black_hole_costs_five_milliseconds_and_then_nothing(
         f"usual {usual * 1e3:.1f} ms, while it is found out {[round(s * 1e3, 1) for s in first]}, gone {later * 1e3:.1f} ms"
     )
     status = one.redis()
-    assert status["late"] <= 3 + 1
+    assert status["late"] - late <= STRIKES + 1
     assert status["skipped"] >= 40
     assert min(first) < usual + SHORT + 0.05
     assert later < usual + SHORT
@@ -186,15 +194,14 @@ def _seconds(gateway: Gateway, words: str) -> float:
 def test_a_purge_while_redis_is_gone_is_made_up_for(two: tuple[Gateway, Gateway], own_redis: RedisServer) -> None:
     """The answer says that it is pending; when Redis answers again it is done before anything is given from there."""
     one, other = two
-    one.ask()
-    kept(one, 1)
-    assert other.said() == "hit"
+    words, _, _ = shared(one, other)
+    held = one.admin.get("/admin/cache").json()["answers"]
     own_redis.freeze()
     told = one.admin.post("/admin/cache/purge", json={}).json()
-    assert told == {"done": "purge", "answers": 1, "shared": 0, "pending": 1}
+    assert told == {"done": "purge", "answers": held, "shared": 0, "pending": 1}
     own_redis.thaw()
     one.until(lambda: one.redis()["open_purges"] == 0)
-    assert one.said() == "miss"
+    assert one.said(words) == "miss"
     other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0, 3.0)
 
 
@@ -203,12 +210,14 @@ def test_a_stale_answer_of_another_process_is_given_while_one_asks(tmp_path: Pat
     config = {"url": own_redis.url, "stale": 60}
     one, other = Gateway(tmp_path / "one", **config), Gateway(tmp_path / "two", **config)  # type: ignore[arg-type]
     try:
-        one.ask()
-        kept(one, 1)
+        questions = [f"Does water boil, {number}?" for number in range(4)]
+        for words in questions:
+            one.ask(words)
+        kept(one, len(questions))
         asyncio.run(_made_older(own_redis.url, 90.0))
-        assert other.said() == "stale"
-        other.until(lambda: other.said() == "hit")
-        assert str(other.process.pid) in other.ask().text
+        words = next(words for words in questions if other.said(words) == "stale")  # a look-up may come too late
+        other.until(lambda: other.said(words) == "hit")
+        assert str(other.process.pid) in other.ask(words).text
     finally:
         one.stop()
         other.stop()
@@ -217,12 +226,12 @@ def test_a_stale_answer_of_another_process_is_given_while_one_asks(tmp_path: Pat
 async def _made_older(url: str, seconds: float) -> None:
     """Change nothing of an entry but when it was made, as time would."""
     async with started(url) as link:
-        (name,) = await link.ask(lambda client: client.keys("equipoise:answer:*"))
-        data = await link.ask(lambda client: client.get(name))
-        entry = msgspec.msgpack.decode(zlib.decompress(data[CORPUS_BYTES:]), type=Packed)
-        entry.made -= seconds
-        changed = data[:CORPUS_BYTES] + zlib.compress(msgspec.msgpack.encode(entry))
-        await link.ask(lambda client: client.set(name, changed))
+        for name in await link.ask(lambda client: client.keys("equipoise:answer:*")):
+            data = await link.ask(lambda client: client.get(name))  # noqa: B023
+            entry = msgspec.msgpack.decode(zlib.decompress(data[CORPUS_BYTES:]), type=Packed)
+            entry.made -= seconds
+            changed = data[:CORPUS_BYTES] + zlib.compress(msgspec.msgpack.encode(entry))
+            await link.ask(lambda client: client.set(name, changed))  # noqa: B023
 
 
 @contextlib.asynccontextmanager
@@ -283,13 +292,17 @@ async def test_purges_choose_by_tenant_route_and_corpus(own_redis: RedisServer) 
         for place, corpus in places:
             answers.put(place, 0, corpus, lambda: b"words", 60.0)
         await until(lambda: answers.counts.kept == len(places))
+        answers.remove(places[0][0])
+        await until(lambda: other.seen == 1)
+        assert heard == [Purge("clinic", "auto", key="00" * 32)]
+        heard.clear()
         assert await answers.purge(Purge(tenant="lab", corpus="p11")) == 2
         assert await answers.purge(Purge(route="fast")) == 3
         assert await answers.purge(Purge(tenant="nobody")) == 0
-        await until(lambda: other.seen == 3)
+        await until(lambda: other.seen == 4)
         assert heard == [Purge(tenant="lab", corpus="p11"), Purge(route="fast"), Purge(tenant="nobody")]
         left = [place for place, _ in places if (await other.get(place))[0] is not None]
-        assert [(place.tenant, place.route) for place in left] == [("clinic", "auto")] * 2 + [("lab", "auto")]
+        assert [(place.tenant, place.route) for place in left] == [("clinic", "auto"), ("lab", "auto")]
         await answers.close()
         await other.close()
 

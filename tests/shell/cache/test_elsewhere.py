@@ -16,6 +16,7 @@ from equipoise.backends.base import Finished, ReasoningDelta, Relayed, TextDelta
 from equipoise.config.errors import ConfigurationError
 from equipoise.config.load import load
 from equipoise.core.attempts import Unanswered
+from equipoise.core.events import AnswerScored
 from equipoise.core.model import Answer
 from equipoise.core.routing import CacheOptions
 from equipoise.gateway.caching import ResponseCache
@@ -59,6 +60,9 @@ class Drawer:
         self.held.clear()
         self.purges += 1
         return gone
+
+    def remove(self, place: Place) -> None:
+        del self.held[place]
 
     def start(self) -> None: ...
 
@@ -227,6 +231,33 @@ async def test_one_purge_tells_everybody():
     assert said(await other.ask(cache_control="only-if-cached")) == ""
     drawer.slow = True
     assert await one.cache.purge_all() == {"answers": 0, "shared": 0, "pending": 1}
+
+
+async def test_an_answer_that_people_rate_badly_goes_everywhere():
+    """Here, in Redis, and in the memory of whoever hears of it; an answer below this gateway's floor is not taken over."""
+    drawer = Drawer()
+    one, other = OfAFleet(drawer), OfAFleet(drawer)
+    for kitchen in (one, other):
+        kitchen.route = msgspec.structs.replace(kitchen.route, min_quality=0.6)
+        await kitchen.ask(x_request_id="one")
+    (place,) = drawer.held
+    scored = {"request_id": "one", "attempt": 1, "backend_id": "graph-a", "route": "auto", "tenant": "default"}
+    scored |= {"kind": "general", "role": "answer", "quality": 0.1, "variance": 0.1, "source": "feedback"}
+    one.cache.observe(AnswerScored(**scored))
+    assert drawer.held == {}
+    assert said(await one.ask(cache_control="only-if-cached")) == ""
+    drawer.on_purge(Purge(place.tenant, place.route, key=place.key.hex()))
+    assert said(await other.ask(cache_control="only-if-cached")) == ""
+
+
+async def test_what_is_below_this_gateways_floor_is_not_taken_over():
+    """Gateways of one fleet may have other standards for a while."""
+    drawer = Drawer()
+    one, other = OfAFleet(drawer), OfAFleet(drawer)
+    one.balancer.replies = {"quality": 0.5}
+    await one.ask()
+    other.route = msgspec.structs.replace(other.route, min_quality=0.6)
+    assert said(await other.ask()) == "miss"
 
 
 async def test_without_a_fleet_a_purge_says_nothing_of_one():
