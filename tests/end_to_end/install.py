@@ -15,6 +15,7 @@ from pathlib import Path
 from bench.chaos import envoy
 from bench.deployment import tools
 from equipoise.sandbox.real.environment import Environment, InstallFailed
+from tests.end_to_end.cache import extra
 from tests.end_to_end.dashboard import axe
 from tests.end_to_end.http.servers import PACKAGES, SEARCH_PATH
 
@@ -46,6 +47,7 @@ def main() -> int:
         Environment(PLACE).install(print)
         envoy.install(PLACE / "envoy")
         axe.install()
+        extra.install()
         tools.install()
     except (InstallFailed, subprocess.CalledProcessError) as error:
         print(error, file=sys.stderr)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -17,81 +14,20 @@ import httpx
 import msgspec
 import pytest
 
-from equipoise.config.environment import EVERY_NAME
 from equipoise.gateway.packing import Packed
 from equipoise.stores.redis_link import STRIKES, LinkOptions, RedisLink
 from equipoise.stores.shared_answers import CORPUS_BYTES, Place, Purge, SharedAnswers
+from tests.end_to_end.cache.gateway import Gateway
 from tests.end_to_end.redis.servers import RedisServer
 
 pytestmark = pytest.mark.end_to_end
 
-ROOT = Path(__file__).parents[3]
-ANSWERS = """\
-import os
-
-async def answer(question):
-    return "told by " + str(os.getpid()) + ". " + "Water boils at 100 degrees. " * 100
-"""
 CONFIG = """\
-backend_instances:
-  here: {{backend_type: function, function: "answers:answer", corpus: papers-11}}
-routes:
-  auto: {{cache: {{ttl_seconds: 60, stale_seconds: {stale}}}}}
 cache: {{redis: true}}
 shared: {{redis: {{url: "{url}"}}}}
-learning: {{embedding: "off"}}
-state_dir: state
+routes: {{auto: {{cache: {{ttl_seconds: 60, stale_seconds: {stale}}}}}}}
 """
 SHORT = 0.005
-
-
-class Gateway:
-    """One process of the shipped command."""
-
-    def __init__(self, folder: Path, url: str, stale: float = 0) -> None:
-        folder.mkdir()
-        (folder / "answers.py").write_text(ANSWERS)
-        (folder / "equipoise.yaml").write_text(CONFIG.format(url=url, stale=stale))
-        environ = {name: value for name, value in os.environ.items() if name not in EVERY_NAME}
-        self.errors = (folder / "stderr").open("w")
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "equipoise", "serve", "--port", "0"],
-            cwd=folder,
-            env=environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", "HOME": str(folder)},
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        lines = [self.process.stdout.readline() for _ in range(5)]
-        assert all(lines), (folder / "stderr").read_text()
-        self.client = httpx.Client(base_url=lines[0].split()[-1], timeout=20)
-        self.admin = httpx.Client(base_url="/".join(lines[1].split()[-1].split("/")[:3]), timeout=20)
-
-    def ask(self, words: str = "Does water boil?", **body: Any) -> httpx.Response:
-        turns = [{"role": "user", "content": words}]
-        response = self.client.post("/v1/chat/completions", json={"model": "auto", "messages": turns} | body)
-        assert response.status_code == 200, response.text
-        return response
-
-    def said(self, words: str = "Does water boil?", **body: Any) -> str:
-        return self.ask(words, **body).headers["x-equipoise-cache"]
-
-    def redis(self) -> dict[str, Any]:
-        return dict(self.admin.get("/admin/cache").json()["redis"])
-
-    def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
-        deadline = time.monotonic() + seconds
-        while not true():
-            assert time.monotonic() < deadline, self.redis()
-            time.sleep(0.02)
-
-    def stop(self) -> None:
-        self.client.close()
-        self.admin.close()
-        self.process.terminate()
-        self.process.communicate(timeout=30)
-        self.errors.close()
 
 
 @pytest.fixture
@@ -100,7 +36,7 @@ def two(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[Gateway, Gatew
     with contextlib.ExitStack() as stack:
         found = []
         for name in ("one", "two"):
-            found.append(gateway := Gateway(tmp_path / name, own_redis.url))
+            found.append(gateway := Gateway(tmp_path / name, CONFIG.format(url=own_redis.url, stale=0)))
             stack.callback(gateway.stop)
         yield found[0], found[1]
 
@@ -207,8 +143,8 @@ def test_a_purge_while_redis_is_gone_is_made_up_for(two: tuple[Gateway, Gateway]
 
 def test_a_stale_answer_of_another_process_is_given_while_one_asks(tmp_path: Path, own_redis: RedisServer) -> None:
     """Stale-while-revalidate holds across the fleet: old words at once, new ones for whoever comes next."""
-    config = {"url": own_redis.url, "stale": 60}
-    one, other = Gateway(tmp_path / "one", **config), Gateway(tmp_path / "two", **config)  # type: ignore[arg-type]
+    config = CONFIG.format(url=own_redis.url, stale=60)
+    one, other = Gateway(tmp_path / "one", config), Gateway(tmp_path / "two", config)
     try:
         questions = [f"Does water boil, {number}?" for number in range(4)]
         for words in questions:
