@@ -118,8 +118,17 @@ class RedisLink:
         self._strikes = 0
         return found
 
-    async def ask(self, action: Callable[[redis.asyncio.Redis], Awaitable[T]], seconds: float | None = None) -> T:
-        """Do something with it, within so many seconds if that is shorter than the operation timeout. Raises StoreError."""
+    async def ask(
+        self,
+        action: Callable[[redis.asyncio.Redis], Awaitable[T]],
+        seconds: float | None = None,
+        *,
+        counts: bool = True,
+    ) -> T:
+        """Do something with it, within so many seconds if that is shorter than the operation timeout. Raises StoreError.
+
+        Where it `counts`, a few that are late in a row say that it is unwell: budgets and limits then go by that, too.
+        """
         self._require_well()
         if self._loop is None:
             raise StoreGone("Redis is not asked before the gateway has started")
@@ -128,7 +137,8 @@ class RedisLink:
             async with asyncio.timeout(limit):
                 found = await action(self._loop)
         except TROUBLE as error:
-            raise self._failed(error, STRIKES if limit == self.options.seconds else 1, limit) from error
+            strikes = STRIKES if limit == self.options.seconds else int(counts)
+            raise self._failed(error, strikes, limit) from error
         except RedisError as error:
             raise StoreError(f"Redis refuses: {error}") from error
         self._strikes = 0

@@ -6,7 +6,10 @@ A look-up waits a few milliseconds at most, and not at all while Redis is unwell
     PREFIX:answers:purges             how many purges there were
     PREFIX:answers:purged             the last of them, "NUMBER JSON", for gateways that hold answers in memory
 
-An answer is kept only if nobody purged since its question was looked up: what is being let go of does not come back.
+An answer is kept only if nobody purged since its question was looked up: what is being let go of does not come back. Nor
+is one where Redis is three quarters full: the rest is for what must not be lost there.
+
+Late look-ups are no evidence against Redis: five milliseconds pass in a busy process, too, and budgets go by that evidence.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -30,8 +34,16 @@ HEARD_SECONDS = 1.0
 PURGES_KEPT, MOST_OPEN, MOST_WRITING = 100, 100, 64
 SCANNED = 500
 CORPUS_BYTES = 8
+LATE, REST_SECONDS = 3, 1.0
+"""After so many look-ups in a row that were late nobody looks for a second: then one does, and so on."""
 KEEP = """
 if (redis.call('GET', KEYS[2]) or '0') ~= ARGV[1] then return 0 end
+local memory = redis.pcall('INFO', 'memory')
+if type(memory) == 'string' then
+  local most = tonumber(string.match(memory, 'maxmemory:(%d+)') or '0')
+  local used = tonumber(string.match(memory, 'used_memory:(%d+)') or '0')
+  if most > 0 and used + #ARGV[2] > 0.75 * most then return 0 end
+end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 return 1
 """
@@ -87,9 +99,11 @@ class SharedAnswers:
         seconds: float = 0.005,
         most_bytes: int = 1024 * 1024,
         on_purge: Callable[[Purge], None] = lambda purge: None,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.link, self.on_purge, self.most_bytes = link, on_purge, most_bytes
-        self._seconds = seconds
+        self._seconds, self._now = seconds, now
+        self._late, self._rests_until = 0, 0.0
         self._counter, self._log = link.key("answers", "purges"), link.key("answers", "purged")
         self.seen: int | None = None
         self._open: list[Purge] = []
@@ -109,15 +123,18 @@ class SharedAnswers:
         None and None when it was not asked, or not in time.
         """
         self.start()
-        if not self.link.well or self._open:
+        if not self.link.well or self._open or self._now() < self._rests_until:
             self.counts.skipped += 1
             return None, None
         names = [self._name(place), self._counter]
+        if self._late >= LATE:  # the one that looks whether it is quicker now: others do not wait with it
+            self._rests_until = self._now() + REST_SECONDS
         try:
-            data, counted = await self.link.ask(lambda client: _bytes(client.mget(names)), self._seconds)
+            data, counted = await self.link.ask(lambda client: _bytes(client.mget(names)), self._seconds, counts=False)
         except StoreError:
-            self.counts.late += 1
+            self._was_late()
             return None, None
+        self._late, self._rests_until = 0, 0.0
         purges = int(counted or 0)
         if purges != self.seen:  # what was purged may be among what is still there
             self._heard.set()
@@ -125,6 +142,12 @@ class SharedAnswers:
         self.counts.hits += data is not None
         self.counts.misses += data is None
         return (None if data is None else data[CORPUS_BYTES:]), purges
+
+    def _was_late(self) -> None:
+        self.counts.late += 1
+        self._late += 1
+        if self._late >= LATE:
+            self._rests_until = self._now() + REST_SECONDS
 
     def put(self, place: Place, purges: int, corpus: str | None, pack: Callable[[], bytes], seconds: float) -> None:
         """Keep what `pack` (called in a thread) gives for so many seconds, unless somebody has purged; nobody waits."""
