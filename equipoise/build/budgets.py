@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from equipoise.build.clock import SystemClock
 from equipoise.config import Config
 from equipoise.config.budgets import BudgetConfig
-from equipoise.core.account import GRACE, BudgetOptions, Unit
+from equipoise.core.account import GRACE, LEAD, BudgetOptions, Unit
 from equipoise.core.budget import Budgets
 from equipoise.core.pacing import Pacer
 from equipoise.core.pricing import nano_dollars
@@ -62,13 +62,14 @@ def options_of(config: Config) -> Iterator[BudgetOptions]:
     """What each budget counts."""
     for name, of in config.budgets.items():
         unit, limit = _amount(of)
-        yield _options(name, of, unit, limit, frozenset())
+        lead = config.shared.redis.lead_seconds if config.shared.redis is not None else LEAD
+        yield _options(name, of, unit, limit, frozenset(), lead)
         if of.hold_back:
             left = int(limit * (1.0 - of.hold_back))
-            yield _options(f"{name}:{ORDINARY}", of, unit, left, frozenset(of.priority_tenants))
+            yield _options(f"{name}:{ORDINARY}", of, unit, left, frozenset(of.priority_tenants), lead)
 
 
-def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozenset[str]) -> BudgetOptions:
+def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozenset[str], lead: float) -> BudgetOptions:
     return BudgetOptions(
         name=name,
         limit=limit,
@@ -80,6 +81,7 @@ def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozen
         named=of.named,
         exempt=exempt,
         alerts=tuple(sorted(of.alerts)),
+        lead=lead,
     )
 
 

@@ -41,6 +41,8 @@ class RedisConfig(Section):
     when_gone: Literal["local", "fail_closed"] = "local"
     """Without it: `local` goes on with the shares held already and no more, `fail_closed` refuses what has a budget or limit
     and is not ready."""
+    lead_seconds: Annotated[Positive, Field(le=3600)] = 15.0
+    """For how many seconds of demand each process holds of a budget ahead: an outage of so long is not felt."""
     local_seconds: NotNegative = 3600.0
     """For how many seconds a gateway goes on with its shares of budgets without it; what one that has died held counts so
     much longer as spent."""

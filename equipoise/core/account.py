@@ -16,7 +16,7 @@ EACH = "*"
 FRESH = 1.0
 """Seconds a store's word that nothing is left is believed without asking again."""
 LEAD = 2.0
-"""Seconds of demand that a holder likes to have free, so that the next slice is there before it is needed."""
+"""Seconds of demand that a holder likes to have free, so that the next slice is there before it is needed: on one machine."""
 GRACE = 600.0
 """Seconds after its deadline that a reservation nobody settled is taken for spent: it may have been billed until then."""
 KEEP = 0.8
@@ -39,7 +39,7 @@ class BudgetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One budget: how much of what, for whom; the window is given beside.
 
     `limit` is in the unit (nano-dollars for USD). All of `backend`, `tenant`, `key` and `tag` that are given must match;
-    `*` stands for each of them by itself. One that is `named` counts requests whose key names it, `exempt` tenants do not count. `alerts` are shares of the limit.
+    `*` stands for each of them by itself. `lead` is for how many seconds of demand is kept free. One that is `named` counts requests whose key names it, `exempt` tenants do not count. `alerts` are shares of the limit.
     """
 
     name: str
@@ -52,6 +52,7 @@ class BudgetOptions(msgspec.Struct, frozen=True, kw_only=True):
     named: bool = False
     exempt: frozenset[str] = frozenset()
     alerts: tuple[float, ...] = (0.7, 0.9)
+    lead: float = LEAD
 
 
 class Account:
@@ -196,4 +197,4 @@ class Account:
         self.lately = KEEP * self.lately + (1.0 - KEEP) * self.demand / max(seconds, 1e-3)
         self.largest = self.largest if self.demand else int(KEEP * self.largest)
         self.demand = 0
-        return max(2 * self.largest, int(self.lately * LEAD))
+        return max(2 * self.largest, int(self.lately * self.options.lead))

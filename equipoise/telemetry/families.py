@@ -60,14 +60,19 @@ def families(snapshot: Snapshot, version: str) -> Iterator[Metric]:
 
 
 def _of_link(of: LinkCounts | None) -> Iterator[Metric]:
-    """Nothing where no Redis is shared."""
-    if of is None:
-        return
-    yield _gauge("lb_redis_unwell", "Processes of this gateway that do not get to Redis now.", [], [([], of.unwell)])
-    yield _counter("lb_redis_outages", "How often Redis was found to be gone, by any process.", [], [([], of.outages)])
-    yield _counter("lb_redis_failures", "Operations that Redis did not answer in time.", [], [([], of.failures)])
+    """No samples where no Redis is shared."""
+
+    def sample(what: Callable[[LinkCounts], int]) -> Samples:
+        return [] if of is None else [([], what(of))]
+
+    help_text = "Processes of this gateway that do not get to the shared Redis now."
+    yield _gauge("lb_redis_unwell", help_text, [], sample(lambda of: of.unwell))
+    help_text = "How often a process found the shared Redis to be gone."
+    yield _counter("lb_redis_outages", help_text, [], sample(lambda of: of.outages))
+    help_text = "Operations that Redis did not answer in time."
+    yield _counter("lb_redis_failures", help_text, [], sample(lambda of: of.failures))
     help_text = "Operations that were not even tried, because Redis was known to be gone."
-    yield _counter("lb_redis_skipped", help_text, [], [([], of.skipped)])
+    yield _counter("lb_redis_skipped", help_text, [], sample(lambda of: of.skipped))
 
 
 def _at_backends(gauges: Mapping[str, Gauges]) -> Iterator[Metric]:

@@ -1,63 +1,17 @@
-"""A Redis of Debian's on a port of its own, which can be stopped, frozen and started again."""
+"""A Redis of Debian's, for tests."""
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tests.end_to_end.http.servers import command, free_port
+from bench.fleet import server
+from bench.fleet.server import RedisServer
+from tests.end_to_end.http.servers import command
+
+__all__ = ["RedisServer", "redis_server"]
 
 
-class RedisServer:
-    """One server; what it kept is gone when it is started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it listens."""
-        arguments = [command("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
-        self._process = subprocess.Popen(
-            [*arguments, "--dir", str(self.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(400):
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
-                return
-            time.sleep(0.01)
-        raise AssertionError("redis-server does not listen")
-
-    def stop(self) -> None:
-        """End it."""
-        if self._process is not None:
-            self.thaw()
-            self._process.terminate()
-            self._process.wait(10)
-            self._process = None
-
-    def freeze(self) -> None:
-        """From now on it takes what is sent and says nothing, as a black hole does."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """It goes on."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
-    """One that runs as long as the block."""
-    server = RedisServer(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def redis_server(folder: Path) -> AbstractContextManager[RedisServer]:
+    """One that runs as long as the block; a skipped test where it is not installed."""
+    return server.redis_server(folder, command("redis-server"))
