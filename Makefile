@@ -92,6 +92,10 @@ bench-budgets: $(READY)
 bench-scale: $(READY)
 	$(BIN)/python -m bench.scale $(OPTIONS)
 
+# Four gateways of two workers on one budget, one of them killed while the Redis they share says nothing (Debian's redis-server).
+bench-fleet: $(READY)
+	$(BIN)/python -m bench.fleet
+
 # Learns on questions whose answers were scored: make bench-routing DATA=/path/to/data OPTIONS=--quick
 bench-routing: $(READY)
 	@test -n "$(DATA)" || { echo "name the folder with paretobandit/, llmrouter/ ...: make bench-routing DATA=DIR"; exit 2; }

@@ -170,7 +170,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
         balancer.background.append(ClosedWithTheBalancer(tracing))
     if metrics is not None and hooks is not None:
         metrics.set_hooks(hooks.status)
-    with_learning(config, balancer, describer)
+    with_learning(config, balancer, describer, link)
     contents = contents_of(config, on_error)
     balancer.background += [ClosedWithTheBalancer(contents)] if contents is not None else []
     return Estate(

@@ -10,12 +10,13 @@ import socket
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from equipoise.balancer import LoadBalancer
 from equipoise.build.labels import labels_in
+from equipoise.build.shared import learned_over_hosts
 from equipoise.build.store import state_in
 from equipoise.config import Config
 from equipoise.core.allowance import Allowance
@@ -32,6 +33,10 @@ from equipoise.stores.database import Database
 from equipoise.stores.names import HeldName
 from equipoise.stores.sqlite import StoreError
 from equipoise.trials import Trials
+
+if TYPE_CHECKING:
+    from equipoise.stores.redis_learned import FleetLearned
+    from equipoise.stores.redis_link import RedisLink
 
 MINUTE, HOUR = 60.0, 3600.0
 USUAL_TOKENS = 300
@@ -63,9 +68,12 @@ def _embedding() -> Callable[[str], tuple[float, ...]] | None:
         return None
 
 
-def with_learning(config: Config, balancer: LoadBalancer, describer: Describer) -> Learning:
+def with_learning(
+    config: Config, balancer: LoadBalancer, describer: Describer, link: RedisLink | None = None
+) -> Learning:
     """Give a balancer what it learns with. Opens what was learned before; contacts nobody."""
     learning = Learning(config, lambda: balancer.selection, describer)
+    learning.fleet = learned_over_hosts(config, link)
     learning.begin()
     balancer.learning = learning
     balancer.background.append(learning)
@@ -106,6 +114,8 @@ class Learning:
         self._held: HeldName | None = None
         self._unread = False
         self._tasks: list[asyncio.Task[None]] = []
+        self.fleet: FleetLearned | None = None
+        """What processes on other hosts have learned."""
 
     def begin(self) -> None:
         """Take up what was learned before, else the labels there are. Opens the state; contacts nobody."""
@@ -189,6 +199,8 @@ class Learning:
             action()
 
     async def _saving(self, seconds: float) -> None:
+        if self.fleet is not None:  # one that comes later begins with what the others know
+            await self._save()
         while True:
             await asyncio.sleep(seconds)
             await self._save()
@@ -207,6 +219,8 @@ class Learning:
         except StoreError as error:
             self._trouble(f"what was learned cannot be kept: {error}")
             return
+        if self.fleet is not None:
+            others = await asyncio.to_thread(self.fleet.exchange, self.instance, states, others)
         for key, policy in self._selection().learners().items():
             theirs = [state[_name(key)] for state in others if _name(key) in state]
             if theirs and hasattr(policy, "take_in"):
@@ -253,7 +267,7 @@ class Learning:
     def inherit(self, previous: Learning) -> None:
         """Go on where another left off, whose balancer now goes by this configuration."""
         self._expect()
-        self._database, former = previous._database, previous.weights
+        self._database, former, self.fleet = previous._database, previous.weights, previous.fleet
         if self._held is not None:
             self._held.release()
         self._held, previous._held = previous._held, None

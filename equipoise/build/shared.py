@@ -6,8 +6,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from equipoise.config import Config
+from equipoise.stores.names import lasting_name
 
 if TYPE_CHECKING:
+    from equipoise.stores.redis_learned import FleetLearned
     from equipoise.stores.redis_link import LinkHealth, RedisLink
 
 logger = logging.getLogger("equipoise.redis")
@@ -31,6 +33,15 @@ def link_of(config: Config) -> RedisLink | None:
         fail_closed=of.when_gone == "fail_closed",
     )
     return RedisLink(options, on_change=_told)
+
+
+def learned_over_hosts(config: Config, link: RedisLink | None) -> FleetLearned | None:
+    """What processes on other hosts have learned; None where nothing is shared, or nothing that is learned is kept."""
+    if link is None or config.ledger_path is None:
+        return None
+    from equipoise.stores.redis_learned import FleetLearned
+
+    return FleetLearned(link, lasting_name(config.state_path))
 
 
 def _told(health: LinkHealth) -> None:

@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 MOST = 64
+
+
+def lasting_name(folder: Path) -> str:
+    """A name nobody else has, the same whenever this folder is asked. Raises OSError where nothing can be written."""
+    path = folder / "host-name"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(FileExistsError):
+        fresh = folder / f"host-name.{secrets.token_hex(6)}"
+        fresh.write_text(secrets.token_hex(6))
+        try:
+            os.link(fresh, path)  # whole or not at all: another process may ask in the same moment
+        finally:
+            fresh.unlink()
+    return path.read_text()
 
 
 class HeldName:
