@@ -15,7 +15,7 @@ from equipoise.canary.settings import Settings
 from equipoise.canary.sides import CanaryBalancer
 from equipoise.config import Config
 from equipoise.core.model import NANO_PER_USD
-from equipoise.stores.state import StateStore
+from equipoise.stores.state import SharedState, StateStore
 
 FOLDER = "canary"
 
@@ -28,7 +28,7 @@ def from_config(
 ) -> Canary:
     """A canary that can be started; `control` gives the configuration that is gone by. Raises StoreError."""
     of = config.canary
-    store = StateStore(state_in(config))
+    store = _state_of(config, estate)
     balancer = CanaryBalancer(estate.balancer, salt=of.salt, sticky_by=of.sticky_by, rescue=of.rescue)
     settings = Settings(
         rules=rules_of(config),
@@ -38,11 +38,20 @@ def from_config(
         copies_at_once=of.copies.parallel,
         require_replay=of.require_replay,
     )
-    shared = store if config.shared.postgres is not None else None
-    candidates = Candidates(config.state_path / FOLDER, control, shared)
+    over_hosts = config.shared.postgres is not None or estate.link is not None
+    candidates = Candidates(config.state_path / FOLDER, control, store if over_hosts else None)
     replay = over(ledger_in(config))
     canary = Canary(balancer, store, candidates, settings, replay=replay, on_trouble=on_trouble)
     estate.balancer = balancer
     if estate.metrics is not None:
         look_at(estate.metrics, balancer)
     return canary
+
+
+def _state_of(config: Config, estate: Estate) -> SharedState:
+    """Where all gateways that are one look: PostgreSQL, else Redis, else this host's file."""
+    if estate.link is None or config.shared.postgres is not None:
+        return StateStore(state_in(config))
+    from equipoise.stores.redis_state import RedisState
+
+    return RedisState(estate.link)

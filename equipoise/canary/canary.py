@@ -35,7 +35,7 @@ from equipoise.canary.watch import Watch
 from equipoise.core.canary import Judgement
 from equipoise.core.ladder import FULL, Command, Move, Stage, Standing, decide, holding, ordered, too_quiet
 from equipoise.stores.sqlite import StoreError
-from equipoise.stores.state import Entry, StateConflict, StateStore
+from equipoise.stores.state import Entry, SharedState, StateConflict
 
 Document = dict[str, Any]
 BY_ITSELF = "equipoise"
@@ -52,7 +52,7 @@ class Canary:
     def __init__(
         self,
         balancer: CanaryBalancer,
-        store: StateStore,
+        store: SharedState,
         candidates: Candidates,
         settings: Settings,
         *,

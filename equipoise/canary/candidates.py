@@ -25,7 +25,7 @@ from equipoise.config.files import read
 from equipoise.config.load import load
 from equipoise.config.save import leaves, plain
 from equipoise.config.secret import without_secrets
-from equipoise.stores.state import StateStore
+from equipoise.stores.state import SharedState
 from equipoise.swap import built_beside
 
 FIXED = (
@@ -138,7 +138,7 @@ class Candidates:
     Where the state is shared by gateways that have no folder in common, texts are kept in `shared` as well.
     """
 
-    def __init__(self, folder: Path, control: Callable[[], Config], shared: StateStore | None = None) -> None:
+    def __init__(self, folder: Path, control: Callable[[], Config], shared: SharedState | None = None) -> None:
         self._folder, self.control, self._shared = folder, control, shared
 
     async def keep(self, candidate: Candidate) -> None:

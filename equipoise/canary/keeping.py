@@ -9,7 +9,7 @@ import msgspec
 
 from equipoise.core.ladder import Standing
 from equipoise.stores.sqlite import StoreError
-from equipoise.stores.state import Entry, StateConflict, StateStore
+from equipoise.stores.state import Entry, SharedState, StateConflict
 
 TOPIC = "canary"
 
@@ -17,7 +17,7 @@ TOPIC = "canary"
 class Keeping:
     """Where a canary stands, as stored; knows which version this process goes by, and what it owes the store."""
 
-    def __init__(self, store: StateStore) -> None:
+    def __init__(self, store: SharedState) -> None:
         self._store, self._version = store, -1
         self._owed: list[tuple[Standing, Entry]] = []
         self._paying = asyncio.Lock()

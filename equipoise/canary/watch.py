@@ -22,7 +22,7 @@ from equipoise.core.model import NANO_PER_USD, CostSource, Verdict
 from equipoise.core.rollout import CANDIDATE, CONTROL, SHADOW, position
 from equipoise.reply import Reply
 from equipoise.stores.sqlite import StoreError
-from equipoise.stores.state import StateStore
+from equipoise.stores.state import SharedState
 from equipoise.stream import AnswerStream
 
 MERGED_EVERY = 0.1
@@ -35,7 +35,7 @@ class Watch:
     seen may change the judgement. Hears of scores and first words as an observer of the balancer.
     """
 
-    def __init__(self, rules: Rules, store: StateStore, topic: str, on_news: Callable[[], None]) -> None:
+    def __init__(self, rules: Rules, store: SharedState, topic: str, on_news: Callable[[], None]) -> None:
         self.rules, self.era, self.copies = rules, -1, False
         self._store, self._prefix, self._on_news = store, f"{topic}.evidence.", on_news
         self._process = secrets.token_hex(4)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -71,6 +71,45 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 class StateConflict(StoreError):
     """Somebody else changed the state in the meantime: look again."""
+
+
+class SharedState(Protocol):
+    """Named state that several processes may use at once, and a journal; methods block for a moment. Raises StoreError."""
+
+    def read(self, name: str) -> tuple[int, dict[str, Any] | None]:
+        """The version of a state and its value; (0, None) when it was never written."""
+        ...
+
+    def write(self, name: str, value: Mapping[str, Any], expected: int, entry: Entry | None) -> int:
+        """Replace the version that was read, and say so in the journal, both or none; gives the new version.
+
+        Raises StateConflict when the version is no longer the expected one: so of many who want to, one decides.
+        """
+        ...
+
+    def keep(self, name: str, value: Mapping[str, Any]) -> None:
+        """Replace a state that only its writer changes, without a word in the journal."""
+        ...
+
+    def kept(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """The states whose names begin so, by the rest of the name."""
+        ...
+
+    def forget(self, prefix: str, but: str) -> None:
+        """Remove the states whose names begin so, but not those that go on like `but`."""
+        ...
+
+    def note(self, topic: str, entry: Entry) -> None:
+        """A line in the journal of something that changed nothing."""
+        ...
+
+    def journal(self, topic: str, limit: int = 50) -> list[Entry]:
+        """The newest lines, newest first."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class StateStore:
