@@ -287,8 +287,9 @@ class CircuitBreaker:
         return sum(failed for _, failed, _ in islice(reversed(self._results), RECENT))
 
     def _probes_hang(self, now: float) -> bool:
-        """Half-open for a whole recovery time without a verdict: other probes may try (resilience4j waits for ever)."""
-        return self.state is BreakerState.HALF_OPEN and now - self.changed_at >= self.options.recovery_seconds
+        """Half-open for a whole recovery time, probes without a verdict: others may try (resilience4j waits for ever)."""
+        waited = now - self.changed_at >= self.options.recovery_seconds
+        return self.state is BreakerState.HALF_OPEN and self._probes > 0 and waited
 
     def _trip(self, now: float, reason: str, cause: Cause = Cause.OTHER) -> None:
         """Repeated trips wait longer, with jitter so that many gateways do not probe at once."""

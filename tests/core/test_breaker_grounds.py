@@ -167,3 +167,14 @@ def test_who_comes_back_starts_slowly() -> None:
     assert most[0] == 1
     assert most == sorted(most)
     assert most[-1] == 12
+
+
+def test_probes_that_pass_add_up_however_seldom_anybody_asks() -> None:
+    """A question every ten minutes closes it after three answers: that time passed is no sign that a probe hangs."""
+    it = breaker(half_open_probes=3, recovery_seconds=60.0)
+    settle(it, "x" * 5)
+    for asked in (600.0, 1_200.0):
+        settle(it, ".", asked)
+        assert it.state is BreakerState.HALF_OPEN
+    settle(it, ".", 1_800.0)
+    assert it.state is BreakerState.CLOSED
