@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,8 +48,13 @@ def refused_by_kubernetes(text: str, folder: Path) -> list[str]:
 
 def variables(text: str) -> dict[str, str]:
     """A value for each ${VARIABLE} of a configuration, and the clients' key."""
-    named = {name: ADDRESS if name.endswith("_URL") else KEY for name in re.findall(r"\$\{(\w+)", text)}
-    return named | {"EQUIPOISE_API_KEY": KEY}
+    named = {name: ADDRESS if name.endswith("_URL") else key_of(name) for name in re.findall(r"\$\{(\w+)", text)}
+    return named | {"EQUIPOISE_API_KEY": key_of("EQUIPOISE_API_KEY")}
+
+
+def key_of(name: str) -> str:
+    """A key like ours, another for each name: two of one value are refused."""
+    return f"sk-eq-{hashlib.sha256(name.encode()).hexdigest()[:48]}"
 
 
 def probes(deployment: dict[str, Any]) -> dict[str, dict[str, Any]]:
