@@ -17,19 +17,20 @@ _TYPES = (
 )
 
 LACKING = """
-CREATE FUNCTION json_each(document text, OUT value text) RETURNS SETOF text LANGUAGE sql IMMUTABLE STRICT AS $$
+CREATE FUNCTION json_each(document text, OUT value text) RETURNS SETOF text LANGUAGE sql IMMUTABLE AS $$
     -- A NUL has no place in a text of PostgreSQL; after a backslash its escape is none.
     SELECT json_array_elements_text(
         regexp_replace(document, '(?<!\\\\)((?:\\\\\\\\)*)\\\\u0000', '\\1\\\\ufffd', 'g')::json)
 $$;
-CREATE FUNCTION strftime(format text, moment double precision, unit text) RETURNS text LANGUAGE sql IMMUTABLE STRICT AS $$
+CREATE FUNCTION strftime(format text, moment double precision, unit text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT to_char(to_timestamp(moment) AT TIME ZONE 'UTC',
         replace(replace(replace(replace(format, '%Y', 'YYYY'), '%m', 'MM'), '%d', 'DD'), '%H', 'HH24'))
 $$;
 """
 """Functions of SQLite that our statements call, as far as they call them: json_each of a list, strftime of Unix seconds.
 
-Types are in small letters here: they stay what they are.
+Types are in small letters here: they stay what they are. Neither is STRICT and neither promises more than what it calls
+does: then PostgreSQL puts the body in the place of the call, which is several times as fast.
 """
 
 

@@ -24,8 +24,10 @@ def insert(
 ) -> int:
     """Insert inside the caller's transaction; gives the number of new rows. What cannot be written is reported.
 
-    All rows have the same length: that of this version, or of an earlier one, for columns are only added at the end.
+    All rows have the same length: that of this version, or of another, for columns are only added at the end. What a
+    later one has more is left out.
     """
+    rows = [row[: len(COLUMNS)] for row in rows]
     errors: tuple[type[Exception], ...] = (_Met, *UNWRITABLE, *unwritable)
     try:
         with connection.savepoint():

@@ -56,6 +56,7 @@ class Shipping:
         self._asked: float | None = None
         self._error: str | None = None
         self._since: float | None = None
+        self._well_at = wall()
         self._adopt_at = 0.0
         self._strange: dict[str, OnUnwritable] = {}
         self._chores: list[Chore] = []
@@ -217,16 +218,17 @@ class Shipping:
         with self._arrived:
             self._got += rows if segment.own else 0
             self._arrived.notify_all()
+        self._well_at = self._wall()
 
     def _well(self) -> None:
         if self._error is not None:
             away = self._wall() - (self._since or self._wall())
             self._on_error(f"{self.database.name} is back after {away:.0f} s; all records have arrived")
-        self._error = self._since = None
+        self._error, self._since, self._well_at = None, None, self._wall()
 
     def _unwell(self, error: str) -> None:
         if self._error is None:
-            self._since = self._wall()
+            self._since = self._well_at
             self._on_error(f"{error}; records wait in {self._folder}")
         self._error = error
         with self._arrived:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from equipoise.stores.database import Connection
+from equipoise.stores.database import Connection, StoreError
 from equipoise.stores.insertion import UNWRITABLE, OnUnwritable, insert
 from equipoise.stores.rows import Row
 
@@ -67,6 +67,8 @@ def put(
     """
     if table == ATTEMPTS:
         return insert(connection, rows, on_unwritable, unwritable)
+    if table not in TABLES:
+        raise StoreError(f"records for {table} wait, which only a later version knows: it has to ship them")
     statement, errors = TABLES[table].statement, (*UNWRITABLE, *unwritable)
     try:
         with connection.savepoint():

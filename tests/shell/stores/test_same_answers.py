@@ -175,6 +175,9 @@ async def test_both_engines_say_the_same_to_every_question(postgres: Any, tmp_pa
     for find in (lambda it: stored_decisions(it, 0.0, 1e18), lambda it: stored_decisions(it, 0.0, 1e18, "auto")):
         assert find(here.ledger) == find(there.ledger)
     assert measured_answers(here.ledger, "web") == measured_answers(there.ledger, "web")
+    kept = [QualityRecords(engine.ledger) for engine in (here, there)]
     for tenant in (None, "ann"):
-        one, other = [await QualityRecords(it.ledger).sums(0.0, tenant) for it in (here, there)]
+        one, other = [await records.sums(0.0, tenant) for records in kept]
         assert shown(list(other)) == plain(list(one))
+    for records in kept:
+        await records.close()

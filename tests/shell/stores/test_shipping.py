@@ -178,3 +178,20 @@ def test_what_has_no_place_in_a_frame_spoils_no_batch(tmp_path: Path) -> None:
     with closing(SqliteFile(tmp_path / "ledger.db", SCHEMA).open()) as connection:
         assert connection.look("SELECT request_id FROM attempts") == [("good",)]
     process.kill()
+
+
+def test_rows_of_other_versions_are_taken_in(tmp_path: Path) -> None:
+    """An upgrade, or the way back from one, while records wait: columns are only ever added at the end."""
+    process = Process(tmp_path, iter(()))
+    whole = row_of(attempt("now"))
+    process.put(ATTEMPTS, [("before", *whole[1:40])])
+    process.work()
+    process.put(ATTEMPTS, [("after", *whole[1:], "more")])
+    process.work()
+    with closing(SqliteFile(tmp_path / "ledger.db", SCHEMA).open()) as connection:
+        found = connection.look("SELECT request_id, cost, key FROM attempts ORDER BY 1")
+    assert found == [("after", 6_100_000, ""), ("before", 6_100_000, "")]
+    process.put("unheard-of", [("x",)])
+    with pytest.raises(StoreError, match="only a later version knows"):
+        process.shipping._work()
+    process.kill()
