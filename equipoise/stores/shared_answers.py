@@ -20,7 +20,7 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -64,7 +64,7 @@ class Purge(msgspec.Struct, frozen=True, omit_defaults=True):
     tenant: str | None = None
     route: str | None = None
     corpus: str | None = None
-    key: str | None = None
+    key: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -135,7 +135,7 @@ class SharedAnswers:
             self._was_late()
             return None, None
         self._late, self._rests_until = 0, 0.0
-        purges = int(counted or 0)
+        purges = _count(counted)
         if purges != self.seen:  # what was purged may be among what is still there
             self._heard.set()
             data = None
@@ -239,7 +239,7 @@ class SharedAnswers:
 
     async def _catch_up(self) -> None:
         """Hear of every purge since the last one that was heard of; where that cannot be known, of one of everything."""
-        purges = int(await self.link.ask(lambda client: client.get(self._counter)) or 0)
+        purges = _count(await self.link.ask(lambda client: _bytes(client.get(self._counter))))
         if purges == self.seen:
             return
         log = await self.link.ask(lambda client: _bytes(client.lrange(self._log, 0, -1)))
@@ -274,6 +274,11 @@ async def _unlink(names: list[bytes], client: Any) -> int:
 async def _bytes(reply: Awaitable[Any]) -> Any:
     """What the types of the client's library do not say: nothing is decoded on the way."""
     return await reply
+
+
+def _count(counted: bytes | None) -> int:
+    """What is no number there counts as none: then nothing is written under it either."""
+    return int(counted) if counted is not None and counted.isdigit() else 0
 
 
 def _missed(seen: int | None, purges: int, log: list[bytes]) -> list[Purge]:

@@ -313,3 +313,25 @@ async def test_late_look_ups_rest_and_are_no_evidence(own_redis: RedisServer) ->
         assert (await answers.get(PLACE))[1] == 0
         assert (await answers.get(PLACE))[1] == 0
         await answers.close()
+
+
+async def test_whatever_else_is_written_there_is_a_miss(own_redis: RedisServer) -> None:
+    """A counter that is no number, a log of nonsense, an entry of another type: nothing is given, nothing is raised."""
+    heard: list[Purge] = []
+    async with started(own_redis.url) as link:
+        answers = SharedAnswers(link, seconds=0.5, on_purge=heard.append)
+        answers.start()
+        await until(lambda: answers.seen == 0)
+        heard.clear()
+        name = answers._name(PLACE)
+        await link.ask(lambda client: client.lpush(name, "no answer"))
+        assert (await answers.get(PLACE))[0] is None
+        await link.ask(lambda client: client.set("equipoise:answers:purges", "many"))
+        assert (await answers.get(PLACE))[0] is None
+        for words in ("1 {", "x", '1 {"key": "not hexadecimal"}'):
+            await link.ask(lambda client: client.rpush("equipoise:answers:purged", words))  # noqa: B023
+        await link.ask(lambda client: client.set("equipoise:answers:purges", "1"))
+        await answers.get(PLACE)
+        await until(lambda: answers.seen == 1)
+        assert heard == [Purge()]  # what was purged cannot be known: all of it
+        await answers.close()
