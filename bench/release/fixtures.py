@@ -36,7 +36,7 @@ aliases: {gpt-4o: fair}
 keys:
   laptop: {sha256: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b, tenant: ann, requests_per_minute: 600}
 admin_keys:
-  ops: {sha256: 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b, role: admin}
+  ops: {sha256: 06e55b633481f7bb072957eabcf110c972e86691c3cfedabe088024bffe42f23, role: admin}
 budgets:
   whole: 10
   ann: {usd: 2.5, window: month, tenant: ann}
@@ -47,7 +47,7 @@ audit: {keep_days: 36500}
 state_dir: state
 """
 ANSWERS = 'async def answer(question):\n    return "forty-two, as asked: " + question\n'
-SECRET = "secret"
+SECRET, OPERATOR = "secret", "operator"
 """The key whose SHA-256 stands in the configuration."""
 
 
@@ -94,15 +94,15 @@ def _lived(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     )  # fmt: skip
     assert serving.stdout is not None
     lines = [serving.stdout.readline() for _ in range(5)]
-    url, admin = lines[0].split()[-1], lines[1].split()[-1].removesuffix("/admin/backends")
-    told = environment | {"EQUIPOISE_ADMIN_URL": admin, "EQUIPOISE_ADMIN_KEY": SECRET}
+    url, admin = lines[0].split()[-1], lines[1].split()[-1].removesuffix("/dashboard")
+    told = environment | {"EQUIPOISE_ADMIN_URL": admin, "EQUIPOISE_ADMIN_KEY": OPERATOR}
     steps = (("backends", "drain", "second"), ("config", "save"), ("budget", "set", "whole", "25", "--yes"))
     try:
         ids = [ask(url, SECRET, "auto"), ask(url, made, "fair"), ask(url, SECRET, "gpt-4o")]
         post(f"{url}/v1/feedback", SECRET, {"request_id": ids[0], "rating": "up"})
         for step in steps:
             subprocess.run([sys.executable, "-m", "equipoise", *step], cwd=folder, env=told, check=True)
-        request = urllib.request.Request(f"{admin}/admin/ledger/summary", headers={"authorization": f"Bearer {SECRET}"})
+        request = urllib.request.Request(f"{admin}/admin/ledger/summary", headers={"authorization": f"Bearer {OPERATOR}"})
         with urllib.request.urlopen(request, timeout=20) as response:
             bill = json.load(response)
     finally:

@@ -21,7 +21,7 @@ from tests.shell.cli.conftest import ROOT, Run, Served, start
 
 RELEASES = ROOT / "tests" / "fixtures" / "releases"
 FOLDERS = sorted(path for path in RELEASES.iterdir() if path.is_dir())
-SECRET = "secret"
+SECRET, OPERATOR = "secret", "operator"
 
 
 def restored(release: Path, folder: Path) -> None:
@@ -70,7 +70,7 @@ def test_it_serves_as_if_nothing_had_happened(
     a budget's limit holds, the audit journal is whole."""
     served, expected = upgraded
     question = {"model": "auto", "messages": [{"role": "user", "content": "And now?"}]}
-    status, bill = call(f"{served.admin_url}/admin/ledger/summary", SECRET)
+    status, bill = call(f"{served.admin_url}/admin/ledger/summary", OPERATOR)
     assert (status, bill["cost_usd"], bill["records"]) == (200, expected["cost_usd"], expected["records"])
     assert call(f"{served.url}/v1/chat/completions", SECRET, question)[0] == 200
     assert call(f"{served.url}/v1/chat/completions", expected["key"], question)[0] == 403, "its route is fair only"
@@ -79,9 +79,9 @@ def test_it_serves_as_if_nothing_had_happened(
         key, other = (SECRET, expected["key"]) if tenant == "ann" else (expected["key"], SECRET)
         assert call(f"{served.url}/v1/requests/{request_id}", key)[0] == 200
         assert call(f"{served.url}/v1/requests/{request_id}", other)[0] == 404
-    rows = {row["id"]: row["draining"] for row in call(f"{served.admin_url}/admin/backends", SECRET)[1]["backends"]}
+    rows = {row["id"]: row["draining"] for row in call(f"{served.admin_url}/admin/backends", OPERATOR)[1]["backends"]}
     assert rows == {"oracle": False, "second": True}
-    budgets = {row["name"]: row["limit"] for row in call(f"{served.admin_url}/admin/budgets", SECRET)[1]["budgets"]}
+    budgets = {row["name"]: row["limit"] for row in call(f"{served.admin_url}/admin/budgets", OPERATOR)[1]["budgets"]}
     assert budgets["whole"] == "25.000000000"
     states = {row["name"]: row["state"] for row in json.loads(run("keys", "ls", "--all", "--json").out)}
     assert states == {"laptop": "good", "ops": "good", "phone": "good", "lost": "revoked", "watcher": "good"}
