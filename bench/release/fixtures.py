@@ -102,7 +102,9 @@ def _lived(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
         post(f"{url}/v1/feedback", SECRET, {"request_id": ids[0], "rating": "up"})
         for step in steps:
             subprocess.run([sys.executable, "-m", "equipoise", *step], cwd=folder, env=told, check=True)
-        request = urllib.request.Request(f"{admin}/admin/ledger/summary", headers={"authorization": f"Bearer {OPERATOR}"})
+        request = urllib.request.Request(
+            f"{admin}/admin/ledger/summary", headers={"authorization": f"Bearer {OPERATOR}"}
+        )
         with urllib.request.urlopen(request, timeout=20) as response:
             bill = json.load(response)
     finally:
