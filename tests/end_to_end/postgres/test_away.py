@@ -135,7 +135,7 @@ database = PostgresLedger(PostgresServer(sys.argv[1]), ledger_schema(), Path(sys
 ledger, reuses = Ledger(database, batch_seconds=0.01), Reuses(database, batch_seconds=0.01)
 for number in range(int(sys.argv[3])):
     ledger.record(attempt(f"{sys.argv[4]}-{number}", cost=1))
-    reuses.observe(AnswerReused(request_id="the same", wall=1.0, tenant="t", key="k", route="r", result="hit",
+    reuses.observe(AnswerReused(request_id="the same", wall=time.time(), tenant="t", key="k", route="r", result="hit",
                                 backend_id="b", source="s", age=1.0, saved=1))
 while ledger.health().pending or reuses._writer.pending:
     time.sleep(0.001)
