@@ -136,7 +136,7 @@ def build(config: Config, on_error: Callable[[str], None] = lambda message: None
     ledger = ledger_of(config, on_error)
     late = config.routing_decision_timeout_ms / 1000.0
     metrics = Metrics(late_seconds=late) if config.enable_prometheus_metrics else None
-    under_way = under_way_of(ledger, on_error)
+    under_way = under_way_of(ledger, config.ledger.batch_seconds, on_error)
     background: list[Background] = [ClosedWithTheBalancer(each) for each in (ledger, under_way) if each is not None]
     if config.enable_real_time_monitoring:
         background.append(prober_of(config, selection, clients))

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from equipoise.stores.under_way import UnderWay
 
 DAY = 86_400.0
+SURELY_WRITTEN = 2.0
+"""Seconds, beside some batches, after which the record of an attempt is in the ledger unless the disk is ill."""
 PROBE = "probe"
 """Strategy, route, role and tag of what a health probe has used."""
 
@@ -59,7 +61,7 @@ def ledger_of(config: Config, on_error: Callable[[str], None]) -> Ledger | None:
     )
 
 
-def under_way_of(ledger: Ledger | None, on_error: Callable[[str], None]) -> UnderWay | None:
+def under_way_of(ledger: Ledger | None, batch_seconds: float, on_error: Callable[[str], None]) -> UnderWay | None:
     """Where attempts are noted while they last; what earlier processes left there is booked now.
 
     None on Windows, and where the disk has no room for it, which is told.
@@ -72,7 +74,7 @@ def under_way_of(ledger: Ledger | None, on_error: Callable[[str], None]) -> Unde
     for attempt in left_behind(folder):
         ledger.record(attempt)
     try:
-        return UnderWay(folder)
+        return UnderWay(folder, keep_seconds=SURELY_WRITTEN + 4.0 * batch_seconds)
     except OSError as error:
         on_error(f"what is under way is not noted in {folder}: {error.strerror or error}")
         return None

@@ -1,14 +1,18 @@
 """Attempts that are under way, in a file that outlives the process: what a kill leaves behind is booked by the next one.
 
-A slot is written when an attempt begins and cleared when it ends, in memory that the kernel owns (mmap): no system call,
-about three microseconds an attempt, and kill -9 takes nothing away. Only the machine's own end does.
+A slot is written when an attempt begins, in memory that the kernel owns (mmap): no system call, a few microseconds an
+attempt, and kill -9 takes nothing away. Only the machine's own end does. When the attempt ends its true cost is written
+there, and the slot is cleared a little later: until then its record may be on its way to the ledger, which knows a record
+that it has already by its very time and cost.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,7 +29,7 @@ LOST = "lost"
 
 
 class Noted(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of an attempt before it ends; `cost` is the expected one."""
+    """What is known of an attempt: `cost` is the expected one before it ends, `wall` when it began; then both are its own."""
 
     request_id: str
     number: int
@@ -47,39 +51,77 @@ _decode = msgspec.msgpack.Decoder(Noted).decode
 class UnderWay:
     """This process's attempts under way, in a file of its own in the folder. Raises OSError if there can be none.
 
-    More than SLOTS at once, and attempts whose names are too long for a slot, are not noted.
+    More than SLOTS at once, and attempts whose names are too long for a slot, are not noted. `keep_seconds` is how long
+    one that has ended stays noted; less where slots are short.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, keep_seconds: float = 0.0, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._file = Belongings(folder / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}", SLOT * SLOTS)
         self._memory = self._file.memory
         self._free = list(range(SLOTS - 1, -1, -1))
         self._taken: dict[tuple[str, int], int] = {}
+        self._ended = deque[tuple[float, int]]()
+        self._keep, self._monotonic = keep_seconds, monotonic
 
     def observe(self, event: Event) -> None:
-        """Note what begins, forget what ended."""
+        """Note what begins, and what it came to; forget it when its record must have been written."""
         if type(event) is AttemptBegan:
+            self._clear(self._monotonic() - self._keep)
             self._begin(event)
         elif type(event) is AttemptEnded:
-            slot = self._taken.pop((event.attempt.request_id, event.attempt.number), None)
-            if slot is not None:
-                self._memory[slot * SLOT : slot * SLOT + 2] = b"\0\0"
-                self._free.append(slot)
+            self._end(event.attempt)
 
     def close(self) -> None:
         """Nothing is under way any more: the file goes. What begins or ends later is not noted."""
-        self._free, self._taken = [], {}
+        self._free, self._taken, self._ended = [], {}, deque()
         self._file.close()
 
     def _begin(self, event: AttemptBegan) -> None:
         data = _encode(noted(event))
+        if not self._free and self._ended:
+            self._clear(self._ended[0][0])
         if not self._free or len(data) > SLOT - 2:
             return
         slot = self._free.pop()
-        at = slot * SLOT
-        self._memory[at + 2 : at + 2 + len(data)] = data
-        self._memory[at : at + 2] = len(data).to_bytes(2, "little")  # last: a slot without a length is empty
+        self._write(slot, data)
         self._taken[event.request_id, event.number] = slot
+
+    def _end(self, attempt: Attempt) -> None:
+        slot = self._taken.pop((attempt.request_id, attempt.number), None)
+        if slot is None:
+            return
+        data = _encode(came_to(attempt))
+        if self._keep and len(data) <= SLOT - 2:
+            self._write(slot, data)
+            self._ended.append((self._monotonic(), slot))
+        else:
+            self._forget(slot)
+
+    def _clear(self, before: float) -> None:
+        """Of those that have ended, forget what ended up to then."""
+        while self._ended and self._ended[0][0] <= before:
+            self._forget(self._ended.popleft()[1])
+
+    def _write(self, slot: int, data: bytes) -> None:
+        at = slot * SLOT
+        self._memory[at : at + 2] = b"\0\0"  # a kill in the midst of it leaves an empty slot, not half of two
+        self._memory[at + 2 : at + 2 + len(data)] = data
+        self._memory[at : at + 2] = len(data).to_bytes(2, "little")
+
+    def _forget(self, slot: int) -> None:
+        self._memory[slot * SLOT : slot * SLOT + 2] = b"\0\0"
+        self._free.append(slot)
+
+
+def came_to(attempt: Attempt) -> Noted:
+    """What its record will say of its time and cost."""
+    decision = attempt.decision
+    return Noted(
+        attempt.request_id, attempt.number, attempt.wall, attempt.tenant, attempt.backend_id, attempt.backend_type,
+        attempt.model, decision.route, decision.strategy, attempt.stream, attempt.outcome.cost,
+    )  # fmt: skip
 
 
 def noted(event: AttemptBegan) -> Noted:
@@ -99,7 +141,7 @@ def left_behind(folder: Path) -> list[Attempt]:
 
 def lost(noted: Noted) -> Attempt:
     """An attempt whose end nobody saw: what it may have cost, booked for nobody, with its tenant as a tag."""
-    reason = "it was under way when its gateway died"
+    reason = "it was under way, or its record was, when its gateway died"
     return Attempt(
         request_id=noted.request_id,
         number=noted.number,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from equipoise.core.events import AttemptBegan, AttemptEnded
 from equipoise.core.model import Attempt, Decision, Outcome, Verdict
+from equipoise.stores import Ledger
 from equipoise.stores.under_way import NOBODY, SLOTS, UnderWay, left_behind
 from tests.shell.cli.conftest import ROOT
 
@@ -27,12 +30,12 @@ def began(request_id: str, number: int = 1) -> AttemptBegan:
     return AttemptBegan(request_id, number, 5.0, "clinic", "lightrag", "m", True, decision())
 
 
-def ended(request_id: str, number: int = 1) -> AttemptEnded:
+def ended(request_id: str, number: int = 1, wall: float = 5.0, cost: int = 0) -> AttemptEnded:
     return AttemptEnded(
         Attempt(
-            request_id=request_id, number=number, wall=5.0, tenant="clinic", tags=(), backend_id="papers",
+            request_id=request_id, number=number, wall=wall, tenant="clinic", tags=(), backend_id="papers",
             backend_type="lightrag", model="m", stream=True, decision=decision(),
-            outcome=Outcome(verdict=Verdict.SUCCESS, duration=1.0),
+            outcome=Outcome(verdict=Verdict.SUCCESS, duration=1.0, cost=cost),
         )
     )  # fmt: skip
 
@@ -102,4 +105,45 @@ def test_more_than_there_is_room_for_is_not_noted(tmp_path: Path) -> None:
     it.observe(began("x" * 600))
     it.observe(began("again"))
     assert len(it._taken) == SLOTS
+    it.close()
+
+
+async def test_a_bill_whose_record_was_on_its_way_is_booked_exactly_and_one_that_had_arrived_is_not_booked_twice(
+    tmp_path: Path,
+) -> None:
+    """Three were answered within the last moment before a kill, and the ledger had come to know of one."""
+    answers = [ended(f"r{number}", wall=7.25 + number, cost=1_000 + number) for number in range(3)]
+    it = UnderWay(tmp_path, keep_seconds=2.0)
+    for answer in answers:
+        it.observe(began(answer.attempt.request_id))
+        it.observe(answer)
+    it._file.abandon()
+    with closing(Ledger(tmp_path / "ledger.sqlite3", wall=lambda: 10.0)) as ledger:
+        ledger.record(answers[1].attempt)
+        await ledger.flush()
+        for attempt in left_behind(tmp_path):
+            ledger.record(attempt)
+        await ledger.flush()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite3")) as records:
+        rows = records.execute("SELECT request_id, number, cost, tenant FROM attempts ORDER BY request_id").fetchall()
+    assert rows == [("r0", 1, 1_000, NOBODY), ("r1", 1, 1_001, "clinic"), ("r2", 1, 1_002, NOBODY)]
+
+
+def test_what_has_ended_stays_noted_until_its_record_must_be_there(tmp_path: Path) -> None:
+    """For as long as was said, or until a place is wanted."""
+    now = 100.0
+    it = UnderWay(tmp_path, keep_seconds=2.0, monotonic=lambda: now)
+    for number in range(SLOTS):
+        it.observe(began(f"r{number}"))
+        it.observe(ended(f"r{number}"))
+    assert len(it._free) == 0
+    it.observe(began("wants a place"))
+    assert (len(it._taken), len(it._ended)) == (1, 0)  # all had ended at the same instant
+    it.observe(ended("wants a place"))
+    now = 101.9
+    it.observe(began("next"))
+    assert len(it._ended) == 1
+    now = 102.0
+    it.observe(began("and next"))
+    assert (len(it._taken), len(it._ended)) == (2, 0)
     it.close()
