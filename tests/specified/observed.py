@@ -142,7 +142,8 @@ async def of_expected_response_time_ms(b: Bench) -> Pair:
 async def of_quality_score(b: Bench) -> Pair:
     return [
         await chosen(
-            b.balance(b.nowhere("a", quality_score=q), b.nowhere("b", quality_score=0.8), strategy="quality_based")
+            b.balance(b.nowhere("a", quality_score=q), b.nowhere("b", quality_score=0.8), strategy="quality_based"),
+            20,  # one in a hundred is explored
         )
         for q in (0.75, 0.99)
     ]
