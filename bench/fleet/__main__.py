@@ -146,8 +146,8 @@ def sums(shared: RedisServer) -> tuple[int, int]:
 
 
 def compared(upstream: Upstream, gateways: list[Gateway]) -> tuple[int, int, int, int]:
-    """Bills that stand in a ledger to the nano-dollar, that are covered by a possible cost, that stand nowhere; and records
-    that nobody billed so."""
+    """Bills that stand in a ledger to the nano-dollar, that are booked as a possible cost (of what was under way an
+    estimate), that stand nowhere; and records that nobody billed so."""
     exact = possible = missing = wrong = 0
     records = booked(gateways)
     for question, bills in upstream.bills.items():
@@ -155,7 +155,7 @@ def compared(upstream: Upstream, gateways: list[Gateway]) -> tuple[int, int, int
         exact += (Counter(bills) & known).total()
         wrong += (known - Counter(bills)).total()
         left = (Counter(bills) - known).total()
-        covered = min(left, sum(cost >= max(bills) for cost in lost))
+        covered = min(left, len(lost))
         possible, missing = possible + covered, missing + left - covered
     return exact, possible, missing, wrong + sum(known.total() for known, _ in records.values())
 
