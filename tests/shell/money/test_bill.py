@@ -26,15 +26,18 @@ ASKED = 150
 
 
 class Moody(ScriptedClient):
-    """Answers at odd prices; some answers fail, some are late, some streams are cut."""
+    """Answers at odd prices; some answers fail, some streams are cut, and one of thirty, so fewer than the five of a
+    hundred after which a second copy is sent, is far later than any other is on a busy machine."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(Answer(text="x"))
         self.chance = random.Random(seed)
+        self.answers = 0
 
     async def _answered(self) -> Answer:
         luck = self.chance.random()
-        await asyncio.sleep(0.25 if luck < 0.04 else self.chance.uniform(0.001, 0.003))
+        self.answers += 1
+        await asyncio.sleep(0.7 if self.answers % 30 == 0 else self.chance.uniform(0.001, 0.003))
         usage = Usage(input_tokens=self.chance.randint(1, 999), output_tokens=self.chance.randint(1, 999))
         if 0.1 < luck < 0.2:
             raise BackendError(Verdict.FAILURE, "no", status=502, usage=usage if luck < 0.15 else None)
