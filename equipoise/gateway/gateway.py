@@ -140,7 +140,7 @@ class Gateway:
             balancer,
             ready=ready,
             together=together,
-            may_see=self._has_key,
+            may_see=self._may_see,
             may_scrape=self._may_scrape,
             configuration=configuration,
         )
@@ -313,17 +313,17 @@ class Gateway:
             raise problems.expired_key()
         return caller
 
-    def _has_key(self, request: Request) -> bool:
-        return self._keys is None or self._keys.tenant(request.headers) is not None
+    def _may_see(self, request: Request) -> bool:
+        """Sums are those of all tenants: for an operator's key, or a client's that is of no tenant of its own."""
+        if self._keys is None or self._keys.tenant(request.headers) == ANYBODY.tenant:
+            return True
+        return self._people.keyed and self._people.who(request) is not None
 
     def _may_scrape(self, request: Request) -> bool:
-        """Whoever is on this machine, and elsewhere who holds an operator's key, or a client's of no tenant of its own:
-        sums are those of all tenants."""
-        if self._open_metrics or self._keys is None or self._keys.tenant(request.headers) == ANYBODY.tenant:
+        """Whoever is on this machine may, too."""
+        if self._open_metrics or self._may_see(request):
             return True
-        if is_here(request.client):
-            return self._pages.by_own_name(request)
-        return self._people.keyed and self._people.who(request) is not None
+        return is_here(request.client) and self._pages.by_own_name(request)
 
     async def _elsewhere(self, request: Request, request_id: str) -> Response:
         """Paths with an id in them, OPTIONS, and all that does not exist."""

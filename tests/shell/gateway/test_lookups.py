@@ -7,6 +7,7 @@ import json
 import pytest
 
 from equipoise.gateway import ClientKeys
+from equipoise.gateway.keys import digest
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
 QUESTION = b'{"model":"auto","messages":[{"role":"user","content":"Why?"}]}'
@@ -86,8 +87,11 @@ async def test_readiness_lists_its_checks(balancer: ScriptedBalancer):
 
 
 async def test_health_details_need_a_key(balancer: ScriptedBalancer):
-    """Everybody learns whether it is well, key holders how its backends are."""
-    gateway = gateway_of(balancer, ClientKeys.of(["sk-a"]))
+    """Everybody learns whether it is well, key holders how its backends are; not those of one tenant among others, for
+    requests and costs are those of all."""
+    gateway = gateway_of(balancer, ClientKeys({digest("sk-a"): "default", digest("sk-b"): "another"}))
+    told = json.loads(await whole(await gateway.handle(http("GET", "/health", x_api_key="sk-b"))))
+    assert told == {"status": "healthy"}
     assert json.loads(await whole(await gateway.handle(http("GET", "/health")))) == {"status": "healthy"}
     detailed = json.loads(await whole(await gateway.handle(http("GET", "/health", x_api_key="sk-a"))))
     assert detailed["backends"] == [{"id": "graph-a", "draining": False}]
