@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from equipoise.build.clock import SystemClock
 from equipoise.config import Config
 from equipoise.config.budgets import BudgetConfig
-from equipoise.core.account import GRACE, LEAD, BudgetOptions, Unit
+from equipoise.core.account import GRACE, LEAD, SPARE, BudgetOptions, Unit
 from equipoise.core.budget import Budgets
 from equipoise.core.pacing import Pacer
 from equipoise.core.pricing import nano_dollars
@@ -62,14 +62,22 @@ def options_of(config: Config) -> Iterator[BudgetOptions]:
     """What each budget counts."""
     for name, of in config.budgets.items():
         unit, limit = _amount(of)
-        lead = config.shared.redis.lead_seconds if config.shared.redis is not None else LEAD
-        yield _options(name, of, unit, limit, frozenset(), lead)
+        ahead = _ahead(config)
+        yield _options(name, of, unit, limit, frozenset(), ahead)
         if of.hold_back:
             left = int(limit * (1.0 - of.hold_back))
-            yield _options(f"{name}:{ORDINARY}", of, unit, left, frozenset(of.priority_tenants), lead)
+            yield _options(f"{name}:{ORDINARY}", of, unit, left, frozenset(of.priority_tenants), ahead)
 
 
-def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozenset[str], lead: float) -> BudgetOptions:
+def _ahead(config: Config) -> tuple[float, int]:
+    """What each process holds ahead: seconds of demand, and reservations when there is none."""
+    redis = config.shared.redis
+    return (LEAD, 0) if redis is None else (redis.lead_seconds, SPARE)
+
+
+def _options(
+    name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozenset[str], ahead: tuple[float, int]
+) -> BudgetOptions:
     return BudgetOptions(
         name=name,
         limit=limit,
@@ -81,7 +89,8 @@ def _options(name: str, of: BudgetConfig, unit: Unit, limit: int, exempt: frozen
         named=of.named,
         exempt=exempt,
         alerts=tuple(sorted(of.alerts)),
-        lead=lead,
+        lead=ahead[0],
+        spare=ahead[1],
     )
 
 

@@ -21,6 +21,12 @@ GRACE = 600.0
 """Seconds after its deadline that a reservation nobody settled is taken for spent: it may have been billed until then."""
 KEEP = 0.8
 """Weight of the past in the averages of demand, each turn."""
+SPARE = 4
+"""How many of its usual reservations one that is idle keeps room for, where its store may go away."""
+SPARE_HALF_LIFE = 600.0
+"""Seconds without a question after which one of half the size counts as usual."""
+PLENTY = 64
+"""Nothing is kept spare when so many idle holders could not do as much."""
 
 
 class Unit(enum.IntEnum):
@@ -39,7 +45,8 @@ class BudgetOptions(msgspec.Struct, frozen=True, kw_only=True):
     """One budget: how much of what, for whom; the window is given beside.
 
     `limit` is in the unit (nano-dollars for USD). All of `backend`, `tenant`, `key` and `tag` that are given must match;
-    `*` stands for each of them by itself. `lead` is for how many seconds of demand is kept free. One that is `named` counts requests whose key names it, `exempt` tenants do not count. `alerts` are shares of the limit.
+    `*` stands for each of them by itself. `lead` is for how many seconds of demand is kept free, `spare` for how many
+    reservations when there is none. One that is `named` counts requests whose key names it, `exempt` tenants do not count. `alerts` are shares of the limit.
     """
 
     name: str
@@ -53,6 +60,7 @@ class BudgetOptions(msgspec.Struct, frozen=True, kw_only=True):
     exempt: frozenset[str] = frozenset()
     alerts: tuple[float, ...] = (0.7, 0.9)
     lead: float = LEAD
+    spare: int = 0
 
 
 class Account:
@@ -66,7 +74,7 @@ class Account:
 
     __slots__ = (
         "demand", "free", "id", "largest", "lately", "low", "needed", "options", "overrun", "pending", "reserved",
-        "shown", "slot_ends", "spent", "standing", "standing_at", "sums", "unit", "used", "waiting", "window",
+        "shown", "slot_ends", "spent", "standing", "standing_at", "sums", "unit", "used", "usual", "waiting", "window",
     )  # fmt: skip
 
     def __init__(self, name: str, options: BudgetOptions, window: Window) -> None:
@@ -76,7 +84,7 @@ class Account:
         self.spent: dict[int, list[int]] = {}
         self.sums, self.slot_ends = [0, 0], float("-inf")
         self.demand = self.largest = self.needed = self.waiting = self.low = 0
-        self.lately = 0.0
+        self.lately = self.usual = 0.0
         self.pending: Ask | None = None
         self.standing: Grant | None = None
         self.standing_at = float("-inf")
@@ -148,6 +156,7 @@ class Account:
     def calm(self) -> None:
         """Forget what was in demand: nobody will come any more."""
         self.demand, self.largest, self.lately, self.needed, self.waiting = 0, 0, 0.0, 0, 0
+        self.usual = 0.0
 
     def hidden(self) -> Account:
         """Itself, with its place left to another account of that name."""
@@ -195,6 +204,12 @@ class Account:
     def _aim(self, seconds: float) -> int:
         """How much to have free: what the next moments will reserve, and the largest reservation of late twice."""
         self.lately = KEEP * self.lately + (1.0 - KEEP) * self.demand / max(seconds, 1e-3)
+        self.usual = max(float(self.largest), self.usual * 0.5 ** (seconds / SPARE_HALF_LIFE))
         self.largest = self.largest if self.demand else int(KEEP * self.largest)
         self.demand = 0
-        return max(2 * self.largest, int(self.lately * self.options.lead))
+        return max(2 * self.largest, int(self.lately * self.options.lead), self._spare())
+
+    def _spare(self) -> int:
+        """What to have free though nobody asks, lest the first who does is turned away for a store that is not there."""
+        spare = self.options.spare * round(self.usual)
+        return spare if self.standing is not None and self.standing.headroom >= PLENTY * spare else 0

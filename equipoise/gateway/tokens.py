@@ -149,7 +149,8 @@ class Tokens:
     async def _run(self) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._of.refresh)
+                async with asyncio.timeout(self._of.refresh):
+                    await self._wanted.wait()
             await asyncio.sleep(max(0.0, self._tried + FETCH_APART - self._clock()))
             self._wanted.clear()
             await self.refresh()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -134,8 +135,9 @@ class RedisLink:
             raise StoreGone("Redis is not asked before the gateway has started")
         limit = self.options.seconds if seconds is None else min(seconds, self.options.seconds)
         try:
-            async with asyncio.timeout(limit):
-                found = await action(self._loop)
+            with cancelled_is_cancelled():
+                async with asyncio.timeout(limit):
+                    found = await action(self._loop)
         except TROUBLE as error:
             strikes = STRIKES if limit == self.options.seconds else int(counts)
             raise self._failed(error, strikes, limit) from error
@@ -152,9 +154,12 @@ class RedisLink:
         client, outages = _loop_client(self.options), self._outages
         try:
             async with client.pubsub(ignore_subscribe_messages=True) as subscribed:
-                await subscribed.subscribe(channel)
+                with cancelled_is_cancelled():
+                    await subscribed.subscribe(channel)
                 while self._outages == outages:
-                    if (message := await subscribed.get_message(timeout=LOOK_SECONDS)) is not None:
+                    with cancelled_is_cancelled():
+                        message = await subscribed.get_message(timeout=LOOK_SECONDS)
+                    if message is not None:
                         yield message["data"]
         except (*TROUBLE, RedisError) as error:
             raise StoreGone(f"Redis does not answer: {error}") from error
@@ -193,7 +198,8 @@ class RedisLink:
             await asyncio.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - so that hosts do not come together
             if self.well:
                 pause = FIRST_LOOK_SECONDS / 2
-            await self._look()
+            with cancelled_is_cancelled():
+                await self._look()
 
     async def _look(self) -> None:
         """Is it there, and quick enough? While it is unwell the connections are made anew first, for which there is time."""
@@ -212,6 +218,23 @@ class RedisLink:
         self.skew = seconds + microseconds / 1e6 - wall - self._round_trip / 2
         if not self.well:
             self._turn(well=True, error=None)
+
+
+@contextmanager
+def cancelled_is_cancelled() -> Iterator[None]:
+    """Whoever was cancelled in here does end with that, whatever else came of it.
+
+    The client sends by `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes as the sending ends: a task
+    that goes on and on then goes on for ever, and who waits for its end waits for ever.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    try:
+        yield
+    finally:
+        if task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def told(error: BaseException, seconds: float) -> str:

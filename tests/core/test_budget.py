@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from equipoise.core.account import BudgetOptions, Unit
+from equipoise.core.account import Account, BudgetOptions, Unit
 from equipoise.core.accounting import answered, failed
 from equipoise.core.budget import Budgets
 from equipoise.core.events import BudgetCrossed, Event
@@ -258,3 +258,36 @@ def test_no_number_of_answers_is_too_large_to_reckon_with() -> None:
     """Strangers write it."""
     assert answers_of(Question(messages=[], options={"n": 10**300})) == MOST_ANSWERS
     assert answers_of(Question(messages=[], options={"n": float("inf")})) == MOST_ANSWERS
+
+
+class Alone:
+    """The only holder of a budget of a thousand dollars: its turns at a store that gives what it wants."""
+
+    def __init__(self, spare: int) -> None:
+        self.account = Account("day", BudgetOptions(name="day", limit=10**12, spare=spare), Window(length=DAY))
+        self.wall, self.limit, self.held = 1_790_001_000.0, 10**12, 0
+
+    def turns(self, number: int, seconds: float = 0.5) -> int:
+        """What it holds after so many."""
+        for _ in range(number):
+            self.wall += seconds
+            ask = self.account.ask(self.wall, seconds)
+            self.held += min(max(ask.want, ask.need), self.limit - self.held) - ask.back
+            of = {"held": self.held, "spent": 0, "count": 0, "others": 0, "unknown": 0, "limit": self.limit}
+            self.account.granted(Grant(account="day", **of), self.wall)
+        return self.held
+
+
+@pytest.mark.parametrize(("spare", "kept"), [(0, 0), (4, 400_000)])
+def test_an_idle_one_keeps_room_for_some_questions_where_its_store_may_go_away(spare: int, kept: int) -> None:
+    """And gives back the rest; less the longer nobody asks, and nothing where others may need it."""
+    alone = Alone(spare)
+    alone.account.refused(100_000)
+    assert alone.turns(1) >= 200_000
+    assert kept * 0.99 <= alone.turns(60) <= 4 * kept
+    assert alone.turns(120, 10.0) <= kept * 1.01
+    alone.account.refused(100_000)
+    alone.turns(60)
+    alone.limit = 40 * kept
+    assert alone.turns(2) == 0
+    assert alone.turns(60) == 0
