@@ -101,12 +101,24 @@ def findings(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> 
 
 def finding(measure: str, log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> Finding | None:
     """One measure by its name, over the decisions that have it; None when none has."""
-    seen = [MEASURES[measure](one) for one in log]
-    known = [i for i, value in enumerate(seen) if value is not None]
-    if not known:
+    seen = {i: value for i, one in enumerate(log) if (value := MEASURES[measure](one)) is not None}
+    if measure == "quality":
+        seen = _as_often(seen, log)
+    if not seen:
         return None
-    values = [value for value in seen if value is not None]
-    return _finding(measure, _Table([log[i] for i in known], [target[i] for i in known], values))
+    return _finding(measure, _Table([log[i] for i in seen], [target[i] for i in seen], list(seen.values())))
+
+
+def _as_often(seen: Mapping[int, float], log: Sequence[Recorded]) -> dict[int, float]:
+    """Of failures, whose worth is always known, evenly the same share as of answers, of which some are scored.
+
+    All of them beside a tenth of the answers would be ten times as many as there were.
+    """
+    answered = sum(one.answered for one in log)
+    share = sum(log[i].answered for i in seen) / answered if answered else 1.0
+    failed = (i for i in seen if not log[i].answered)
+    left_out = {i for n, i in enumerate(failed) if int((n + 1) * share + 0.5) == int(n * share + 0.5)}
+    return {i: value for i, value in seen.items() if i not in left_out}
 
 
 def by_kind(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> dict[str, dict[str, Finding]]:

@@ -97,6 +97,23 @@ def test_a_failure_is_worth_nothing_and_an_unscored_answer_is_unknown() -> None:
     assert found["errors"].recorded.value == pytest.approx(0.25)
 
 
+@pytest.mark.parametrize("scored", [1, 10])
+def test_failures_count_as_often_as_they_were_however_few_answers_are_scored(scored: int) -> None:
+    """Half of what the one is asked fails: it is worth half of 0.8, whether every answer was scored or one of ten."""
+    chance = random.Random(4)
+    log = []
+    for number in range(8000):
+        name, failed = chance.choice("ab"), number % 2 == 0
+        answered = name == "a" or not failed
+        quality_seen = 0.8 if answered and chance.randrange(scored) == 0 else None
+        log.append(Recorded(backend_id=name, probabilities={"a": 0.5, "b": 0.5}, answered=answered, quality=quality_seen))
+    assert quality(log, [{"a": 1.0}] * len(log)).snips.value == pytest.approx(0.8, abs=0.001)
+    found = quality(log, [{"b": 1.0}] * len(log))
+    assert found.recorded.value == pytest.approx(0.6, abs=0.03)
+    assert found.snips.value == pytest.approx(0.4, abs=0.05)
+    assert found.doubly_robust.low <= 0.4 <= found.doubly_robust.high
+
+
 def test_each_kind_of_question_is_judged_by_itself() -> None:
     """With its own numbers of decisions."""
     log, target = World(floor=0.5).log(900, 5)
