@@ -200,7 +200,7 @@ def ordered(
     return Move(verdict=verdict, stage=stage, share=share, message=message, wall=now)
 
 
-_ALLOWED: Mapping[Command, tuple[Stage, ...]] = {
+ALLOWED: Mapping[Command, tuple[Stage, ...]] = {
     Command.PROMOTE: ALIVE,
     Command.PAUSE: (Stage.RUNNING,),
     Command.RESUME: (Stage.PAUSED,),
@@ -208,12 +208,13 @@ _ALLOWED: Mapping[Command, tuple[Stage, ...]] = {
     Command.UNDO: (Stage.RUNNING, Stage.PAUSED, Stage.PROMOTED),
     Command.SET_WEIGHT: (Stage.RUNNING, Stage.PAUSED),
 }
+"""On which stages a command makes sense."""
 
 
 def _require(standing: Standing, command: Command) -> None:
     if standing.stage is Stage.NONE:
         raise ValueError("there is no canary: `equipoise canary start --candidate FILE` begins one")
-    if standing.stage not in _ALLOWED[command]:
+    if standing.stage not in ALLOWED[command]:
         raise ValueError(f"a canary that is {standing.stage.value} cannot be ordered to {command.value}")
 
 

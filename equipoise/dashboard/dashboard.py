@@ -219,10 +219,10 @@ class Dashboard:
     async def _ordered(self, by: Order, parts: list[str], said: dict[str, str]) -> Response:
         if parts[:1] != ["do"] or len(parts) != 2 or self._ask is None:
             raise Problem(404, "unknown_order", "There is no such order.", should_retry=False)
-        path, body = order(parts[1], said)
+        path, body, page = order(parts[1], said, by.person.key)
         sent = Request("POST", path, "", {}, msgspec.json.encode(body), client=by.request.client)
         await self._ask(sent, by.request_id, by.person)
-        return responses.elsewhere(f"{ROOT}/backends")
+        return responses.elsewhere(f"{ROOT}/{page}")
 
     async def _log_in(self, request: Request, request_id: str, said: dict[str, str]) -> Response:
         if self._guesses.too_many(request.client):

@@ -31,10 +31,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         """Where the range begins."""
         return self.filters.begin(self.now)
 
-    @property
-    def may_operate(self) -> bool:
-        """Are there buttons for him?"""
-        return (self.person.role or Role.VIEW).covers(Role.OPERATE) and not self.read_only
+    def may(self, role: Role) -> bool:
+        """Is there a button for him that needs this role?"""
+        return (self.person.role or Role.VIEW).covers(role) and not self.read_only
 
     def link(self, *parts: str, **changed: str) -> str:
         """A page with these filters, and what is changed of them."""
@@ -82,10 +81,18 @@ def files(table: Table, view: View) -> Markup:
 
 
 def button(
-    view: View, action: str, target: str, text: str, *, danger: bool = False, more: Child = None, about: str = ""
+    view: View,
+    action: str,
+    target: str,
+    text: str,
+    *,
+    danger: bool = False,
+    more: Child = None,
+    about: str = "",
+    needs: Role = Role.OPERATE,
 ) -> Markup:
     """A form with one button; nothing for those who may not."""
-    if not view.may_operate:
+    if not view.may(needs):
         return Markup("")
     hidden = [
         tag("input", type="hidden", name=name, value=value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from equipoise.core.callers import Role
 from equipoise.dashboard.figures.frame import Mark
 from equipoise.dashboard.figures.over_time import lines
 from equipoise.dashboard.markup import Markup, join, tag
@@ -73,7 +74,7 @@ def _breaker(row: Any, view: View | None) -> Markup:
 
 def _weight(row: Any, view: View | None) -> Markup:
     weight = f"{row['weight']:g}"
-    if view is None or row["side"] == CANDIDATE or not view.may_operate:
+    if view is None or row["side"] == CANDIDATE or not view.may(Role.OPERATE):
         return join([weight])
     field = tag(
         "input", type="number", name="weight", value=weight, min="0.001", step="any", required=True,

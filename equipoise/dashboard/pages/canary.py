@@ -6,14 +6,17 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from equipoise.core.callers import Role
+from equipoise.core.ladder import ALLOWED, Command
 from equipoise.dashboard.figures.compared import ladder
 from equipoise.dashboard.figures.frame import WIDTH, picture
 from equipoise.dashboard.figures.scale import Scale
 from equipoise.dashboard.markup import Markup, join, tag
+from equipoise.dashboard.orders import ALL_RUNGS
 from equipoise.dashboard.pages import parts
 from equipoise.dashboard.pages.requests import facts
 from equipoise.dashboard.table import state
-from equipoise.dashboard.view import Tables, View, panel
+from equipoise.dashboard.view import Tables, View, button, panel
 from equipoise.dashboard.wording import instant, number
 
 
@@ -28,14 +31,14 @@ def draw(tables: Tables, view: View) -> Markup:
             wide=True,
         )
     return tag(
-        "div", _ladder(rows[0]), _evidence(tables, view),
+        "div", _ladder(rows[0], view), _evidence(tables, view),
         panel("Both sides", parts.listed(tables["canary"], view, "Measures of both sides"), wide=True),
         panel("Journal", parts.listed(tables["journal"], view, "Journal"), wide=True),
         class_="grid-of",
     )  # fmt: skip
 
 
-def _ladder(of: Mapping[str, Any]) -> Markup:
+def _ladder(of: Mapping[str, Any], view: View) -> Markup:
     told = {
         "Candidate": of["candidate"], "Stage": state(of["stage"]), "Share of keys": f"{of['share']:g} %", "Since": instant(of["since"]),
         "Requests": f"{number(of['candidate_requests'])} of the candidate, {number(of['control_requests'])} of the control",
@@ -45,7 +48,23 @@ def _ladder(of: Mapping[str, Any]) -> Markup:
         "The ladder",
         ladder(f"rungs of the rollout, now at {of['share']:g} percent", of["rungs"], of["share"], of["stage"]),
         facts(told),
+        tag("p", [_order(command, of, view) for command in Command if of["stage"] in ALLOWED[command]], class_="orders"),
     )
+
+
+def _order(command: Command, of: Mapping[str, Any], view: View) -> Markup:
+    """Its button, for whom it is: what takes risk away is an operator's, all else an admin's."""
+    name = f"canary-{command.value}"
+    if command is Command.PROMOTE:
+        rung = button(view, name, "", "One rung up", about="with the canary", needs=Role.ADMIN)
+        whole = button(view, ALL_RUNGS, "", "Promote to all", danger=True, about="keys: the canary", needs=Role.ADMIN)
+        return join([rung, " ", whole, " "])
+    if command is Command.SET_WEIGHT:
+        field = tag("input", type="number", name="weight", value=f"{of['share']:g}", min="0.01", max="99.99", step="any", required=True, aria_label="percent of keys for the canary")  # fmt: skip
+        return button(view, name, "", "Set percent", more=field, about="of the canary", needs=Role.ADMIN)
+    ends = command in (Command.ABORT, Command.UNDO)
+    needs = Role.OPERATE if command in (Command.PAUSE, Command.ABORT) else Role.ADMIN
+    return join([button(view, name, "", command.value.capitalize(), danger=ends, about="the canary", needs=needs), " "])
 
 
 def _evidence(tables: Tables, view: View) -> Markup:

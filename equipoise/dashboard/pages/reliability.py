@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from equipoise.dashboard.figures.over_time import strip
-from equipoise.dashboard.markup import Markup, tag
+from equipoise.dashboard.markup import Markup, join, tag
 from equipoise.dashboard.pages import parts
-from equipoise.dashboard.view import Tables, View, panel
+from equipoise.dashboard.view import Tables, View, button, panel
 
 MOST_CLASSES = 12
 
@@ -17,7 +17,7 @@ def draw(tables: Tables, view: View) -> Markup:
     """Now first, then history."""
     return tag(
         "div",
-        panel("Wrong now", parts.listed(tables["alerts"], view, "Active alerts"), wide=True),
+        panel("Wrong now", parts.listed(tables["alerts"], view, "Active alerts", {"acknowledged_by": lambda row: _looked_after(row, view)}), wide=True),
         panel(
             "Breakers",
             parts.breaker_lanes(tables, view),
@@ -26,9 +26,20 @@ def draw(tables: Tables, view: View) -> Markup:
             wide=True,
         ),
         _errors(tables, view),
-        panel("Alerts given", parts.listed(tables["alert-history"], view, "Alerts given"), wide=True),
+        panel(
+            "Alerts given",
+            parts.listed(tables["alert-history"], view, "Alerts given"),
+            button(view, "test-notice", "", "Send a test notice", about="to every receiver"),
+            wide=True,
+        ),
         class_="grid-of",
     )
+
+
+def _looked_after(row: Mapping[str, Any], view: View) -> Markup:
+    """Who looks after an alert, or the button for whoever will: then there are no more reminders."""
+    who = row["acknowledged_by"]
+    return join([who]) if who else button(view, "ack", row["id"], "Look after it", about=row["rule"])
 
 
 def _errors(tables: Tables, view: View) -> Markup:

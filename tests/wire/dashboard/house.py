@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from equipoise.build import Estate
 from equipoise.cli.dashboard import recorder_of
-from equipoise.cli.serving import make_gateway
+from equipoise.cli.serving import make_gateway, watched
 from equipoise.config.load import load
 from equipoise.gateway import Gateway
 from equipoise.http import Pool
@@ -23,8 +24,14 @@ class House(Fleet):
     def __init__(self, folder: Path, key: str | None = KEY, **config: Any) -> None:
         super().__init__(folder, listen={"admin_key": key} if key else {}, **config)
 
+    def _estate(self) -> Estate:
+        estate, config = super()._estate(), load(self._configuration()).config
+        self.canary = watched(config, estate, lambda: config, print)
+        return estate
+
     def _gateway(self) -> Gateway:
-        return make_gateway(load(self._configuration()).config, self.estate, recorder=recorder_of(self.estate))
+        config = load(self._configuration()).config
+        return make_gateway(config, self.estate, canary=self.canary, recorder=recorder_of(self.estate))
 
 
 class Answer:

@@ -45,7 +45,7 @@ class Fleet:
                 still = msgspec.structs.replace(profile, first_token=0.0, per_token=0.0)
                 self.backends[profile.name] = SandboxBackend(still)
                 await self.backends[profile.name].start()
-        self.estate = build(load(self._configuration()).config)
+        self.estate = self._estate()
         await self.estate.balancer.start()
         self.gateway = gateway = self._gateway()
         self._servers = [Server(gateway.handle, admit=gateway.admit), Server(gateway.handle_admin)]
@@ -98,6 +98,9 @@ class Fleet:
 
     def _endpoint(self, name: str) -> str:
         return self.backends[name].url + ("/v1" if name == "general_llm" else "")
+
+    def _estate(self) -> Estate:
+        return build(load(self._configuration()).config)
 
     def _gateway(self) -> Gateway:
         ledger, metrics = self.estate.ledger, self.estate.metrics
