@@ -101,12 +101,16 @@ def findings(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> 
 
 def finding(measure: str, log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> Finding | None:
     """One measure by its name, over the decisions that have it; None when none has."""
-    seen = {i: value for i, one in enumerate(log) if (value := MEASURES[measure](one)) is not None}
-    if measure == "quality":
-        seen = _as_often(seen, log)
+    seen = known(measure, log)
     if not seen:
         return None
     return _finding(measure, _Table([log[i] for i in seen], [target[i] for i in seen], list(seen.values())))
+
+
+def known(measure: str, log: Sequence[Recorded]) -> dict[int, float]:
+    """The value of a measure by the number of the decision, of those that say something of it."""
+    seen = {i: value for i, one in enumerate(log) if (value := MEASURES[measure](one)) is not None}
+    return _as_often(seen, log) if measure == "quality" else seen
 
 
 def _as_often(seen: Mapping[int, float], log: Sequence[Recorded]) -> dict[int, float]:

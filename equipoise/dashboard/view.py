@@ -103,6 +103,6 @@ def button(
         text,
         type="submit",
         class_="danger" if danger else None,
-        aria_label=f"{text} {about or ''} {target}".replace("  ", " "),
+        aria_label=f"{text} {about or ''} {target}".replace("  ", " ").strip(),
     )
     return tag("form", join(hidden), more, press, method="post", action=path_of("do", action), class_="act")

@@ -103,9 +103,14 @@ def replayed(name: str, config: Config, decisions: Sequence[StoredDecision], see
 
 def each_alone(decisions: Sequence[StoredDecision]) -> dict[str, dict[str, Finding]]:
     """What asking always the same backend would have come to, for each that was ever a candidate."""
-    log = [_recorded(one, None) for one in decisions]
+    log = recorded(decisions)
     names = sorted({name for one in log for name in one.able})
     return {name: replay.alone(name, log) for name in names}
+
+
+def recorded(decisions: Sequence[StoredDecision]) -> list[Recorded]:
+    """Decisions as replay has them."""
+    return [_recorded(one, None) for one in decisions]
 
 
 def _can_be_judged(one: StoredDecision, routes: Mapping[str, Route], left_out: Counter[str]) -> bool:

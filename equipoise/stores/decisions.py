@@ -9,22 +9,22 @@ import msgspec
 
 from equipoise.core.features import FEATURES_VERSION
 from equipoise.core.model import Candidate, CostSource, NanoUSD, Usage, Verdict
-from equipoise.stores.database import Database, Row
-from equipoise.stores.reports import QUALITY
+from equipoise.stores.database import Connection, Database, Row
+from equipoise.stores.reports import QUALITY, Wanted, condition_of
 from equipoise.stores.rows import grounds_in
 from equipoise.stores.sqlite import database_of, ledger_schema
 
 PINNED = "pinned"
 TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 """What says something of a backend; throttles, refusals and callers that left do not."""
-_ROWS = f"""
-SELECT route, strategy, kind, session, backend_id, verdict, cost, cost_source, latency, first_token, features, features_version,
+_COLUMNS = """wall, route, strategy, kind, session, backend_id, verdict, cost, cost_source, latency, first_token, features, features_version,
        decision,
-       question_tokens, input_tokens, output_tokens, cached_tokens, reasoning_tokens, citation_tokens, searches, fees,
-       ({QUALITY}) AS quality
+       question_tokens, input_tokens, output_tokens, cached_tokens, reasoning_tokens, citation_tokens, searches, fees"""
+_FIRST = f"number = 1 AND role = 'answer' AND strategy != '{PINNED}' AND verdict IN ('success', 'failure', 'no_answer')"
+_ROWS = f"""
+SELECT {_COLUMNS}, ({QUALITY}) AS quality
 FROM attempts
-WHERE number = 1 AND role = 'answer' AND wall >= :since AND wall < :until AND strategy != '{PINNED}'
-  AND verdict IN ('success', 'failure', 'no_answer') AND (:route = '' OR route = :route)
+WHERE {_FIRST} AND wall >= :since AND wall < :until AND (:route = '' OR route = :route)
 ORDER BY wall, request_id
 """  # noqa: S608 - constants
 
@@ -32,9 +32,10 @@ ORDER BY wall, request_id
 class StoredDecision(msgspec.Struct, frozen=True, kw_only=True):
     """The first decision of one question: whom it could have chosen with which probability, and what came of it.
 
-    Cost in nano-dollars, times in seconds; `quality` by the best source there is, None where nobody scored the answer.
+    `wall` is Unix seconds; cost in nano-dollars, times in seconds; `quality` by the best source there is, None where nobody scored the answer.
     """
 
+    wall: float
     route: str
     strategy: str
     kind: str
@@ -73,6 +74,14 @@ def stored_decisions(
     return found, strange
 
 
+def newest_decisions(connection: Connection, wanted: Wanted, most: int) -> list[StoredDecision]:
+    """The same of those wanted, the newest ones, in the order of time; what is not understood is left out."""
+    condition, values = condition_of(wanted)
+    sql = f"SELECT {_COLUMNS}, ({QUALITY}) AS quality FROM attempts WHERE {_FIRST} AND {condition} ORDER BY wall DESC LIMIT ?"  # noqa: S608
+    found = [_decision_of(row) for row in connection.execute(sql, [*values, most])]
+    return [one for one in reversed(found) if one is not None]
+
+
 def _decision_of(row: Row) -> StoredDecision | None:
     probabilities, candidates = grounds_in(row["decision"])
     if candidates is None:
@@ -87,6 +96,7 @@ def _decision_of(row: Row) -> StoredDecision | None:
         fees=row["fees"],
     )
     return StoredDecision(
+        wall=row["wall"],
         route=row["route"],
         strategy=row["strategy"],
         kind=row["kind"],

@@ -106,7 +106,9 @@ def test_failures_count_as_often_as_they_were_however_few_answers_are_scored(sco
         name, failed = chance.choice("ab"), number % 2 == 0
         answered = name == "a" or not failed
         quality_seen = 0.8 if answered and chance.randrange(scored) == 0 else None
-        log.append(Recorded(backend_id=name, probabilities={"a": 0.5, "b": 0.5}, answered=answered, quality=quality_seen))
+        log.append(
+            Recorded(backend_id=name, probabilities={"a": 0.5, "b": 0.5}, answered=answered, quality=quality_seen)
+        )
     assert quality(log, [{"a": 1.0}] * len(log)).snips.value == pytest.approx(0.8, abs=0.001)
     found = quality(log, [{"b": 1.0}] * len(log))
     assert found.recorded.value == pytest.approx(0.6, abs=0.03)

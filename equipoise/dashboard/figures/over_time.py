@@ -25,13 +25,14 @@ def lines(
     marks: Sequence[Mark] = (),
     levels: Mapping[str, float] | None = None,
     high: float | None = None,
+    low: float = 0.0,
     gap: float = float("inf"),
     dots: bool = True,
 ) -> Markup:
     """One line a series, told apart by colour and dash. `levels` are limits across; a line is broken after `gap` seconds."""
     levels = levels or {}
     top = high or top_of([*(v for points in named.values() for _, v in points), *levels.values()])
-    frame = Frame(begin=begin, end=end, high=top)
+    frame = Frame(begin=begin, end=end, low=low, high=top)
     drawn = [_line(frame, i, name, points, gap, form, dots=dots) for i, (name, points) in enumerate(named.items())]
     last = [form(latest) if (latest := _latest(points)) is not None else "–" for points in named.values()]
     limits = [_level(frame, name, value) for name, value in levels.items()]

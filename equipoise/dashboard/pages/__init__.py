@@ -17,9 +17,8 @@ PAGES: tuple[Page, ...] = (
     Page(
         "learning",
         "Learning",
-        ("learners", "beliefs", "weights", "learned-weights", "backends"),
+        ("learners", "beliefs", "weights", "learned-weights", "alone", "regret", "backends"),
         learning.draw,
-        ("backend",),
     ),
     Page("canary", "Canary", ("canary", "journal", "standing"), canary.draw, ()),
     Page("audit", "Audit", ("audit",), audit.draw, ()),

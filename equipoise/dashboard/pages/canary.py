@@ -48,7 +48,9 @@ def _ladder(of: Mapping[str, Any], view: View) -> Markup:
         "The ladder",
         ladder(f"rungs of the rollout, now at {of['share']:g} percent", of["rungs"], of["share"], of["stage"]),
         facts(told),
-        tag("p", [_order(command, of, view) for command in Command if of["stage"] in ALLOWED[command]], class_="orders"),
+        tag(
+            "p", [_order(command, of, view) for command in Command if of["stage"] in ALLOWED[command]], class_="orders"
+        ),
     )
 
 

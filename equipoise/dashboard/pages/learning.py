@@ -22,7 +22,10 @@ def draw(tables: Tables, view: View) -> Markup:
         "div",
         panel("Learners", parts.listed(tables["learners"], view, "Learners"), wide=True,
               note="The gain is what a learner's choices are worth above those of health_aware, an answer, by the record of both."),
-        _beliefs(tables, view), _weights(tables, view),
+        _beliefs(tables, view), _regret(tables, view), _weights(tables, view),
+        panel("Each backend alone", parts.listed(tables["alone"], view, "Each backend alone"), wide=True,
+              note="What always asking one of them would have come to, by the record of what was asked and with which chance. "
+                   "The best of several estimates is the one that luck helped most: look at the intervals."),
         panel("Learned weights", parts.listed(tables["learned-weights"], view, "Learned weights")),
         class_="grid-of",
     )  # fmt: skip
@@ -64,6 +67,21 @@ def _arms(label: str, rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -
         for row in ordered[:20]
     ]
     return estimates(f"believed quality, {label}", found)
+
+
+def _regret(tables: Tables, view: View) -> Markup:
+    """What was lost against the best backend alone; below 0 it was won."""
+    table = tables["regret"]
+    if not table.rows:
+        return panel("Regret", tag("p", table.empty, class_="empty"))
+    points = [(row["moment"], row["regret"]) for row in table.rows]
+    values = [value for _, value in points]
+    low = -top_of([-value for value in values]) if min(values) < 0.0 else 0.0
+    against = f"always {table.rows[0]['against']}"
+    inside = lines("quality lost against the best backend alone, summed up", {against: points}, view.begin, view.now, number,
+                   low=low, high=top_of(values), levels={"as good": 0.0} if low else None)  # fmt: skip
+    return panel("Regret", inside, parts.numbers(table, view),
+                 note="Quality lost against asking always the backend that is best alone, summed over scored answers. Rising: it would have been better; falling: choosing pays.")  # fmt: skip
 
 
 def _weights(tables: Tables, view: View) -> Markup:

@@ -17,7 +17,13 @@ def draw(tables: Tables, view: View) -> Markup:
     """Now first, then history."""
     return tag(
         "div",
-        panel("Wrong now", parts.listed(tables["alerts"], view, "Active alerts", {"acknowledged_by": lambda row: _looked_after(row, view)}), wide=True),
+        panel(
+            "Wrong now",
+            parts.listed(
+                tables["alerts"], view, "Active alerts", {"acknowledged_by": lambda row: _looked_after(row, view)}
+            ),
+            wide=True,
+        ),
         panel(
             "Breakers",
             parts.breaker_lanes(tables, view),

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from equipoise.dashboard.facts import Facts
 from equipoise.dashboard.filters import Filters
-from equipoise.dashboard.sources import attempts, learned, money, standing
+from equipoise.dashboard.sources import attempts, learned, money, regret, standing
 from equipoise.dashboard.table import Table
 
 Source: TypeAlias = Callable[[Facts, Filters], Awaitable[Table]]
@@ -32,6 +32,8 @@ SOURCES: Mapping[str, Source] = {
     "learners": learned.learners,
     "learned-weights": learned.learned_weights,
     "weights": learned.weights,
+    "alone": regret.alone,
+    "regret": regret.regret,
     "canary": learned.canary,
     "journal": learned.journal,
     "standing": learned.standing,

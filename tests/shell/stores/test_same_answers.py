@@ -17,7 +17,7 @@ from equipoise.core.pricing import Price
 from equipoise.gateway.usage import told as used
 from equipoise.stores import Ledger, queries, reports, reuses, savings, series
 from equipoise.stores.database import Connection, Database
-from equipoise.stores.decisions import stored_decisions
+from equipoise.stores.decisions import newest_decisions, stored_decisions
 from equipoise.stores.measured import measured_answers
 from equipoise.stores.quality import QualityRecords
 from equipoise.stores.reports import FILTERS, GROUPS, Wanted
@@ -114,6 +114,7 @@ def questions() -> dict[str, Callable[[Connection], Any]]:
             f"efficiency of {word}": lambda it, wanted=wanted: series.efficiency(it, wanted),
             f"quality of {word}": lambda it, wanted=wanted: series.quality(it, wanted, 7200.0),
             f"newest of {word}": lambda it, wanted=wanted: series.newest(it, wanted, 20),
+            f"newest decisions of {word}": lambda it, wanted=wanted: newest_decisions(it, wanted, 20),
             f"spent of {word}": lambda it, wanted=wanted: series.spent(it, wanted, 3600.0),
             f"savings of {word}": lambda it, wanted=wanted: savings.report(it, wanted, alternatives, "web", ()),
         }

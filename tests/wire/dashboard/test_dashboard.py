@@ -264,7 +264,8 @@ async def test_an_alert_is_looked_after_from_its_page(tmp_path: Path) -> None:
             assert (answer.status, answer.headers["location"]) == (303, "/dashboard/reliability")
         rows = json.loads((await visitor.get("/dashboard/tables/alerts.json")).body)["rows"]
         assert {alert["acknowledged_by"] for alert in rows} == {"admin"}
-        assert buttons(page := await visitor.get("/dashboard/reliability")) == {"test-notice"}
+        page = await visitor.get("/dashboard/reliability")
+        assert buttons(page) == {"test-notice"}
         assert (await visitor.post("/dashboard/do/test-notice", {"proof": page.proof})).status == 303
         assert (await visitor.post("/dashboard/do/ack", {"proof": page.proof, "target": "nothing"})).status == 404
     finally:
