@@ -14,13 +14,19 @@ from equipoise.core import replay
 from equipoise.core.replay import Interval, Recorded
 
 
-class Alone(msgspec.Struct, frozen=True, kw_only=True):
-    """One backend, had it been asked whenever it could be: mean quality, and how much more an answer than what was done.
+WHERE = 0.5
+"""In this share of the decisions a backend must have had a chance to be measured against."""
 
+
+class Alone(msgspec.Struct, frozen=True, kw_only=True):
+    """One backend, had it been asked wherever it had a chance: mean quality, and how much more an answer than what was done.
+
+    `share` is in how many of the decisions it had one: where a quality floor left it out, what was done stays done.
     `effective` is how many decisions the estimate is worth; with a `refusal` the numbers are no ground for anything.
     """
 
     backend_id: str
+    share: float
     quality: Interval
     gain: Interval
     effective: float
@@ -38,15 +44,30 @@ class Step(msgspec.Struct, frozen=True):
 
 def alone(log: Sequence[Recorded]) -> list[Alone]:
     """Every backend that ever could be asked, the best first; none where nothing was scored."""
-    found = []
-    for name in sorted({name for one in log for name in one.able.union(one.probabilities)}):
-        finding = replay.alone(name, log).get("quality")
-        if finding is not None:
-            quality, gain = finding.doubly_robust, finding.change
-            found.append(
-                Alone(backend_id=name, quality=quality, gain=gain, effective=finding.effective, refusal=finding.refusal)
-            )
-    return sorted(found, key=lambda one: (one.refusal is not None, -one.quality.value))
+    with_a_chance = [_without_a_chance_left_out(one) for one in log]
+    found = [
+        _alone(name, with_a_chance) for name in sorted({n for one in log for n in one.able.union(one.probabilities)})
+    ]
+    return sorted(filter(None, found), key=lambda one: (one.refusal is not None, -one.quality.value))
+
+
+def _without_a_chance_left_out(one: Recorded) -> Recorded:
+    chances = {name: chance for name, chance in one.probabilities.items() if chance > 0.0}
+    return msgspec.structs.replace(one, probabilities=chances, able=frozenset(chances))
+
+
+def _alone(name: str, log: Sequence[Recorded]) -> Alone | None:
+    finding = replay.alone(name, log, WHERE).get("quality")
+    if finding is None:
+        return None
+    return Alone(
+        backend_id=name,
+        share=sum(name in one.able for one in log) / len(log),
+        quality=finding.doubly_robust,
+        gain=finding.change,
+        effective=finding.effective,
+        refusal=finding.refusal,
+    )
 
 
 def best(arms: Sequence[Alone]) -> Alone | None:

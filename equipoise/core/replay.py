@@ -134,15 +134,15 @@ def by_kind(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> d
     return told
 
 
-def alone(backend_id: str, log: Sequence[Recorded]) -> dict[str, Finding]:
+def alone(backend_id: str, log: Sequence[Recorded], mostly: float = MOSTLY) -> dict[str, Finding]:
     """What asking one backend whenever it could be asked would have come to; where it could not, what was recorded.
 
-    Refused where it could be asked in too few decisions: the numbers would be those of the others.
+    Refused where it could be asked in less than this share of the decisions: the numbers would be those of the others.
     """
     able = [backend_id in one.able or backend_id in one.probabilities for one in log]
     target = [{backend_id: 1.0} if can else one.probabilities for can, one in zip(able, log, strict=True)]
     found = findings(log, target)
-    if sum(able) >= MOSTLY * len(log):
+    if sum(able) >= mostly * len(log):
         return found
     refusal = f"it could be asked in {sum(able)} of {len(log)} decisions"
     return {name: msgspec.structs.replace(one, refusal=refusal, floor=None) for name, one in found.items()}

@@ -21,8 +21,10 @@ def drawn(count: int, floor: float, good: str, seed: int = 1) -> list[Recorded]:
     chance = random.Random(seed)
     chances = {name: floor / 3 + (1.0 - floor) * (name == good) for name in WORTH}
     names = chance.choices(list(chances), list(chances.values()), k=count)
+    able = frozenset(chances)
     return [
-        Recorded(backend_id=name, probabilities=chances, quality=float(chance.random() < WORTH[name])) for name in names
+        Recorded(backend_id=name, probabilities=chances, able=able, quality=float(chance.random() < WORTH[name]))
+        for name in names
     ]
 
 
@@ -64,12 +66,27 @@ def test_choosing_by_the_kind_of_question_has_less_than_no_regret() -> None:
 
 def test_who_was_never_asked_is_no_measure() -> None:
     """A past without exploration tells of the one that was asked; the others are named with what is missing."""
-    log = [Recorded(backend_id="a", probabilities={"a": 1.0, "b": 0.0}, quality=0.4) for _ in range(500)]
+    log = [Recorded(backend_id="a", probabilities={"a": 1.0}, able=frozenset("ab"), quality=0.4) for _ in range(500)]
     first, other = alone(log)
     assert (first.backend_id, first.refusal) == ("a", None)
-    assert "never possible" in str(other.refusal)
+    assert "could be asked in 0 of 500 decisions" in str(other.refusal)
+    assert other.share == 0.0
     assert best([first, other]) is first
     assert best([other]) is None
+
+
+def test_where_a_floor_leaves_a_backend_out_what_was_done_stays_done() -> None:
+    """On one of four questions `b` had no chance: it is the measure on the other three."""
+    chance = random.Random(6)
+    log = []
+    for number in range(2_000):
+        chances = {"a": 1.0, "b": 0.0} if number % 4 == 0 else {"a": 0.5, "b": 0.5}
+        name = chance.choices("ab", list(chances.values()))[0]
+        log.append(Recorded(backend_id=name, probabilities=chances, able=frozenset("ab"), quality=WORTH[name]))
+    arm = best(alone(log))
+    assert arm is not None
+    assert (arm.backend_id, arm.share) == ("b", 0.75)
+    assert arm.quality.value == pytest.approx(0.25 * 0.5 + 0.75 * 0.8, abs=0.001)
 
 
 @given(st.integers(1, 60), st.integers(0, 1_000))

@@ -24,7 +24,7 @@ def draw(tables: Tables, view: View) -> Markup:
               note="The gain is what a learner's choices are worth above those of health_aware, an answer, by the record of both."),
         _beliefs(tables, view), _regret(tables, view), _weights(tables, view),
         panel("Each backend alone", parts.listed(tables["alone"], view, "Each backend alone"), wide=True,
-              note="What always asking one of them would have come to, by the record of what was asked and with which chance. "
+              note="What asking one of them wherever it had a chance would have come to, by the record; elsewhere what was done stays done. "
                    "The best of several estimates is the one that luck helped most: look at the intervals."),
         panel("Learned weights", parts.listed(tables["learned-weights"], view, "Learned weights")),
         class_="grid-of",

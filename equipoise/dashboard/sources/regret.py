@@ -37,6 +37,7 @@ async def alone(facts: Facts, filters: Filters) -> Table:
     rows = [
         {
             "backend_id": arm.backend_id,
+            "share": arm.share,
             "quality": None if arm.refusal else arm.quality.value,
             "low": None if arm.refusal else arm.quality.low,
             "high": None if arm.refusal else arm.quality.high,
@@ -49,7 +50,7 @@ async def alone(facts: Facts, filters: Filters) -> Table:
         for arm in lost.arms
     ]
     columns = (
-        Column("backend_id", "always"), Column("quality", "quality", "number", "Mean, a failed answer being worth nothing"),
+        Column("backend_id", "always"), Column("share", "had a chance", "percent", "Share of the decisions"), Column("quality", "quality", "number", "Mean, a failed answer being worth nothing"),
         Column("low", "at least", "number"), Column("high", "at most", "number"),
         Column("regret", "lost against it", "number", "Quality an answer, less than it alone would have had"),
         Column("regret_low", "at least", "number"), Column("regret_high", "at most", "number"),

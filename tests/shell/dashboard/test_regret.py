@@ -93,7 +93,7 @@ async def test_without_scores_without_exploring_and_without_a_ledger_it_says_why
             assert (tables["regret"].rows, tables["alone"].rows) == ([], [])
         else:
             assert [row["quality"] for row in tables["alone"].rows] == [0.5, None]
-            assert "never possible" in tables["alone"].rows[1]["refusal"]
+            assert "could be asked in 0 of 300 decisions" in tables["alone"].rows[1]["refusal"]
     nothing = await told(None, "regret")
     assert "No ledger is kept" in nothing["regret"].empty
     assert UNSCORED.startswith("No decision")
