@@ -13,7 +13,6 @@ import msgspec
 from equipoise.core import replay
 from equipoise.core.replay import Interval, Recorded
 
-
 WHERE = 0.5
 """In this share of the decisions a backend must have had a chance to be measured against."""
 

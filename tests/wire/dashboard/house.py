@@ -75,3 +75,7 @@ class Visitor:
         response = await self._pool.request(method, path, headers=fields, body=body)
         found = {name.decode(): value.decode() for name, value in response.headers.items()}
         return Answer(response.status, found, await response.read())
+
+
+def visiting(house: House) -> Visitor:
+    return Visitor(house.admin, f"http://127.0.0.1:{house._servers[1].port}")
