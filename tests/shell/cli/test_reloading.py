@@ -48,7 +48,7 @@ def call(url: str, body: Any = None) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
-def until(good: Callable[[], bool], seconds: float = 10.0) -> None:
+def until(good: Callable[[], bool], seconds: float = 30.0) -> None:
     """Wait for something that comes; fails when it does not."""
     deadline = time.monotonic() + seconds
     while not good():

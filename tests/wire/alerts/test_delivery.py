@@ -62,7 +62,7 @@ def memory(tmp_path: Path) -> Iterator[Memory]:
     store.close()
 
 
-async def until(true: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.005)
@@ -189,9 +189,10 @@ async def test_each_gets_what_it_wants(hook: Hook, memory: Memory) -> None:
     await outbox.start()
     for each in (notice(), notice("BudgetNearlySpent"), notice("NoHealthyBackend", Severity.EMERGENCY)):
         await outbox.put(each)
-    await until(lambda: len(hook.got) == 2)
+    await until(lambda: sum(row["sent"] for row in outbox.status()) == 2)
     await outbox.close(0.05)
     assert {row["name"]: row["sent"] for row in outbox.status()} == {"stuck": 0, "grave": 1, "money": 1}
+    assert len(hook.got) == 2
 
 
 class Inbox:
