@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -28,9 +29,11 @@ async def answer(question):
         raise RuntimeError("it broke")
     if "slowly" in question:
         await asyncio.sleep(1.0)
+    while "held" in question and os.path.exists("hold"):
+        await asyncio.sleep(0.02)
     return str(os.getpid())
 """
-SECONDS = 15.0
+SECONDS = 30.0
 
 
 @dataclass
@@ -55,7 +58,7 @@ class Gateway:
         head = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
         request = urllib.request.Request((self.admin_url if admin else self.url) + path, data, head)
         try:
-            with urllib.request.urlopen(request, timeout=20) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -85,6 +88,27 @@ class Gateway:
         os.kill(pid, signal.SIGKILL)
         self.until(lambda: pid not in self.workers().values())
 
+    def held(self, questions: int) -> tuple[list[threading.Thread], list[tuple[int, str]]]:
+        """So many questions under way at once, which are answered when `let_go` was called; and the list of what came of them."""
+        (self.folder / "hold").touch()
+        told = list[tuple[int, str]]()
+
+        def asked() -> None:
+            try:
+                told.append(self.ask("held"))
+            except OSError as error:
+                told.append((0, type(error).__name__))
+
+        threads = [threading.Thread(target=asked) for _ in range(questions)]
+        for thread in threads:
+            thread.start()
+        self.until(lambda: self.backends()["oracle"]["in_flight"] == questions)
+        return threads, told
+
+    def let_go(self) -> None:
+        """What is held is answered."""
+        (self.folder / "hold").unlink()
+
     def backends(self) -> dict[str, dict[str, Any]]:
         """The rows of the backends."""
         return {row["id"]: row for row in json.loads(self.fetch("/admin/backends", admin=True)[1])["backends"]}
@@ -99,7 +123,7 @@ class Gateway:
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Exit code, and what was written to stderr."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=60)
         return self.process.returncode, (self.folder / "stderr").read_text()
 
 
