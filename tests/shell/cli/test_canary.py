@@ -84,7 +84,7 @@ def slowest(heard: list[Heard]) -> float:
 
 def look(gateway: Served) -> dict[str, Any]:
     """What the gateway says of its canary."""
-    with urllib.request.urlopen(f"{gateway.admin_url}/admin/canary", timeout=10) as response:
+    with urllib.request.urlopen(f"{gateway.admin_url}/admin/canary", timeout=60) as response:
         found: dict[str, Any] = json.load(response)
     return found
 
