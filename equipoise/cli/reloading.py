@@ -27,6 +27,9 @@ class Reloading:
 
     def __init__(self, running: Running, interval: float = INTERVAL) -> None:
         self._running, self._interval = running, interval
+        # Before anything else is begun: what changes from now on is news, however long it takes until somebody looks.
+        self._paths = files_of(running)
+        self._seen = signature(self._paths)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Reloading:
@@ -62,8 +65,7 @@ class Reloading:
             return  # logged, and /health says so
 
     async def _watch(self) -> None:
-        paths = files_of(self._running)
-        seen = await asyncio.to_thread(signature, paths)
+        paths, seen = self._paths, self._seen
         while True:
             await asyncio.sleep(self._interval)
             if files_of(self._running) != paths:  # another configuration has other files: their state is news

@@ -18,10 +18,17 @@ from equipoise.core.model import Answer, Message, Question, Request, Usage
 from equipoise.stores.leasing import Leasing
 from equipoise.swap import built_beside, take_over
 from tests.fakes import ScriptedClient
+from tests.patience import within_one_day
 
 # 1,000 tokens out at a dollar a million, and nothing in: a tenth of a cent.
 BILL = Usage(input_tokens=0, output_tokens=1_000)
 COST = 1_000_000
+
+
+@pytest.fixture(autouse=True)
+def _of_one_day() -> None:
+    """What is spent in a test is spent within one window."""
+    within_one_day()
 
 
 def settings(tmp_path: Path, budgets: dict[str, Any], **more: Any) -> dict[str, Any]:

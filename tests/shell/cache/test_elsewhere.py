@@ -25,6 +25,7 @@ from equipoise.gateway.following import Pieces
 from equipoise.gateway.given import Kept, kept_of
 from equipoise.gateway.packing import packed, unpacked
 from equipoise.stores.shared_answers import Place, Purge
+from tests.patience import turns
 from tests.shell.cache.asking import Kitchen, said
 from tests.shell.gateway.scripted import CITED, fields_of, reply_of, whole
 
@@ -126,7 +127,7 @@ async def test_old_answers_of_others_are_stale_too():
         other.wall += later
         held = dict(drawer.held)
         assert said(await other.ask()) == expected
-        await asyncio.sleep(0.01)
+        await turns()
         assert len(other.balancer.asked) == 1
         drawer.held = held
 
@@ -141,9 +142,9 @@ async def test_nobody_looks_elsewhere_without_need():
     assert drawer.looks == 0
     kitchen.balancer.go.clear()
     asking = [asyncio.create_task(kitchen.ask({"seed": 1})) for _ in range(1)]
-    await asyncio.sleep(0.01)
+    await turns()
     asking += [asyncio.create_task(kitchen.ask({"seed": 1})) for _ in range(5)]
-    await asyncio.sleep(0.01)
+    await turns()
     kitchen.balancer.go.set()
     assert sorted(said(answer) for answer in await asyncio.gather(*asking)) == ["joined"] * 5 + ["miss"]
     assert drawer.looks == 1
@@ -224,7 +225,7 @@ async def test_one_purge_tells_everybody():
     assert await one.cache.purge_all(route="auto") == {"answers": 1, "shared": 1, "pending": 0}
     other.balancer.go.clear()
     under_way = asyncio.create_task(other.ask())
-    await asyncio.sleep(0.01)
+    await turns()
     drawer.on_purge(Purge(tenant="default"))
     other.balancer.go.set()
     await under_way

@@ -10,6 +10,7 @@ from equipoise.backends.base import Finished, Relayed, TextDelta
 from equipoise.core.attempts import Attempted, Unanswered
 from equipoise.core.events import AnswerReused, RequestEnded
 from equipoise.core.model import Answer, CostSource, Verdict
+from tests.patience import turns
 from tests.shell.cache.asking import Kitchen, said
 from tests.shell.gateway.scripted import fields_of, whole
 
@@ -21,7 +22,7 @@ async def test_identical_questions_in_flight_cost_one():
     kitchen = Kitchen()
     kitchen.balancer.go.clear()
     asking = [asyncio.create_task(kitchen.ask(x_request_id=str(number))) for number in range(20)]
-    await asyncio.sleep(0.01)
+    await turns()
     kitchen.balancer.go.set()
     answers = await asyncio.gather(*asking)
     assert len(kitchen.balancer.asked) == 1
@@ -37,7 +38,7 @@ async def test_a_failure_is_shared_by_those_who_waited_for_it():
     kitchen.balancer.answer_with = Unanswered("upstream_error", "it fell over", attempts=(attempt,))
     kitchen.balancer.go.clear()
     asking = [asyncio.create_task(kitchen.ask()) for _ in range(5)]
-    await asyncio.sleep(0.01)
+    await turns()
     kitchen.balancer.go.set()
     assert [answer.status for answer in await asyncio.gather(*asking)] == [502] * 5
     assert len(kitchen.balancer.asked) == 1
@@ -50,18 +51,18 @@ async def test_who_asked_first_may_go():
     kitchen = Kitchen()
     kitchen.balancer.go.clear()
     first, second = (asyncio.create_task(kitchen.ask()) for _ in range(2))
-    await asyncio.sleep(0.01)
+    await turns()
     first.cancel()
-    await asyncio.sleep(0.01)
+    await turns()
     kitchen.balancer.go.set()
     assert (await second).status == 200
     assert len(kitchen.balancer.asked) == 1
 
     kitchen.balancer.go.clear()
     alone = asyncio.create_task(kitchen.ask({"seed": 1}))
-    await asyncio.sleep(0.01)
+    await turns()
     alone.cancel()
-    await asyncio.sleep(0.01)
+    await turns()
     assert kitchen.cache.status()["in_flight"] == 0
 
 
@@ -73,7 +74,7 @@ async def test_streams_are_joined_piece_by_piece_and_kept():
     kitchen.balancer.go.clear()
     first, second = await kitchen.ask(STREAMED), await kitchen.ask(STREAMED)
     reading = [asyncio.create_task(whole(answer)) for answer in (first, second)]
-    await asyncio.sleep(0.01)
+    await turns()
     assert not any(task.done() for task in reading)
     kitchen.balancer.go.set()
     texts = [_words(await task) for task in reading]
@@ -118,7 +119,7 @@ async def test_a_stream_goes_on_while_anybody_reads():
     await first.body.aclose()  # type: ignore[union-attr]
     assert kitchen.balancer.streams[0].closed == 0
     await second.body.aclose()  # type: ignore[union-attr]
-    await asyncio.sleep(0.01)
+    await turns()
     assert kitchen.balancer.streams[0].closed
     kitchen.balancer.go.set()
     again = await kitchen.ask(STREAMED)
@@ -130,11 +131,11 @@ async def test_no_cache_is_not_content_with_an_older_flight():
     kitchen = Kitchen()
     kitchen.balancer.go.clear()
     asking = [asyncio.create_task(kitchen.ask())]
-    await asyncio.sleep(0.01)
+    await turns()
     asking += [asyncio.create_task(kitchen.ask(cache_control="no-cache"))]
-    await asyncio.sleep(0.01)
+    await turns()
     asking += [asyncio.create_task(kitchen.ask())]
-    await asyncio.sleep(0.01)
+    await turns()
     kitchen.balancer.go.set()
     assert [said(answer) for answer in await asyncio.gather(*asking)] == ["miss", "miss", "joined"]
 

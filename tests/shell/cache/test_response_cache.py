@@ -13,6 +13,7 @@ from equipoise.core.events import AnswerReused, AnswerScored, RequestEnded
 from equipoise.core.model import Answer, CostSource, Verdict
 from equipoise.core.routing import CacheOptions
 from equipoise.gateway.given import BOOKKEEPING
+from tests.patience import turns
 from tests.shell.cache.asking import Kitchen, said
 from tests.shell.gateway.scripted import fields_of
 
@@ -110,7 +111,7 @@ async def test_a_stale_answer_is_given_while_one_asks_anew():
     kitchen.balancer.go.clear()
     assert [said(await kitchen.ask()) for _ in range(3)] == ["stale"] * 3
     kitchen.balancer.go.set()
-    await asyncio.sleep(0.01)
+    await turns()
     assert len(kitchen.balancer.asked) == 2
     assert kitchen.balancer.asked[1].id.endswith("-refresh")
     assert said(await kitchen.ask()) == "hit"
@@ -173,7 +174,7 @@ async def test_purging_takes_what_is_in_flight_too():
     await kitchen.ask({"seed": 1})
     kitchen.balancer.go.clear()
     under_way = asyncio.create_task(kitchen.ask())
-    await asyncio.sleep(0.01)
+    await turns()
     assert kitchen.cache.purge(tenant="nobody") == 0
     assert kitchen.cache.purge(route="auto") == 1
     kitchen.balancer.go.set()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from typing import Any
 
@@ -20,6 +19,7 @@ from equipoise.gateway import ClientKeys
 from equipoise.gateway.cache_control import UNSAID
 from equipoise.gateway.caching import ResponseCache
 from equipoise.semantic.nearness import DIMENSIONS, Asked, Nearness, NearnessOptions
+from tests.patience import turns
 from tests.shell.cache.asking import Kitchen, said
 from tests.shell.gateway.scripted import fields_of
 
@@ -202,7 +202,7 @@ async def test_a_stale_answer_is_for_its_own_words_only():
     kitchen.clock += 90.0
     assert said(await kitchen.words(OTHER, x_equipoise_cache="only-if-cached")) == ""
     assert said(await kitchen.words(ONE)) == "stale"
-    await asyncio.sleep(0.01)
+    await turns()
     assert said(await kitchen.words(OTHER)) == "semantic"
 
 

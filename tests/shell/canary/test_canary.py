@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from equipoise.core.events import CanaryDecided
 from equipoise.core.ladder import Command
 from equipoise.core.rollout import candidate_takes
 from equipoise.stores.state import StateStore
+from tests.patience import turns, until
 from tests.shell.canary.engines import BAD, FLAKY, GOOD, Lab
 
 
@@ -261,7 +261,7 @@ async def test_a_new_configuration_of_the_control_begins_the_comparison_anew(tmp
         await lab.asked(30)
         assert lab.canary.watch.candidates > 5
         await lab.replace({"timeout_seconds": 33.0})
-        await asyncio.sleep(0.1)
+        await until(lambda: lab.verdicts[-1] == "restarted")
         assert lab.canary.watch.candidates == 0
         assert (lab.canary.standing.share, lab.canary.standing.stage) == (50.0, "running")
         candidate = lab.estate.balancer.candidate
@@ -277,8 +277,7 @@ async def test_a_canary_is_finished_when_the_configuration_says_the_same(tmp_pat
         await lab.begin("strategy: round_robin\n")
         await lab.canary.order(Command.PROMOTE, full=True)
         await lab.replace({"strategy": "round_robin"})
-        await asyncio.sleep(0.1)
-        assert lab.verdicts[-1] == "finished"
+        await until(lambda: lab.verdicts[-1] == "finished")
         reply = await lab.ask()
         assert (reply.role, reply.strategy) == ("answer", "round_robin")
 
@@ -289,15 +288,15 @@ async def test_copies_are_compared_before_the_first_percent(tmp_path: Path) -> N
     async with Lab(tmp_path / "good", copies=copies) as lab:
         assert (await lab.begin(GOOD))["stage"] == "shadow"
         assert set(await lab.asked(12)) == {"good"}
-        await asyncio.sleep(0.05)
+        await turns()
         await lab.asked(20)
-        await asyncio.sleep(0.05)
+        await turns()
         assert lab.verdicts == ["started", "advanced"]
         assert lab.canary.watch.candidates == sum(role == "candidate" for _, role, _ in lab.roles)
     async with Lab(tmp_path / "bad", copies=copies) as lab:
         await lab.begin(BAD)
         assert set(await lab.asked(40)) == {"good"}
-        await asyncio.sleep(0.05)
+        await turns()
         assert lab.verdicts == ["started", "rolled_back"]
         assert "candidate" not in {role for _, role, _ in lab.roles}
 
@@ -333,7 +332,7 @@ async def test_a_store_that_cannot_be_written_stops_no_rollback(
 
         monkeypatch.setattr(StateStore, "write", full)
         await lab.asked(60)
-        await asyncio.sleep(0.05)
+        await until(lambda: lab.troubles)
         assert lab.estate.balancer.candidate is None
         assert lab.troubles == ["disk full"]
         monkeypatch.setattr(StateStore, "write", write)

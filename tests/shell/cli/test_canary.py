@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from tests.patience import until_true
 from tests.shell.cli.conftest import Served, start
 
 CONFIG = """\
@@ -41,11 +42,12 @@ CANDIDATE = "backend_instances: {engine: {priority: 3}}\n"
 
 
 class Heard(NamedTuple):
-    """One answer as its caller got it."""
+    """One answer as its caller got it; the question went out at `wall`."""
 
     status: int
     side: str | None
     wall: float
+    seconds: float
 
 
 @pytest.fixture
@@ -70,13 +72,19 @@ def ask(url: str, number: int) -> Heard:
     request = urllib.request.Request(
         f"{url}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
-        return Heard(response.status, response.headers["x-equipoise-canary"], time.time())
+    wall, began = time.time(), time.monotonic()
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return Heard(response.status, response.headers["x-equipoise-canary"], wall, time.monotonic() - began)
+
+
+def slowest(heard: list[Heard]) -> float:
+    """The longest that anybody waited for an answer."""
+    return max(one.seconds for one in heard)
 
 
 def look(gateway: Served) -> dict[str, Any]:
     """What the gateway says of its canary."""
-    with urllib.request.urlopen(f"{gateway.admin_url}/admin/canary", timeout=10) as response:
+    with urllib.request.urlopen(f"{gateway.admin_url}/admin/canary", timeout=60) as response:
         found: dict[str, Any] = json.load(response)
     return found
 
@@ -91,33 +99,28 @@ def told(*arguments: str, folder: Path, admin: str) -> tuple[int, str]:
 def test_a_bad_candidate_is_out_within_a_second_in_every_process_and_nobody_noticed(
     gateways: list[Served], folder: Path
 ) -> None:
-    """Every question is answered; a second after the verdict neither gateway asks the candidate; `status -w`, begun
-    before, ends with exit code 1 and the sentence."""
+    """Every question is answered; a second after the verdict, and what a busy machine takes for a question more, neither
+    gateway asks the candidate; `status -w`, begun before, ends with exit code 1 and the sentence."""
     admin = gateways[0].admin_url
     code, out = told("start", "--candidate", "new.yaml", "--at", "50%", "--yes", folder=folder, admin=admin)
     assert code == 0, out
-    deadline = time.monotonic() + 5.0
-    while look(gateways[1])["stage"] != "running":
-        assert time.monotonic() < deadline, "the second process does not know of the canary"
-        time.sleep(0.05)
+    until_true(lambda: look(gateways[1])["stage"] == "running")
     watching = start("canary", "status", "-w", "--admin-url", admin, folder=folder)
     heard: list[Heard] = []
     with ThreadPoolExecutor(8) as people:
+        urls = [gateways[number % 2].url for number in range(40)]
         while look(gateways[0])["stage"] == "running" and len(heard) < 4000:
-            urls = [gateways[number % 2].url for number in range(40)]
             heard += people.map(ask, urls, range(len(heard), len(heard) + 40))
-        until = time.time() + 2.0
-        while time.time() < until:
-            heard += people.map(ask, [gateway.url for gateway in gateways], range(2))
-    found = look(gateways[0])
-    assert found["stage"] == "ended", found
+        assert look(gateways[0])["stage"] == "ended"
+        until_true(lambda: "rolled back after" in look(gateways[0])["journal"][0]["what"])
+        verdict = look(gateways[0])["journal"][0]
+        while heard[-1].wall < verdict["wall"] + 2.0 + slowest(heard):
+            heard += people.map(ask, urls, range(40))
     assert {one.status for one in heard} == {200}
-    verdict = found["journal"][0]
     assert "candidate errs" in verdict["what"]
-    assert "rolled back after" in verdict["what"]
     candidates = [one.wall for one in heard if one.side == "candidate"]
     assert len(candidates) > 20
-    assert max(candidates) <= verdict["wall"] + 1.0
+    assert max(candidates) <= verdict["wall"] + 1.0 + slowest(heard)
     out, err = watching.communicate(timeout=30)
     assert watching.returncode == 1, err
     assert "rolled back after" in out + err

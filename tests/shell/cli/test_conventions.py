@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from equipoise.cli import app, exits
 from equipoise.cli.output import cell, shows_colour, table
+from tests.patience import until_true
 from tests.shell.cli.conftest import ROOT, Run, start
 
 BAD = "backend_instances:\n  a: {backend_type: lightrag, endpoint_url: nowhere}\n"
@@ -82,14 +82,13 @@ def test_every_command_has_a_help_with_its_parameters(run: Run) -> None:
 
 def test_ctrl_c_is_130(oracle: Path) -> None:
     """Without a traceback, while a question is being answered."""
-    (oracle.parent / "answers.py").write_text("import asyncio\nasync def answer(q):\n    await asyncio.sleep(60)\n")
+    (oracle.parent / "answers.py").write_text(
+        "import asyncio, pathlib\nasync def answer(q):\n    pathlib.Path('asked').touch()\n    await asyncio.sleep(60)\n"
+    )
     process = start("ask", "slow", folder=oracle.parent)
-    deadline = time.monotonic() + 15
-    while not (oracle.parent / "state" / "ledger.sqlite3").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    until_true((oracle.parent / "asked").exists)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (130, False)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.patience import until_true, within_one_day
 from tests.shell.cli.conftest import Run, Served, start
 
 QUESTION = {"model": "auto", "messages": [{"role": "user", "content": "What is the answer?"}]}
 
 
 def call(served: Served, path: str, key: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
-    connection = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=60)
     method, data = ("GET", None) if body is None else ("POST", json.dumps(body))
     connection.request(method, path, data, {"authorization": f"Bearer {key}", "content-type": "application/json"})
     response = connection.getresponse()
@@ -64,9 +64,8 @@ def test_a_key_does_what_it_may_and_no_more(keyed: tuple[Served, dict[str, str]]
         assert error["param"] == "model"
     assert ask(served, keys["choosy"], "weighted")[0] == 200
     assert ask(served, "sk-eq-" + "x" * 49)[0] == 401
-    while (found := ask(served, keys["brief"]))[0] == 200:
-        time.sleep(0.05)
-    status, body = found
+    until_true(lambda: ask(served, keys["brief"])[0] != 200)
+    status, body = ask(served, keys["brief"])
     assert (status, body["error"]["code"]) == (401, "invalid_api_key")
     assert "expired" in body["error"]["message"]
     listed = [model["id"] for model in call(served, "/v1/models", keys["bound"])[1]["data"]]
@@ -76,6 +75,7 @@ def test_a_key_does_what_it_may_and_no_more(keyed: tuple[Served, dict[str, str]]
 def test_a_holder_is_told_what_his_key_used_and_nobody_elses(keyed: tuple[Served, dict[str, str]]) -> None:
     """Requests and tokens of this key, its terms; another's story stays unknown to him."""
     served, keys = keyed
+    within_one_day()
     story = ""
     for _ in range(3):
         status, body = ask(served, keys["free"])
@@ -98,15 +98,10 @@ def test_a_revoked_key_is_refused_within_seconds_without_a_restart(
     """Rotated: both are good; revoked: neither is; and a gateway whose keys are all gone opens to nobody."""
     served, keys = keyed
     new = run("keys", "rotate", "free").out.strip()
-    deadline = time.monotonic() + 10
-    while ask(served, new)[0] != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until_true(lambda: ask(served, new)[0] == 200)
     assert ask(served, keys["free"])[0] == 200
     for name in keys:
         assert run("keys", "revoke", name, "--yes").code == 0
-    while ask(served, new)[0] != 401:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until_true(lambda: ask(served, new)[0] == 401)
     assert {ask(served, key)[0] for key in (*keys.values(), new)} == {401}
     assert call(served, "/v1/models", "none at all")[0] == 401

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import until_true
 from tests.shell.cli.conftest import Run, Served, start
-from tests.shell.cli.test_reloading import call, until
+from tests.shell.cli.test_reloading import call
 
 CONFIG = """\
 backend_instances:
@@ -61,7 +62,7 @@ def test_feedback_moves_beliefs_and_weights_and_both_are_shown(learning: Served,
         found = call(learning.admin_url + "/admin/learning")[1]["learned_weights"]
         return sum(row["answers"] for rows in found.values() for row in rows.values()) >= 12
 
-    until(known)
+    until_true(known)
     shown = run("learning", "show", "--admin-url", learning.admin_url).out
     assert "believed quality" in shown
     assert "learned weight" in shown
@@ -78,6 +79,6 @@ def test_a_clinical_route_is_never_explored_on_and_its_copies_are_counted(learni
         body = {"model": "clinic", "messages": [{"role": "user", "content": "six times seven?"}]}
         assert call(learning.admin_url + "/admin/route/explain", body)[1]["probability"] == 1.0
         ask(learning, "clinic")
-    until(lambda: call(learning.admin_url + "/admin/learning")[1]["copies"]["answered"] > 0)
+    until_true(lambda: call(learning.admin_url + "/admin/learning")[1]["copies"]["answered"] > 0)
     ran = run("learning", "show", "--admin-url", learning.admin_url)
     assert "copies for labels:" in ran.out + ran.err

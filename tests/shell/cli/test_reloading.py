@@ -6,15 +6,16 @@ import json
 import os
 import signal
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.patience import until_true
 from tests.shell.cli.conftest import Served, start
 
 SLOW = """\
@@ -25,15 +26,16 @@ async def answer(question):
     return "forty-two"
 """
 HEAD = "strategy: weighted\nstate_dir: state  # kept here\nbackend_instances:\n"
+UNWATCHED = "watch_file: false\n"
 
 
-def text(*names: str, weight: float = 1.0) -> str:
-    """A configuration of slow functions."""
+def text(*names: str, weight: float = 1.0, watched: bool = False) -> str:
+    """A configuration of slow functions; unless it is watched, nothing is taken up before it is told to be."""
     lines = [
         f'  {name}: {{backend_type: function, function: "slow:answer", weight: {weight}, corpus: mine}}  # {name}\n'
         for name in names
     ]
-    return HEAD + "".join(lines)
+    return ("" if watched else UNWATCHED) + HEAD + "".join(lines)
 
 
 def call(url: str, body: Any = None) -> tuple[int, Any]:
@@ -41,19 +43,11 @@ def call(url: str, body: Any = None) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers={"content-type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=60) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
             return error.code, json.load(error)
-
-
-def until(good: Callable[[], bool], seconds: float = 30.0) -> None:
-    """Wait for something that comes; fails when it does not."""
-    deadline = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def settings_of(served: Served) -> dict[str, Any]:
@@ -68,14 +62,22 @@ def file(folder: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def gateway(file: Path) -> Iterator[Served]:
-    process = start("serve", "--port", "0", folder=file.parent)
+@contextmanager
+def serving(folder: Path) -> Iterator[Served]:
+    process = start("serve", "--port", "0", folder=folder)
     assert process.stdout is not None
     served = Served(process, [process.stdout.readline().rstrip() for _ in range(5)])
-    yield served
-    if process.poll() is None:
-        served.stop()
+    try:
+        yield served
+    finally:
+        if process.poll() is None:
+            served.stop()
+
+
+@pytest.fixture
+def gateway(file: Path) -> Iterator[Served]:
+    with serving(file.parent) as served:
+        yield served
 
 
 class Crowd:
@@ -113,14 +115,14 @@ def test_no_question_fails_while_the_configuration_changes_twenty_times(gateway:
     fleets = [("a", "b"), ("b", "c"), ("c",), ("a", "c")]
     with Crowd(gateway.url) as crowd:
         for turn in range(20):
-            file.write_text(text(*fleets[turn % 4], weight=turn + 2))
+            file.write_text(text(*fleets[turn % 4], weight=turn + 2, watched=True))
             if turn % 2:
                 assert call(gateway.admin_url + "/admin/reload", {})[0] == 200
             else:
                 gateway.process.send_signal(signal.SIGHUP)
-            until(lambda turn=turn: settings_of(gateway)["replaced"] > turn)  # type: ignore[misc]
+            until_true(lambda turn=turn: settings_of(gateway)["replaced"] > turn)  # type: ignore[misc]
         before = crowd.answered
-        until(lambda: crowd.answered > before + 4)
+        until_true(lambda: crowd.answered > before + 4)
     assert crowd.failed == []
     assert crowd.answered > 40
     rows = call(gateway.admin_url + "/admin/backends")[1]["backends"]
@@ -132,21 +134,16 @@ def test_a_changed_file_is_taken_up_by_itself_also_behind_a_link(file: Path) -> 
     """As Kubernetes changes a ConfigMap: the file is a link into a directory that is itself a link, swapped at once."""
     for name, weight in (("one", 1.0), ("two", 7.0)):
         (file.parent / name).mkdir()
-        (file.parent / name / "equipoise.yaml").write_text(text("a", weight=weight))
+        (file.parent / name / "equipoise.yaml").write_text(text("a", weight=weight, watched=True))
     file.unlink()
     (file.parent / "..data").symlink_to("one")
     file.symlink_to("..data/equipoise.yaml")
-    process = start("serve", "--port", "0", folder=file.parent)
-    assert process.stdout is not None
-    served = Served(process, [process.stdout.readline().rstrip() for _ in range(5)])
-    try:
+    with serving(file.parent) as served:
         (file.parent / "..next").symlink_to("two")
         os.replace(file.parent / "..next", file.parent / "..data")
-        until(lambda: settings_of(served)["replaced"] == 1)
+        until_true(lambda: settings_of(served)["replaced"] == 1)
         dump = call(served.admin_url + "/admin/config_dump")[1]
         assert dump["config"]["backend_instances"]["a"]["weight"] == 7.0
-    finally:
-        served.stop()
 
 
 def test_a_wrong_file_changes_nothing_and_health_says_so(gateway: Served, file: Path) -> None:
@@ -165,21 +162,26 @@ def test_a_wrong_file_changes_nothing_and_health_says_so(gateway: Served, file: 
     assert settings_of(gateway)["refused"] is None
 
 
-def test_reloads_that_nobody_asked_for_by_name_are_in_the_audit_journal(gateway: Served, file: Path) -> None:
+def test_reloads_that_nobody_asked_for_by_name_are_in_the_audit_journal(file: Path) -> None:
     """By signal and by a changed file: what changed, or that it was refused; one that changes nothing is no entry."""
+    file.write_text(text("a", "b", watched=True))
+    with serving(file.parent) as gateway:
+        _reload_as_nobody(gateway, file)
 
+
+def _reload_as_nobody(gateway: Served, file: Path) -> None:
     def entries() -> list[tuple[str, str, Any]]:
         found = call(gateway.admin_url + "/admin/audit")[1]["entries"]
         return [(entry["who"], entry["outcome"], entry["changed"].get("backend_instances.a.weight")) for entry in found]
 
-    file.write_text("watch_file: false\n" + text("a", "b", weight=2.0))
-    until(lambda: len(entries()) == 1)
-    file.write_text("watch_file: false\n" + text("a", "b", weight=-1.0))
+    file.write_text(text("a", "b", weight=2.0))
+    until_true(lambda: len(entries()) == 1)
+    file.write_text(text("a", "b", weight=-1.0))
     gateway.process.send_signal(signal.SIGHUP)
-    until(lambda: len(entries()) == 2)
-    file.write_text("watch_file: false\n" + text("a", "b", weight=3.0))
+    until_true(lambda: len(entries()) == 2)
+    file.write_text(text("a", "b", weight=3.0))
     gateway.process.send_signal(signal.SIGHUP)
-    until(lambda: len(entries()) == 3)
+    until_true(lambda: len(entries()) == 3)
     gateway.process.send_signal(signal.SIGHUP)
     assert call(gateway.admin_url + "/admin/reload", {})[1]["outcome"] == "unchanged"
     assert entries() == [
@@ -201,7 +203,7 @@ def test_what_was_remembered_of_a_backend_that_stays_is_kept(gateway: Served, fi
     counts = [name for name, value in before.items() if isinstance(value, int) and not isinstance(value, bool)]
     assert counts
     assert {name: after[name] for name in counts} == {name: before[name] for name in counts}
-    metrics = urllib.request.urlopen(gateway.url + "/metrics", timeout=10).read().decode()
+    metrics = urllib.request.urlopen(gateway.url + "/metrics", timeout=60).read().decode()
     assert 'lb_requests_total{backend_id="a"' in metrics
     assert 'lb_backend_health_score{backend_id="c"' in metrics
 
@@ -299,7 +301,7 @@ def test_what_needs_a_restart_is_named(gateway: Served, file: Path) -> None:
 def test_a_rotated_secret_is_taken_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A key in a file of its own, as Kubernetes mounts a Secret; the old key is good no more."""
     (file.parent / "secret").write_text("the-first-key-of-two")
-    file.write_text(file.read_text() + "keys: {ann: {key: file:secret}}\n")
+    file.write_text(text("a", watched=True) + "keys: {ann: {key: file:secret}}\n")
     process = start("serve", "--port", "0", folder=file.parent)
     assert process.stdout is not None
     served = Served(process, [process.stdout.readline().rstrip() for _ in range(5)])
@@ -307,7 +309,7 @@ def test_a_rotated_secret_is_taken_up(file: Path, monkeypatch: pytest.MonkeyPatc
     def status(key: str) -> int:
         request = urllib.request.Request(served.url + "/v1/models", headers={"x-api-key": key})
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -316,7 +318,7 @@ def test_a_rotated_secret_is_taken_up(file: Path, monkeypatch: pytest.MonkeyPatc
     try:
         assert status("the-first-key-of-two") == 200
         (file.parent / "secret").write_text("the-second-key-of-two")
-        until(lambda: status("the-second-key-of-two") == 200)
+        until_true(lambda: status("the-second-key-of-two") == 200)
         assert status("the-first-key-of-two") == 401
     finally:
         _, out, err = served.stop()

@@ -10,6 +10,7 @@ import pytest
 from equipoise.http import HTTPError, Pool
 from equipoise.sandbox import seeded
 from equipoise.sandbox.demo.processes import BackendProcess, DemoFailed, GatewayProcess, addresses
+from equipoise.sandbox.demo.stage import free_port
 
 
 async def status(url: str) -> int:
@@ -24,9 +25,9 @@ async def status(url: str) -> int:
 
 
 async def test_a_killed_backend_comes_back_on_its_port() -> None:
-    """kill -9, connection refused, start, 200 at the same address."""
+    """kill -9, connection refused, start, 200 at the same address. It is a port that nobody is given meanwhile."""
     backend = BackendProcess(seeded(1)[3], seed=1)
-    await backend.start()
+    await backend.start(free_port())
     try:
         url, before = backend.url, await status(backend.url)
         pid = await backend.kill()

@@ -16,6 +16,7 @@ from equipoise.gateway.idempotency import BOOKKEEPING, Keeping
 from equipoise.gateway.keys import digest
 from equipoise.http import Response
 from equipoise.reply import Reply
+from tests.patience import turns
 from tests.shell.gateway.scripted import ScriptedBalancer, ScriptedStream, fields_of, gateway_of, http, whole
 
 CHAT = "/v1/chat/completions"
@@ -92,7 +93,7 @@ async def test_an_answer_goes_on_without_the_client_that_asked_first():
     balancer = Slow()
     gateway = gateway_of(balancer)
     first = asyncio.create_task(ask(gateway))
-    await asyncio.sleep(0.01)
+    await turns()
     first.cancel()
     balancer.go.set()
     assert (await ask(gateway)).status == 200
@@ -200,7 +201,7 @@ async def test_an_answer_that_never_came_breaks_off_for_all():
     waiting = asyncio.create_task(ask(gateway))
     streamed = await ask(gateway, STREAMED, key="k-2")
     reading = asyncio.create_task(whole(streamed))
-    await asyncio.sleep(0.01)
+    await turns()
     await gateway.repeats.close()
     assert (await waiting).status == 503
     with pytest.raises(Exception, match="closed without an answer"):

@@ -17,6 +17,7 @@ from equipoise.gateway.auditing import Auditor, _said
 from equipoise.gateway.keys import digest
 from equipoise.gateway.people import STEERING, People, needed
 from equipoise.stores.audit import AuditEntry, AuditStore
+from tests.patience import until
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
 KEYS = {role: f"the-{role.value}-key" for role in Role}
@@ -190,15 +191,18 @@ async def test_an_action_is_done_even_where_it_cannot_be_written_down(tmp_path: 
 async def test_an_action_whose_client_goes_away_is_written_down(tmp_path: Path) -> None:
     """It may have been done."""
 
+    begun = asyncio.Event()
+
     async def never(*args: Any, **named: Any) -> None:
+        begun.set()
         await asyncio.sleep(3600)
 
     watched = Watched(tmp_path, steer=never)
     asking = asyncio.ensure_future(done("/admin/backends/graph-a/drain", KEYS[Role.ADMIN], **watched.options))
-    await asyncio.sleep(0.01)
+    await begun.wait()
     asking.cancel()
     await asyncio.wait({asking})
-    await asyncio.sleep(0.05)
+    await until(watched.store.entries)
     assert watched.store.entries()[0].outcome == "cut: the client went away"
 
 

@@ -1,6 +1,5 @@
 """What is learned outlives the process, is shared among several, and shows itself."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from equipoise.config.load import load
 from equipoise.core.events import AnswerScored
 from equipoise.swap import built_beside, take_over
 from equipoise.telemetry.prometheus import Metrics
+from tests.patience import until
 
 QUESTIONS = ("Latest metabolomics news?", "What is glycolysis?", "Compare LC-MS versus NMR", "Who wrote Hamlet?")
 
@@ -60,6 +60,13 @@ async def taught(balancer: LoadBalancer, good: str, times: int) -> None:
                 wall=balancer.selection.clock.wall(),
             )
         )
+
+
+async def copied(balancer: LoadBalancer) -> None:
+    """No copy is under way any more."""
+    trials = balancer.trials
+    assert trials is not None
+    await until(lambda: trials.status()["running"] == 0)
 
 
 def policy(balancer: LoadBalancer) -> Any:
@@ -151,10 +158,11 @@ async def test_a_route_that_explores_in_the_shadow_buys_labels_on_copies(tmp_pat
     async with built(tmp_path, **more) as balancer:
         for number in range(40):
             assert (await balancer.ask(QUESTIONS[number % 4])).decision.probability == 1.0
-            await asyncio.sleep(0.002)
+            await copied(balancer)
         assert balancer.trials is not None
         assert balancer.trials.counts.answered > 20
-        await asyncio.sleep(0.1)
+        assert balancer.scorer is not None
+        await balancer.scorer.drained()
         known = {name: arm.scored for name, arm in policy(balancer).learner.arms.items()}
         assert sum(known.values()) > 20
         assert min(known.values()) > 0
@@ -209,7 +217,7 @@ async def test_whoever_takes_a_balancers_place_goes_on_with_what_it_has(tmp_path
         assert balancer.room.options == base.room.options
         for number in range(10):
             await balancer.ask(QUESTIONS[number % 4])
-            await asyncio.sleep(0.002)
+            await copied(balancer)
         assert balancer.trials is not None
         assert balancer.trials.counts.answered > 5
         balancer.learning.weights.adjust(balancer.selection.clock.wall())  # type: ignore[union-attr]

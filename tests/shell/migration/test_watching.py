@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from equipoise.core.canary import Rules, measures
 from equipoise.core.events import CanaryDecided
 from equipoise.migration import Order
 from tests.fakes import ScriptedClient, answer
+from tests.patience import until
 from tests.shell.migration.house import BROKEN, House
 
 RULES = Rules(measures=measures())
@@ -27,9 +27,10 @@ async def at(moving: House, percentage: float) -> None:
     await moving.migration.apply(Order(percentage=percentage, force=True, who="ann"))
 
 
-async def settled() -> None:
-    """What was begun in this breath is over."""
-    await asyncio.sleep(0.05)
+async def back(moving: House) -> None:
+    """Nobody is sent to the new side any more, and that was told."""
+    await until(lambda: any(isinstance(event, CanaryDecided) for event in moving.events))
+    assert moving.migration.state.percentage == 0.0
 
 
 @pytest.mark.parametrize("percentage", [10.0, 25.0, 50.0, 100.0])
@@ -41,7 +42,7 @@ async def test_a_new_side_that_breaks_is_rolled_back_and_nobody_loses_an_answer(
     async with moving.balancer:
         await at(moving, percentage)
         sides = await moving.ask(200)
-        await settled()
+        await back(moving)
         assert set(sides) <= {"control", "rescue"}
         assert sides.count("rescue") < 15
         assert (moving.migration.state.phase, moving.migration.state.percentage) == (1, 0.0)
@@ -54,8 +55,7 @@ async def test_a_worse_new_side_is_rolled_back_with_its_evidence(tmp_path: Path)
     async with moving.balancer:
         await at(moving, 50.0)
         assert "rescue" in await moving.ask(300)
-        await settled()
-        assert moving.migration.state.percentage == 0.0
+        await back(moving)
         newest = (await moving.migration.status())["journal"][0]
         assert (newest["what"], newest["who"]) == ("Roll back to phase 1: 0 % of keys", "equipoise")
         assert "% against 0.0 %, e-value " in newest["why"]
@@ -74,7 +74,9 @@ async def test_the_comparison_goes_on_from_phase_to_phase_and_begins_anew_after_
         rows = {row["measure"]: row for row in (await moving.migration.status())["measures"]}
         assert rows["errors"]["control_count"] + rows["errors"]["candidate_count"] == 200
         await moving.migration.rollback(2)
-        await asyncio.sleep(0.6)
+        watch = moving.balancer.watch
+        assert watch is not None
+        await until(lambda: watch.era == moving.migration.state.comparison)
         rows = {row["measure"]: row for row in (await moving.migration.status())["measures"]}
         assert rows["errors"]["control_count"] == 0
 
@@ -92,8 +94,7 @@ async def test_a_restart_in_the_middle_of_a_comparison_changes_nothing(tmp_path:
         assert second.migration.state == first.migration.state
         assert (row["candidate_count"], row["control"]) == (before["candidate_count"], before["control"])
         await second.ask(100)
-        await asyncio.sleep(0.7)
-        assert second.migration.state.percentage == 0.0
+        await back(second)
 
 
 async def test_without_rules_nothing_rolls_back_by_itself(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,15 @@ from equipoise.backends.base import BackendError, StreamItem
 from equipoise.balancer import Unanswered
 from equipoise.build import Estate, build
 from equipoise.config.load import load
+from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.intake import Hints
 from equipoise.core.model import Answer, Message, Question, Request, Usage, Verdict
 from tests.fakes import ScriptedClient
 
 NANO = 1_000_000_000
-ASKED = 150
+ASKED, MOST_ASKED = 150, 3_000
+WANTED = {"hedge_lost", "cancelled"}
+"""What must have happened before the bill is made."""
 
 
 class Moody(ScriptedClient):
@@ -103,6 +106,10 @@ def charged(folder: Path) -> dict[str, tuple[int, int]]:
     return {account: (amount, count) for account, amount, count in rows}
 
 
+def attempts(told: list[Event]) -> Iterator[AttemptEnded]:
+    return (event for event in told if isinstance(event, AttemptEnded))
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_ledger_budgets_and_metric_agree(tmp_path: Path, seed: int) -> None:
     """Answers, failovers, failures that billed, cut and abandoned streams, callers who went, losers of hedges, a judge:
@@ -110,8 +117,12 @@ async def test_ledger_budgets_and_metric_agree(tmp_path: Path, seed: int) -> Non
     chance = random.Random(seed)
     estate = build(load(settings(tmp_path), environ={}).config)
     estate.balancer._crew.clients |= {"a": Moody(seed), "b": Moody(seed + 100)}
+    told: list[Event] = []
+    estate.balancer.observers.append(told.append)
     async with estate.balancer:
-        for _ in range(ASKED // 5):
+        for turn in range(MOST_ASKED // 5):  # a late answer is copied only where the other backend keeps its pace
+            if turn >= ASKED // 5 and {event.attempt.outcome.error_code for event in attempts(told)} >= WANTED:
+                break
             await asyncio.gather(*(ask(estate, number, chance) for number in range(5)))
         assert estate.balancer.scorer is not None
         await estate.balancer.scorer.drained()
@@ -122,7 +133,7 @@ async def test_ledger_budgets_and_metric_agree(tmp_path: Path, seed: int) -> Non
         codes = {code for (code,) in ledger.execute("SELECT DISTINCT error_code FROM attempts")}
         roles = dict(ledger.execute("SELECT role, SUM(cost) FROM attempts GROUP BY role"))
     assert number > ASKED
-    assert {"hedge_lost", "cancelled"} <= codes
+    assert codes >= WANTED
     assert roles["judge"] > 0
     booked = charged(tmp_path)
     assert booked["all"] == (total, number)

@@ -22,6 +22,7 @@ from equipoise.scoring.opinions import opinion
 from equipoise.scoring.remembered import Known
 from equipoise.scoring.scorer import Options, Scorer
 from tests.fakes import FakeClock, ScriptedClient, answer, balancer
+from tests.patience import turns
 
 GOOD = "A metabolite is a small molecule made or used when food, drugs or the body's own tissue are broken down."
 REFUSAL = "I'm sorry, I do not have enough information to answer."
@@ -250,6 +251,6 @@ async def test_a_defect_in_scoring_is_heard_of(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("equipoise.scoring.scorer.score", lambda *given: 1 / 0)
     await of.start()
     of.offer(_request(), answer(GOOD), "a", 1, wanted=True)
-    await asyncio.sleep(0.01)
+    await turns()
     assert troubles == ["answers are no longer scored: ZeroDivisionError"]
     await of.close()

@@ -63,7 +63,9 @@ def test_lines_are_neither_changed_nor_taken_out(engine: Engine, sql: str) -> No
     connection.close()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     victim=st.integers(1, 5),
     sql=st.sampled_from(

@@ -71,7 +71,9 @@ async def test_observed_events_other_than_attempts_are_not_recorded(ledger: Ledg
     assert [row["attempts"] for row in await ledger.summary()] == [1]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(costs=st.lists(st.integers(0, 10**14), min_size=1, max_size=150))
 async def test_the_total_is_exact_to_the_nano_dollar(
     costs: list[int], tmp_path_factory: pytest.TempPathFactory

@@ -81,7 +81,9 @@ async def test_ten_a_minute_are_ten_over_all_and_all_of_them_can_be_had_by_one(t
     assert [await three.asked(2) for _ in range(12)] == [True] * 10 + [False] * 2
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.0, 0.0, 3.0, 20.0])), min_size=5, max_size=60))
 def test_whoever_asks_whenever_no_minute_has_more_than_the_limit_lets_through(
     tmp_path_factory: pytest.TempPathFactory, story: list[tuple[int, float]]

@@ -11,8 +11,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from tests.patience import until_true
 from tests.shell.cli.conftest import Served, folder, start  # noqa: F401 (a fixture)
-from tests.shell.cli.test_reloading import until
 from tests.wire.gateway.test_rearranging import Engine
 
 
@@ -45,7 +45,7 @@ def test_after_a_kill_the_tenant_pays_once_and_the_lost_attempt_is_a_possible_co
 
     asking = threading.Thread(target=lose)
     asking.start()
-    until(lambda: engine.heard == 1)
+    until_true(lambda: engine.heard == 1)
     first.process.kill()
     first.process.communicate()
     asking.join()

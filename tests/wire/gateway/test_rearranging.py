@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.patience import until_true
 from tests.shell.cli.conftest import Run, Served, folder, run, start  # noqa: F401 (fixtures)
-from tests.shell.cli.test_reloading import Crowd, until
+from tests.shell.cli.test_reloading import Crowd
 
 KEY = "operator-key-of-this-test"
 SECRET = "sk-a-secret-of-the-new-backend"
@@ -93,12 +94,12 @@ def test_no_question_is_lost_while_backends_come_change_and_go(
     settings = ("backend_type=local_llm", f"endpoint_url={engines[1].url}", "model=m", f"api_key={SECRET}")
     with Crowd(gateway.url) as crowd:
         assert run("backends", "add", "second", *settings, "--yes").code == 0
-        until(lambda: engines[1].heard > 3)
+        until_true(lambda: engines[1].heard > 3)
         assert run("backends", "update", "second", f"endpoint_url={engines[2].url}", "weight=2", "--yes").code == 0
-        until(lambda: engines[2].heard > 3)
+        until_true(lambda: engines[2].heard > 3)
         assert run("backends", "rm", "first", "--yes").code == 0
         heard, asked = engines[0].heard, crowd.answered
-        until(lambda: crowd.answered > asked + 12)
+        until_true(lambda: crowd.answered > asked + 12)
         assert engines[0].heard <= heard + 4, "only what was under way"
     assert crowd.failed == []
     assert {key for engine in engines[1:] for key in engine.keys} == {f"Bearer {SECRET}"}

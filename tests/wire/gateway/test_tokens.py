@@ -195,7 +195,9 @@ async def test_nothing_in_a_token_leads_anywhere(provider: tuple[Provider, str],
     assert set(provider[0].asked) == {"/keys"}
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(place=st.integers(0, 10_000), change=st.integers(1, 255), name=st.sampled_from(sorted(SECRETS)))
 async def test_a_token_with_one_sign_changed_is_none(place: int, change: int, name: str) -> None:
     """Any byte of head, claims or signature."""
