@@ -27,16 +27,19 @@ class Reloading:
 
     def __init__(self, running: Running, interval: float = INTERVAL) -> None:
         self._running, self._interval = running, interval
-        # Before anything else is begun: what changes from now on is news, however long it takes until somebody looks.
-        self._paths = files_of(running)
-        self._seen = signature(self._paths)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self.note()  # what changes from now on is news, however long it takes until somebody looks
 
     async def __aenter__(self) -> Reloading:
         self.watch()
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         return self
+
+    def note(self) -> None:
+        """The files as they are now are no news."""
+        self._paths = files_of(self._running)
+        self._seen = signature(self._paths)
 
     def watch(self) -> None:
         """Begin to look at the files."""

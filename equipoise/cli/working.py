@@ -97,10 +97,14 @@ class Followed(Reloading):
     async def __aenter__(self) -> Followed:
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        self._member.lead = self.watch
+        self._member.lead = self._take_over
         if self._member.leads:
             self.watch()
         return self
+
+    def _take_over(self) -> None:
+        self.note()  # whoever led until now has told what changed
+        self.watch()
 
 
 class Following:

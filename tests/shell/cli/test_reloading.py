@@ -11,11 +11,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from tests.patience import until_true
+from equipoise.cli.reloading import Reloading
+from equipoise.cli.running import Running
+from equipoise.config.load import load
+from tests.patience import until, until_true
 from tests.shell.cli.conftest import Served, start
 
 SLOW = """\
@@ -323,3 +326,26 @@ def test_a_rotated_secret_is_taken_up(file: Path, monkeypatch: pytest.MonkeyPatc
     finally:
         _, out, err = served.stop()
     assert "key-of-two" not in out + err
+
+
+async def test_what_changes_before_the_first_look_is_news(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the start and the first look at the files, too, which on a busy machine may be a while."""
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "equipoise.yaml"
+    file.write_text(HEAD + "  a: {backend_type: function, function: json:loads}\n")
+    asked: list[str] = []
+
+    class Told:
+        loaded, auditor = load(file, environ={}), None
+
+        async def reload(self) -> None:
+            asked.append(file.read_text())
+
+        async def close(self) -> None:
+            """Nothing is open."""
+
+    watching = Reloading(cast(Running, Told()), interval=0.01)
+    file.write_text(file.read_text() + "# changed\n")
+    async with watching:
+        await until(lambda: asked)
+    assert "# changed" in asked[0]
