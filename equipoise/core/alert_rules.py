@@ -202,8 +202,9 @@ def _of_budget(of: BudgetCrossed) -> str:
     def said(amount: int) -> str:
         return f"${dollars(amount)}" if of.unit in ("usd", "dollars", "nano_usd", "nanousd") else f"{amount} {of.unit}"
 
-    more = f", more than its limit {said(of.limit)}" if of.overrun else f" of {said(of.limit)}"
-    return f"budget {of.budget}: {said(of.spent)} spent and {said(of.reserved)} reserved{more}{_forecast(of)}"
+    more = f", more than its limit {said(of.limit)}" if of.spent > of.limit else f" of {said(of.limit)}"
+    why = "; an upstream billed more than it could at most by its price and its limits" if of.overrun else ""
+    return f"budget {of.budget}: {said(of.spent)} spent and {said(of.reserved)} reserved{more}{why}{_forecast(of)}"
 
 
 def _forecast(of: BudgetCrossed) -> str:

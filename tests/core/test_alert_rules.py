@@ -186,6 +186,8 @@ def test_an_overrun_is_an_emergency_whatever_its_share() -> None:
     """The upstream billed more than it may."""
     it = watching()
     it.observe(crossed(0.5, overrun=True), NOW)
+    assert "an upstream billed more than it could at most" in found(it)[rules.BUDGET].message
+    assert "more than its limit" not in found(it)[rules.BUDGET].message  # half of it is spent
     assert found(it)[rules.BUDGET].severity is Severity.EMERGENCY
 
 
