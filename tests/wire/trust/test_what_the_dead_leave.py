@@ -14,7 +14,12 @@ from typing import Any
 from aiosmtpd.smtp import SMTP
 
 from equipoise.cli import main
-from tests.wire.trust.test_canary_string import Gateway, ask, files, held, pages, running
+from tests.patience import until
+from tests.wire.trust.parrot import Parrot
+from tests.wire.trust.test_canary_string import Gateway, ask, files, held, pages, running, until_booked
+
+ROLES = {1: frozenset({"control", "shadow"}), 5: frozenset({"candidate", "judge"})}
+"""What there are records of, by phase."""
 
 
 class Mailbox:
@@ -50,12 +55,13 @@ async def ask_some(gateway: Gateway, number: int) -> list[str]:
     return ids
 
 
-async def die(gateway: Gateway, pid: int) -> None:
+async def die(gateway: Gateway, pid: int, parrot: Parrot) -> None:
     """kill -9 while questions are answered there."""
+    before = parrot.asked.count("slow")
     asked = [
         asyncio.create_task(ask(gateway, "slow", stream, "r-killed")) for stream in (False, True) for _ in range(8)
     ]
-    await asyncio.sleep(0.2)
+    await until(lambda: parrot.asked.count("slow") >= before + 8)
     os.kill(pid, signal.SIGKILL)
     await asyncio.gather(*asked)
 
@@ -77,16 +83,17 @@ async def test_no_word_stays_where_a_house_is_moved_on_uvicorn_and_dies(tmp_path
                 moved = await gateway.admin.request("POST", "/admin/migration/apply", body=order)
                 assert (moved.status, await moved.read())[0] == 200
                 ids += await ask_some(gateway, phase)
-            await asyncio.sleep(0.7)
+                await until_booked(gateway, ROLES[phase])
+            await until(lambda: mailbox.got)
             found = await pages(gateway, ids[::8], most=1)
-            await die(gateway, gateway._process.pid)
+            await die(gateway, gateway._process.pid, parrot)
             await gateway.stop()
     found |= await left_behind(tmp_path, gateway, mailbox.got, witness.heard)
     assert mailbox.got
     assert {"good", "error500"} <= set(parrot.asked)
     assert main(["ledger", "export", str(tmp_path / "all.jsonl"), "-c", str(tmp_path / "equipoise.json")]) == 0
     exported = (tmp_path / "all.jsonl").read_bytes()
-    assert all(b'"role": "' + role in exported for role in (b"control", b"shadow", b"candidate", b"judge"))
+    assert all(f'"role": "{role}'.encode() in exported for role in ROLES[1] | ROLES[5])
     assert held(found | {"export": exported}) == []
 
 
@@ -98,8 +105,8 @@ async def test_no_word_stays_where_one_of_two_workers_dies(tmp_path: Path) -> No
     ):
         ids = await ask_some(gateway, 1)
         told = json.loads(await (await gateway.admin.request("GET", "/admin/backends")).read())
-        await die(gateway, told["workers"]["running"][1]["pid"])
-        await asyncio.sleep(0.7)
+        await die(gateway, told["workers"]["running"][1]["pid"], parrot)
+        await until(lambda: mailbox.got)
         found = await pages(gateway, ids[::4], most=1)
         await gateway.stop()
     found |= await left_behind(tmp_path, gateway, mailbox.got, witness.heard)
