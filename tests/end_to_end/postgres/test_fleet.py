@@ -101,8 +101,11 @@ def fleet(url: str, tmp_path: Path) -> Iterator[Fleet]:
 
 
 def booked(url: str) -> tuple[int, int, int]:
-    """Records, different requests, nano-dollars."""
+    """Records, different requests, nano-dollars; none before the first of a ledger was shipped."""
     with psycopg.connect(url) as connection:
+        there = connection.execute("SELECT to_regclass('equipoise.attempts')").fetchone()
+        if there is None or there[0] is None:
+            return 0, 0, 0
         row = connection.execute(
             "SELECT COUNT(*), COUNT(DISTINCT request_id), COALESCE(SUM(cost), 0)::bigint FROM equipoise.attempts"
         ).fetchone()
