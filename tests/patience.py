@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-SECONDS = 30.0
+SECONDS = 10.0
 TURNS = 100
 DAY = 86_400.0
 
@@ -25,7 +25,7 @@ async def turns(count: int = TURNS) -> None:
         await asyncio.sleep(0)
 
 
-def within_one_day(seconds: float = SECONDS) -> None:
+def within_one_day(seconds: float = 30.0) -> None:
     """So many seconds of this day (UTC) are left, or the next one has begun."""
     left = DAY - time.time() % DAY
     if left < seconds:

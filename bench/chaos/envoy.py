@@ -95,7 +95,7 @@ class Envoy:
             await self._process.wait()
 
     async def _until_listening(self, port: int) -> None:
-        for _ in range(1_200):
+        for _ in range(200):
             if self._process is None or self._process.returncode is not None:
                 break
             try:

@@ -54,29 +54,19 @@ class Told(msgspec.Struct):
     possible: int
     missing: int
     wrong: int
-    timeout: float
 
 
 async def run(
-    folder: Path,
-    program: str,
-    rate: float,
-    seconds: float,
-    gateways: int = 4,
-    workers: int = 2,
-    *,
-    doubt: bool = True,
-    timeout: float = TIMEOUT,
+    folder: Path, program: str, rate: float, seconds: float, gateways: int = 4, workers: int = 2, *, doubt: bool = True
 ) -> Told:
     """Start all, ask, freeze, kill, thaw, use the budget up, stop, and look. Without `doubt` nobody waits until the killed
-    one is known to be dead; its next start then books what was under way, and its slices stay in doubt. `timeout` is Redis's,
-    in seconds."""
+    one is known to be dead; its next start then books what was under way, and its slices stay in doubt."""
     upstream = Upstream()
     server = Server(upstream.handle)
     await server.start("127.0.0.1", 0)
     cap = int(SHARE * rate * seconds * MEAN_COST)
     with redis_server(folder, program) as shared:
-        running = fleet(folder, gateways, server.port, shared.url, cap, timeout)
+        running = fleet(folder, gateways, server.port, shared.url, cap)
         try:
             await asyncio.gather(*(gateway.start(workers) for gateway in running))
             load = Load(running, upstream)
@@ -111,7 +101,6 @@ async def run(
         possible=possible,
         missing=missing,
         wrong=wrong,
-        timeout=timeout,
     )
 
 
@@ -193,7 +182,7 @@ def problems(told: Told) -> list[str]:
         "the budget's own sums exceed its cap": told.spent + told.in_doubt <= told.cap,
         "what was billed is not covered by what was spent or is in doubt": told.billed <= told.spent + told.in_doubt,
         f"questions failed: {dict(told.failed)}": not told.failed,
-        f"without Redis {slow * 1000:.0f} ms were added": slow < told.timeout,
+        f"without Redis {slow * 1000:.0f} ms were added": slow < TIMEOUT,
         f"{told.wrong} records say what nobody billed": not told.wrong,
         f"{told.missing} bills stand in no ledger": not told.missing,
         f"only {used / told.cap:.1%} of the budget could be used": used >= 0.95 * told.cap,

@@ -75,8 +75,8 @@ class Gateway:
             return found
 
 
-def fleet(folder: Path, count: int, upstream: int, redis: str, cap: int, timeout: float) -> list[Gateway]:
-    """So many gateways on one budget of `cap` nano-dollars, which wait for Redis so many seconds; not started."""
+def fleet(folder: Path, count: int, upstream: int, redis: str, cap: int) -> list[Gateway]:
+    """So many gateways on one budget of `cap` nano-dollars; not started."""
     found = []
     for number in range(count):
         home = folder / f"host-{number}"
@@ -90,7 +90,7 @@ def fleet(folder: Path, count: int, upstream: int, redis: str, cap: int, timeout
     model: m
     price: {{output: {PRICE}}}
 budgets: {{all: {{usd: {dollars(cap)}, window: total}}}}
-shared: {{redis: {{url: "{redis}", lead_seconds: 6, operation_timeout_seconds: {timeout}}}}}
+shared: {{redis: {{url: "{redis}", lead_seconds: 6}}}}
 listen: {{port: 0, admin_port: 0}}
 log: {{level: warning}}
 """

@@ -27,7 +27,7 @@ class RedisServer:
         self._process = subprocess.Popen(
             [*arguments, "--dir", str(self.folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        for _ in range(3_000):
+        for _ in range(400):
             with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", self.port)):
                 return
             time.sleep(0.01)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from equipoise.cli.running import Document, Running
+from equipoise.config.load import Loaded
 from equipoise.config.save import leaves
 from equipoise.config.secret import FILE, Secret
 from equipoise.gateway.problems import Problem
@@ -25,21 +26,15 @@ Signature: TypeAlias = tuple[tuple[int, int, int] | None, ...]
 class Reloading:
     """Runs beside a gateway. Paths are followed through links, so that the swap of a ConfigMap's link is a change."""
 
-    def __init__(self, running: Running, interval: float = INTERVAL) -> None:
-        self._running, self._interval = running, interval
+    def __init__(self, running: Running, seen: Signature, interval: float = INTERVAL) -> None:
+        self._running, self._seen, self._interval = running, seen, interval
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.note()  # what changes from now on is news, however long it takes until somebody looks
 
     async def __aenter__(self) -> Reloading:
         self.watch()
         if hasattr(signal, "SIGHUP"):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
         return self
-
-    def note(self) -> None:
-        """The files as they are now are no news."""
-        self._paths = files_of(self._running)
-        self._seen = signature(self._paths)
 
     def watch(self) -> None:
         """Begin to look at the files."""
@@ -68,11 +63,11 @@ class Reloading:
             return  # logged, and /health says so
 
     async def _watch(self) -> None:
-        paths, seen = self._paths, self._seen
+        paths, seen = files_of(self._running.loaded), self._seen
         while True:
             await asyncio.sleep(self._interval)
-            if files_of(self._running) != paths:  # another configuration has other files: their state is news
-                paths, seen = files_of(self._running), ()
+            if files_of(self._running.loaded) != paths:  # another configuration has other files: their state is news
+                paths, seen = files_of(self._running.loaded), ()
             now = await asyncio.to_thread(signature, paths)
             if now == seen or not self._running.loaded.config.watch_file:
                 continue
@@ -93,9 +88,8 @@ async def reloaded(running: Running, who: str) -> Document:
     return await running.auditor.around(who, "reload", running.loaded.source, running.reload)
 
 
-def files_of(running: Running) -> list[Path]:
+def files_of(loaded: Loaded) -> list[Path]:
     """The configuration's file, .env, and every file a secret is read from."""
-    loaded = running.loaded
     own = [] if loaded.file is None else [loaded.file]
     return [*own, Path(".env"), *dict.fromkeys(_secret_files(loaded.config.model_dump()))]
 

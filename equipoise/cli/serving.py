@@ -23,7 +23,7 @@ from equipoise.cli.fleet import Fleet
 from equipoise.cli.keeping import cache_of
 from equipoise.cli.output import say, tell
 from equipoise.cli.peopled import admin_keyring_of, auditor_of, keyring_of, pages_of, tokens_of
-from equipoise.cli.reloading import Reloading
+from equipoise.cli.reloading import Reloading, files_of, signature
 from equipoise.cli.replicas import limits_over_hosts
 from equipoise.cli.running import Running
 from equipoise.cli.working import Worker
@@ -81,6 +81,7 @@ async def run(
     `flags` stay on top of every later configuration, and `admit` refuses those that must not be served. As a `worker` it
     shares a port with others and leaves the admin listener and what is said to people to the parent.
     """
+    seen = signature(files_of(loaded))  # what changes from now on is news, however long it takes until somebody looks
     config = loaded.config
     logger = set_up_logging(config.log.level, config.log.format)
     watch_crashes(asyncio.get_running_loop(), logger)
@@ -96,7 +97,7 @@ async def run(
         running = Running(loaded, estate, flags, admit)
         running.auditor = auditor_of(config, estate, lambda: running.loaded.config)
         shared = limits_over_hosts(estate, running) if worker is None else worker.join(estate, running)
-        async with estate.balancer, Reloading(running) if worker is None else worker.reloading(running):
+        async with estate.balancer, Reloading(running, seen) if worker is None else worker.reloading(running, seen):
             cut = await _listen(loaded, estate, migration, running, canary, recorder, worker, shared)
         for change in running.unsaved() if worker is None or worker.member.leads else ():
             tell(f"lost, because never saved: {change}")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from equipoise.build import Estate
-from equipoise.cli.reloading import BY_SIGNAL, Reloading, reloaded
+from equipoise.cli.reloading import BY_SIGNAL, Reloading, Signature, files_of, reloaded, signature
 from equipoise.cli.replicas import replica_of, told_of
 from equipoise.cli.running import Running
 from equipoise.config.errors import Path as FieldPath
@@ -82,16 +82,16 @@ class Worker:
         """Questions are answered from now on."""
         self.member.ready()
 
-    def reloading(self, running: Running) -> Followed:
+    def reloading(self, running: Running, seen: Signature) -> Followed:
         """Who looks at the files: nobody, until this worker leads."""
-        return Followed(running, self.member)
+        return Followed(running, seen, self.member)
 
 
 class Followed(Reloading):
     """Looks at the files only while this worker leads; SIGHUP is for the parent."""
 
-    def __init__(self, running: Running, member: Member) -> None:
-        super().__init__(running)
+    def __init__(self, running: Running, seen: Signature, member: Member) -> None:
+        super().__init__(running, seen)
         self._member = member
 
     async def __aenter__(self) -> Followed:
@@ -103,7 +103,7 @@ class Followed(Reloading):
         return self
 
     def _take_over(self) -> None:
-        self.note()  # whoever led until now has told what changed
+        self._seen = signature(files_of(self._running.loaded))  # whoever led until now has told what changed
         self.watch()
 
 

@@ -56,7 +56,7 @@ def _without_a_chance_left_out(one: Recorded) -> Recorded:
 
 
 def _alone(name: str, log: Sequence[Recorded]) -> Alone | None:
-    finding = replay.alone(name, log, WHERE).get("quality")
+    finding = replay.alone(name, log, WHERE, ["quality"]).get("quality")
     if finding is None:
         return None
     return Alone(

@@ -8,7 +8,7 @@ Swaminathan and Joachims 2015; Dudik, Langford and Li 2011), and a refusal where
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -93,9 +93,11 @@ MEASURES: dict[str, Value] = {
 """The measures by name; None where a decision says nothing of it. A failure is worth nothing, an unscored answer unknown."""
 
 
-def findings(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> dict[str, Finding]:
-    """Every measure that the record has at all. `target` holds the other policy's probabilities, one row a decision."""
-    found = {name: finding(name, log, target) for name in MEASURES}
+def findings(
+    log: Sequence[Recorded], target: Sequence[Mapping[str, float]], measures: Iterable[str] = MEASURES
+) -> dict[str, Finding]:
+    """Each measure that the record has at all. `target` holds the other policy's probabilities, one row a decision."""
+    found = {name: finding(name, log, target) for name in measures}
     return {name: one for name, one in found.items() if one is not None}
 
 
@@ -134,14 +136,16 @@ def by_kind(log: Sequence[Recorded], target: Sequence[Mapping[str, float]]) -> d
     return told
 
 
-def alone(backend_id: str, log: Sequence[Recorded], mostly: float = MOSTLY) -> dict[str, Finding]:
+def alone(
+    backend_id: str, log: Sequence[Recorded], mostly: float = MOSTLY, measures: Iterable[str] = MEASURES
+) -> dict[str, Finding]:
     """What asking one backend whenever it could be asked would have come to; where it could not, what was recorded.
 
     Refused where it could be asked in less than this share of the decisions: the numbers would be those of the others.
     """
     able = [backend_id in one.able or backend_id in one.probabilities for one in log]
     target = [{backend_id: 1.0} if can else one.probabilities for can, one in zip(able, log, strict=True)]
-    found = findings(log, target)
+    found = findings(log, target, measures)
     if sum(able) >= mostly * len(log):
         return found
     refusal = f"it could be asked in {sum(able)} of {len(log)} decisions"

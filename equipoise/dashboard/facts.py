@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -42,6 +43,7 @@ class Facts:
         self._ledger = ledger
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._kept: dict[Hashable, tuple[float, Any]] = {}
+        self._asking = WeakValueDictionary[Hashable, asyncio.Lock]()
 
     @property
     def has_ledger(self) -> bool:
@@ -67,7 +69,8 @@ class Facts:
         if self._ledger is None:
             return []
         key = (query.__name__, repr(arguments))
-        async with self._turns:
+        lock = self._asking.setdefault(key, asyncio.Lock())
+        async with lock, self._turns:  # who asks the same while it is asked waits for that answer
             known = self._kept.get(key)
             if known is not None and self.wall() - known[0] < FRESH:
                 rows: list[T] = known[1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +10,7 @@ from equipoise.dashboard.facts import Facts
 from equipoise.dashboard.filters import Filters
 from equipoise.dashboard.sources.attempts import NO_LEDGER
 from equipoise.dashboard.table import Column, Table
+from equipoise.stores.database import Connection
 from equipoise.stores.decisions import StoredDecision, newest_decisions
 from equipoise.stores.reports import Wanted
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from equipoise.core.regret import Alone, Step
 
 LEARNS = "adaptive_learning"
-MOST = 10_000
-"""Decisions that are looked at: the newest of the range."""
+MOST, MOST_BACKENDS = 5_000, 12
+"""Decisions that are looked at, the newest of the range; and backends beyond which nobody is compared on a page."""
 UNSCORED = f"No decision of {LEARNS} with a scored answer in this range."
 
 
@@ -77,10 +77,16 @@ async def _lost(facts: Facts, filters: Filters) -> Lost:
         return Lost([], [], NO_LEDGER)
     where = {"strategy": LEARNS} | {name: of for name in ("route", "tenant") if (of := getattr(filters, name))}
     wanted = Wanted(since=filters.begin(facts.wall()), where=where)
-    decisions = await facts.ledger(newest_decisions, wanted, MOST)
-    if not any(one.quality is not None for one in decisions):
-        return Lost([], [], UNSCORED)
-    return await asyncio.to_thread(lost_of, decisions, filters.bucket)
+    (lost,) = await facts.ledger(lost_in, wanted, filters.bucket)
+    return lost
+
+
+def lost_in(connection: Connection, wanted: Wanted, seconds: float) -> list[Lost]:
+    """The one answer of a ledger; its work is done where the ledger is asked, once for both tables."""
+    decisions = newest_decisions(connection, wanted, MOST)
+    return [
+        lost_of(decisions, seconds) if any(one.quality is not None for one in decisions) else Lost([], [], UNSCORED)
+    ]
 
 
 def lost_of(decisions: list[StoredDecision], seconds: float) -> Lost:
@@ -90,6 +96,9 @@ def lost_of(decisions: list[StoredDecision], seconds: float) -> Lost:
     from equipoise.simulation.replaying import recorded
 
     log = recorded(decisions)
+    backends = len({name for one in log for name in one.able})
+    if backends > MOST_BACKENDS:
+        return Lost([], [], f"{backends} backends are too many for a page: `equipoise policy compare` tells.")
     doubt = misfit(log)
     if doubt is not None:
         return Lost([], [], f"The record cannot be believed: {doubt}.")

@@ -50,8 +50,8 @@ class Gateway:
         assert self.process.stdout is not None
         lines = [self.process.stdout.readline() for _ in range(5)]
         assert all(lines), (folder / "stderr").read_text()
-        self.client = httpx.Client(base_url=lines[0].split()[-1], timeout=60)
-        self.admin = httpx.Client(base_url="/".join(lines[1].split()[-1].split("/")[:3]), timeout=60)
+        self.client = httpx.Client(base_url=lines[0].split()[-1], timeout=20)
+        self.admin = httpx.Client(base_url="/".join(lines[1].split()[-1].split("/")[:3]), timeout=20)
 
     def ask(self, words: str = "Does water boil?", **body: Any) -> httpx.Response:
         """The answer to a question."""
@@ -68,7 +68,7 @@ class Gateway:
         """How look-ups in Redis went."""
         return dict(self.admin.get("/admin/cache").json()["redis"])
 
-    def until(self, true: Callable[[], Any], seconds: float = 30.0) -> None:
+    def until(self, true: Callable[[], Any], seconds: float = 10.0) -> None:
         """Wait for something to be true."""
         deadline = time.monotonic() + seconds
         while not true():
@@ -80,5 +80,5 @@ class Gateway:
         self.client.close()
         self.admin.close()
         self.process.terminate()
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=30)
         self.errors.close()

@@ -22,7 +22,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--force-device-scale-factor=1",
     "--no-proxy-server",
 )  # fmt: skip
-PATIENCE = 60.0
+PATIENCE = 30.0
 LONGEST_MESSAGE = 64 * 1024 * 1024
 
 
@@ -162,13 +162,13 @@ async def chromium(folder: Path) -> AsyncIterator[Tab]:
             await tab.close()
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(20)
 
 
 async def _address(process: subprocess.Popen[bytes], folder: Path) -> tuple[str, str]:
     """Where it says that it listens."""
     told = folder / "profile" / "DevToolsActivePort"
-    for _ in range(1_200):
+    for _ in range(600):
         if told.exists() and len(lines := told.read_text().split()) == 2:
             return lines[0], lines[1]
         if process.poll() is not None:

@@ -121,13 +121,13 @@ def redis(services: dict[str, Any], tmp_path: Path) -> Iterator[tuple[str, str, 
     shell[-1] = shell[-1].replace("/tmp/", f"{place}/").replace("/data", f"{place} --port {port} --bind 127.0.0.1")
     check = services["redis"]["healthcheck"]["test"][1].replace("$$", "$").replace("redis-cli", f"redis-cli -p {port}")
     server = subprocess.Popen(shell, env=SYSTEM | {"REDIS_PASSWORD": KEY}, stdout=subprocess.DEVNULL)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 10
     while not healthy(check, KEY):
         assert time.monotonic() < until
         time.sleep(0.05)
     yield port, check, server
     server.terminate()
-    server.wait(60)
+    server.wait(10)
 
 
 def healthy(check: str, password: str) -> bool:
@@ -165,7 +165,7 @@ async def test_the_gateway_is_ready_beside_both(
         serve = [sys.executable, "-m", "equipoise", "serve", "--config", "equipoise.yaml", "--port", str(port)]
         with subprocess.Popen(serve, env=environ, cwd=tmp_path, stdout=subprocess.DEVNULL) as gateway:
             pool = Pool(f"http://127.0.0.1:{port}")
-            until = time.monotonic() + 60
+            until = time.monotonic() + 20
             while "readyz check passed" not in (said := await answered(pool, "GET", "/readyz?verbose")):
                 assert time.monotonic() < until, said
                 await asyncio.sleep(0.1)
@@ -174,7 +174,7 @@ async def test_the_gateway_is_ready_beside_both(
             assert "route_not_allowed" in await answered(pool, "POST", "/v1/chat/completions", body)
             await pool.close()
             gateway.terminate()
-            assert gateway.wait(60) == 0
+            assert gateway.wait(20) == 0
     finally:
         postgres.remove()
 

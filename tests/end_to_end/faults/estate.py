@@ -7,7 +7,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -35,8 +34,6 @@ SANDBOX: dict[str, dict[str, Any]] = {
     "throttled": {"throttle_rate": 1.0},
 }
 PATIENCE = {"timeout_seconds": 1.5, "first_byte_timeout_seconds": 0.6, "idle_timeout_seconds": 0.4}
-"""With those that are sick; who is well is waited for, however busy the machine is."""
-WELL = dict.fromkeys(PATIENCE, 30.0)
 RETRY = {"max_attempts": 6, "share": 1.0, "burst": 100_000}
 
 
@@ -120,18 +117,18 @@ class Estate:
 
     def _route(self, fault: str, kind: str, port: int) -> None:
         name = re.sub(r"[^a-z0-9]+", "-", f"{fault} {kind}")
-        self._instance(name, kind, port, PATIENCE)
+        self._instance(name, kind, port)
         self.cells[f"try-{name}"] = (fault, kind)
         beside, before = FORBIDDEN
         self._routes[f"try-{name}"] = {"backends": [name, beside], "fallback": [before, "healthy"]}
 
-    def _instance(self, name: str, kind: str, port: int, patience: Mapping[str, float] = WELL) -> None:
+    def _instance(self, name: str, kind: str, port: int) -> None:
         url = f"http://127.0.0.1:{port}" + ("/v1" if kind == "openai" else "")
         self._instances[name] = {
             "endpoint_url": url,
             "api_key": "sandbox",
             "allows": [DATA_CLASS],
-            **patience,
+            **PATIENCE,
             **KINDS[kind],
         }
 

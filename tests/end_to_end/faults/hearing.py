@@ -42,7 +42,7 @@ async def ask(pool: Pool, dialect: str, model: str, data_class: str = "") -> Hea
     """One question, read to its end; a connection that just breaks raises."""
     path, stream = DIALECTS[dialect]
     body = body_for(dialect, model)
-    patience = Timeouts(connect=60.0, first_byte=60.0, between_bytes=60.0, total=60.0)
+    patience = Timeouts(connect=20.0, first_byte=20.0, between_bytes=20.0, total=20.0)
     about = [(b"x-equipoise-data-class", data_class.encode())] if data_class else []
     response = await pool.request("POST", path, headers=about, body=body, timeouts=patience)
     told, fallback = await response.read(), response.headers.get(b"x-equipoise-fallback-from")

@@ -60,11 +60,11 @@ async def running(arguments: list[str], port: int, folder: Path) -> AsyncIterato
             yield port
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(10)
 
 
 async def _until_listening(process: subprocess.Popen[bytes], port: int, folder: Path) -> None:
-    for _ in range(2_400):
+    for _ in range(400):
         if process.poll() is not None:
             break
         with contextlib.suppress(ConnectionRefusedError):
@@ -95,7 +95,7 @@ def haproxy(folder: Path, upstream_port: int) -> tuple[list[str], int]:
     port = free_port()
     configuration = folder / "haproxy.cfg"
     configuration.write_text(
-        "defaults\n mode http\n timeout connect 20s\n timeout client 20s\n timeout server 20s\n"
+        "defaults\n mode http\n timeout connect 2s\n timeout client 2s\n timeout server 2s\n"
         f"frontend f\n bind 127.0.0.1:{port}\n default_backend b\n"
         f"backend b\n server s 127.0.0.1:{upstream_port}\n"
     )

@@ -15,12 +15,12 @@ SHORT = {"max_tokens": 16}
 
 def recorded(gateway: RealGateway, request_id: str) -> list[dict[str, Any]]:
     """The attempts of a request, as soon as they are written."""
-    for _ in range(600):
+    for _ in range(100):
         if story := gateway.story(request_id):
             attempts: list[dict[str, Any]] = story["attempts"]
             return attempts
         time.sleep(0.05)
-    raise AssertionError(f"no story of {request_id} after half a minute")
+    raise AssertionError(f"no story of {request_id} after five seconds")
 
 
 def test_a_dead_lightrag_server_is_replaced_by_the_small_model(fresh_gateway: RealGateway, no_lightrag: None) -> None:

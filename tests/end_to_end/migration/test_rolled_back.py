@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.end_to_end.migration.town import Crowd, Town
 
-PATIENCE = 90.0
+PATIENCE = 30.0
 
 
 async def standing(town: Town) -> dict[str, Any]:

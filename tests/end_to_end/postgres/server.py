@@ -16,7 +16,7 @@ import psycopg
 from tests.end_to_end.http.servers import command, free_port
 
 PASSWORD = "a password of the tests"
-STARTS_IN = 60.0
+STARTS_IN = 20.0
 
 
 class PostgresServer:
@@ -64,7 +64,7 @@ class PostgresServer:
         until = time.monotonic() + STARTS_IN
         while True:
             try:
-                psycopg.connect(self.url(), connect_timeout=5).close()
+                psycopg.connect(self.url(), connect_timeout=2).close()
             except psycopg.OperationalError:
                 if time.monotonic() > until:
                     raise AssertionError((self.folder / "log").read_text()) from None
@@ -82,7 +82,7 @@ class PostgresServer:
         """kill -9, every process of it."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(60)
+            self._process.wait(10)
             self._process = None
 
     def pause(self) -> None:

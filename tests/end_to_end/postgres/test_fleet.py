@@ -159,20 +159,20 @@ async def test_no_request_fails_and_the_ledger_is_exact_when_postgresql_dies_and
     """Killed, started again, stopped for seconds, under load at both gateways: what was told is booked, once."""
     first, second = fleet.start("one"), fleet.start("two")
     load = Load([first.url, second.url], fleet.key("one", "app"))
-    await within(30, lambda: second.ask(key=load._key)[0] == 200)
+    await within(5, lambda: second.ask(key=load._key)[0] == 200)
     counted_before = (await asyncio.to_thread(booked, fleet.url))[0]
     running = asyncio.create_task(load.run())
     try:
         await asyncio.sleep(1.5)
         server.kill()
-        await within(30, lambda: first.metric("equipoise_ledger_away") == 1, "the metric")
+        await within(10, lambda: first.metric("equipoise_ledger_away") == 1, "the metric")
         status, ready = await asyncio.to_thread(first.fetch, "/readyz?verbose")
         assert status == 200
         assert "[+]ledger ok, but" in ready
         assert "records wait on this machine" in ready
         assert PASSWORD not in ready
         await asyncio.to_thread(server.start)
-        await within(30, lambda: first.metric("equipoise_ledger_away") == 0, "it is back")
+        await within(15, lambda: first.metric("equipoise_ledger_away") == 0, "it is back")
         server.pause()
         await asyncio.sleep(4.5)
         waiting = await asyncio.to_thread(second.metric, "equipoise_ledger_queued")
@@ -184,11 +184,11 @@ async def test_no_request_fails_and_the_ledger_is_exact_when_postgresql_dies_and
         load.going = False
         await running
     assert load.others == []
-    assert load.longest < 4.0  # it was silent for longer
-    await within(30, lambda: first.metric("equipoise_ledger_queued") + second.metric("equipoise_ledger_queued") == 0)
+    assert load.longest < 2.0
+    await within(20, lambda: first.metric("equipoise_ledger_queued") + second.metric("equipoise_ledger_queued") == 0)
     asked = len(load.answers)
     assert asked > 200
-    await within(30, lambda: booked(fleet.url)[0] >= asked + counted_before)
+    await within(10, lambda: booked(fleet.url)[0] >= asked + counted_before)
     records, requests, cost = await asyncio.to_thread(booked, fleet.url)
     assert (records, cost) == (requests, requests * 1_000_000)
     with psycopg.connect(fleet.url) as connection:
@@ -202,10 +202,10 @@ def test_keys_records_and_the_audit_journal_are_one_for_both(fleet: Fleet) -> No
     first, second = fleet.start("one"), fleet.start("two")
     key, other = fleet.key("one", "app"), fleet.key("two", "other")
     for gateway in (first, second):
-        gateway.until(lambda gateway=gateway: gateway.ask(key=key)[0] == 200 and gateway.ask(key=other)[0] == 200, 30)
+        gateway.until(lambda gateway=gateway: gateway.ask(key=key)[0] == 200 and gateway.ask(key=other)[0] == 200, 5)
     assert fleet.say("two", "keys", "revoke", "app", "--yes").returncode == 0
-    first.until(lambda: first.ask(key=key)[0] == 401, 30)
-    second.until(lambda: second.ask(key=key)[0] == 401, 30)
+    first.until(lambda: first.ask(key=key)[0] == 401, 5)
+    second.until(lambda: second.ask(key=key)[0] == 401, 5)
     assert second.ask(key=other)[0] == 200
 
     said = [json.loads(fleet.say(host, "audit", "ls", "--json").stdout) for host in ("one", "two")]
@@ -238,7 +238,7 @@ def test_a_gateway_that_knew_its_keys_starts_without_the_server(fleet: Fleet, se
     """Known keys are good and others are not; what it records arrives; one that never knew any does not start."""
     first = fleet.start("one")
     key = fleet.key("one", "app")
-    first.until(lambda: first.ask()[0] == 401, 30)
+    first.until(lambda: first.ask()[0] == 401, 5)
     before = booked(fleet.url)[0]
     assert first.ask(key=key)[0] == 200
     assert first.stop()[0] == 0
@@ -251,8 +251,8 @@ def test_a_gateway_that_knew_its_keys_starts_without_the_server(fleet: Fleet, se
     assert "the keys in the state store cannot be read: cannot open PostgreSQL 127.0.0.1" in stranger.stderr
     assert (PASSWORD not in stranger.stderr, "Traceback" not in stranger.stderr) == (True, True)
     server.start()
-    again.until(lambda: booked(fleet.url)[0] >= before + 2, 30)
-    again.until(lambda: again.metric("equipoise_ledger_away") == 0, 30)
+    again.until(lambda: booked(fleet.url)[0] >= before + 2, 10)
+    again.until(lambda: again.metric("equipoise_ledger_away") == 0, 10)
 
 
 def test_a_canary_that_was_begun_at_one_gateway_is_everywhere(fleet: Fleet) -> None:
@@ -262,7 +262,7 @@ def test_a_canary_that_was_begun_at_one_gateway_is_everywhere(fleet: Fleet) -> N
     done = fleet.say("one", "canary", "start", *said)
     assert done.returncode == 0, done.stderr
     standing = json.loads(first.fetch("/admin/canary", admin=True)[1])
-    second.until(lambda: json.loads(second.fetch("/admin/canary", admin=True)[1])["stage"] == standing["stage"], 30)
+    second.until(lambda: json.loads(second.fetch("/admin/canary", admin=True)[1])["stage"] == standing["stage"], 5)
     time.sleep(1.5)  # long enough for one to take back what it cannot build
     for gateway in (first, second):
         told = json.loads(gateway.fetch("/admin/canary", admin=True)[1])
@@ -273,8 +273,8 @@ def test_a_canary_that_was_begun_at_one_gateway_is_everywhere(fleet: Fleet) -> N
             lambda gateway=gateway, before=before: (
                 json.loads(gateway.fetch("/admin/canary", admin=True)[1])["requests"]["candidate"] >= before + 3
             ),
-            30,
+            5,
         )
     done = fleet.say("two", "canary", "abort", "--admin-url", second.admin_url)
     assert done.returncode == 0, done.stderr
-    first.until(lambda: json.loads(first.fetch("/admin/canary", admin=True)[1])["share"] == 0.0, 30)
+    first.until(lambda: json.loads(first.fetch("/admin/canary", admin=True)[1])["share"] == 0.0, 5)

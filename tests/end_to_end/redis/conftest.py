@@ -28,7 +28,7 @@ def pair(start: Start, own_redis: RedisServer, tmp_path: Path) -> Callable[..., 
     """Two gateways of two workers each, with a state directory each, that share nothing but a Redis."""
 
     def begun(text: str, more: str = "") -> tuple[Gateway, Gateway]:
-        text += f"shared: {{redis: {{url: '{own_redis.url}', operation_timeout_seconds: 1{more}}}}}\n"
+        text += f"shared: {{redis: {{url: '{own_redis.url}'{more}}}}}\n"
         found = [start(text, "--state-dir", str(tmp_path / name)) for name in ("one", "other")]
         for gateway in found:
             gateway.begin()

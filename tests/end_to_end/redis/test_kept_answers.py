@@ -24,9 +24,10 @@ pytestmark = pytest.mark.end_to_end
 
 CONFIG = """\
 cache: {{redis: true}}
-shared: {{redis: {{url: "{url}", operation_timeout_seconds: 2}}}}
+shared: {{redis: {{url: "{url}"}}}}
 routes: {{auto: {{cache: {{ttl_seconds: 60, stale_seconds: {stale}}}}}}}
 """
+SHORT = 0.005
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def _texts(events: str) -> list[str]:
 
 
 def test_one_purge_reaches_memory_and_redis_of_all(two: tuple[Gateway, Gateway]) -> None:
-    """By corpus: one call at one gateway; soon the other has let go, too, though nobody asked it, and asks anew."""
+    """By corpus: one call at one gateway; within a second or so the other has let go, too, and asks anew."""
     one, other = two
     words, _, _ = shared(one, other)
     told = one.admin.post("/admin/cache/purge", json={"corpus": "papers-10"}).json()
@@ -90,7 +91,7 @@ def test_one_purge_reaches_memory_and_redis_of_all(two: tuple[Gateway, Gateway])
     held = one.admin.get("/admin/cache").json()["answers"]
     told = one.admin.post("/admin/cache/purge", json={"corpus": "papers-11", "tenant": "default"}).json()
     assert told == {"done": "purge", "answers": held, "shared": held, "pending": 0}
-    other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0)
+    other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0, 3.0)
     assert other.said(words) == "miss"
     assert str(other.process.pid) in other.ask(words).text
 
@@ -98,25 +99,24 @@ def test_one_purge_reaches_memory_and_redis_of_all(two: tuple[Gateway, Gateway])
 def test_a_black_hole_costs_five_milliseconds_and_then_nothing(
     two: tuple[Gateway, Gateway], own_redis: RedisServer
 ) -> None:
-    """Frozen in the middle: the first few questions wait 5 ms, all later ones not at all, none fails; then it is used again.
-
-    What is waited for elsewhere is two seconds; whoever does not wait is counted as such.
-    """
+    """Frozen in the middle: the first few questions wait 5 ms, all later ones not at all, none fails; then it is used again."""
     one, _ = two
-    usual = min(_seconds(one, f"warm {number}") for number in range(10))
-    before = one.redis()
+    usual = sorted(_seconds(one, f"warm {number}") for number in range(40))[20]
+    late = one.redis()["late"]
     own_redis.freeze()
     first = [_seconds(one, f"frozen {number}") for number in range(3)]
-    one.until(lambda: not one.redis()["well"])
-    found_out = one.redis()
-    for number in range(40):
-        assert one.said(f"gone {number}") == "miss"
+    one.until(lambda: not one.redis()["well"], 5.0)
+    later = sorted(_seconds(one, f"gone {number}") for number in range(40))[20]
+    print(
+        f"usual {usual * 1e3:.1f} ms, while it is found out {[round(s * 1e3, 1) for s in first]}, gone {later * 1e3:.1f} ms"
+    )
     status = one.redis()
-    assert found_out["late"] - before["late"] <= LATE
-    assert min(first) < usual + 1.0
-    assert (status["late"], status["skipped"]) == (found_out["late"], found_out["skipped"] + 40)
+    assert status["late"] - late <= LATE + 2  # the first, and one a second until it is known
+    assert status["skipped"] >= 40
+    assert min(first) < usual + SHORT + 0.05
+    assert later < usual + SHORT
     own_redis.thaw()
-    one.until(lambda: one.redis()["well"])
+    one.until(lambda: one.redis()["well"], 5.0)
     assert one.said("after") == "miss"
     one.until(lambda: one.redis()["kept"] > status["kept"])
 
@@ -138,7 +138,7 @@ def test_a_purge_while_redis_is_gone_is_made_up_for(two: tuple[Gateway, Gateway]
     own_redis.thaw()
     one.until(lambda: one.redis()["open_purges"] == 0)
     assert one.said(words) == "miss"
-    other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0)
+    other.until(lambda: other.admin.get("/admin/cache").json()["answers"] == 0, 3.0)
 
 
 def test_a_stale_answer_of_another_process_is_given_while_one_asks(tmp_path: Path, own_redis: RedisServer) -> None:
@@ -172,7 +172,7 @@ async def _made_older(url: str, seconds: float) -> None:
 
 @contextlib.asynccontextmanager
 async def started(url: str) -> AsyncIterator[RedisLink]:
-    link = RedisLink(LinkOptions(url=url, seconds=PATIENT))
+    link = RedisLink(LinkOptions(url=url))
     await link.start()
     try:
         yield link
@@ -181,20 +181,18 @@ async def started(url: str) -> AsyncIterator[RedisLink]:
 
 
 async def until(true: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(10):
         while not true():
             await asyncio.sleep(0.01)
 
 
 PLACE = Place("clinic", "auto", b"\x01" * 32)
-PATIENT = 5.0
-"""Seconds within which Redis answers a busy process, too."""
 
 
 async def test_what_was_purged_meanwhile_is_not_kept(own_redis: RedisServer) -> None:
     """An answer that was under way in one gateway while another purged does not come back, even of another tenant."""
     async with started(own_redis.url) as link:
-        one, other = SharedAnswers(link, seconds=PATIENT), SharedAnswers(link, seconds=PATIENT)
+        one, other = SharedAnswers(link, seconds=0.5), SharedAnswers(link, seconds=0.5)
         other.start()
         _, before = await one.get(PLACE)
         assert before == 0
@@ -216,10 +214,7 @@ async def test_purges_choose_by_tenant_route_and_corpus(own_redis: RedisServer) 
     """Each names what goes; the rest stays, and the log tells the others the same choice."""
     heard: list[Purge] = []
     async with started(own_redis.url) as link:
-        answers, other = (
-            SharedAnswers(link, seconds=PATIENT),
-            SharedAnswers(link, seconds=PATIENT, on_purge=heard.append),
-        )
+        answers, other = SharedAnswers(link, seconds=0.5), SharedAnswers(link, seconds=0.5, on_purge=heard.append)
         answers.start()
         other.start()
         await until(lambda: (answers.seen, other.seen) == (0, 0))
@@ -252,10 +247,7 @@ async def test_a_redis_that_forgot_everything_is_begun_with_anew(own_redis: Redi
     """After a restart without its data the counter is behind: purges since then count, and none is missed."""
     heard: list[Purge] = []
     async with started(own_redis.url) as link:
-        answers, other = (
-            SharedAnswers(link, seconds=PATIENT),
-            SharedAnswers(link, seconds=PATIENT, on_purge=heard.append),
-        )
+        answers, other = SharedAnswers(link, seconds=0.5), SharedAnswers(link, seconds=0.5, on_purge=heard.append)
         other.start()
         for number in range(3):
             await answers.purge(Purge(tenant=f"t{number}"))
@@ -275,7 +267,7 @@ async def test_a_redis_that_forgot_everything_is_begun_with_anew(own_redis: Redi
 async def test_what_is_longer_than_allowed_is_not_kept(own_redis: RedisServer) -> None:
     """The bound is that of an entry's bytes as they are sent."""
     async with started(own_redis.url) as link:
-        answers = SharedAnswers(link, seconds=PATIENT, most_bytes=10)
+        answers = SharedAnswers(link, seconds=0.5, most_bytes=10)
         _, purges = await answers.get(PLACE)
         assert purges is not None
         answers.put(PLACE, purges, None, lambda: b"x" * 11, 60.0)
@@ -288,7 +280,7 @@ async def test_what_is_longer_than_allowed_is_not_kept(own_redis: RedisServer) -
 async def test_where_redis_is_nearly_full_no_answer_is_added(own_redis: RedisServer) -> None:
     """What is left belongs to budgets; with more room, or no bound, answers are kept again."""
     async with started(own_redis.url) as link:
-        answers = SharedAnswers(link, seconds=PATIENT)
+        answers = SharedAnswers(link, seconds=0.5)
         used = int((await link.ask(lambda client: client.info("memory")))["used_memory"])
         for most, kept_now in ((int(1.2 * used), 0), (4 * used, 1), (0, 2)):
             await link.ask(lambda client: client.config_set("maxmemory", most))  # noqa: B023
@@ -306,7 +298,7 @@ async def test_late_look_ups_rest_and_are_no_evidence(own_redis: RedisServer) ->
     now = 100.0
     async with started(own_redis.url) as link:
         answers = SharedAnswers(link, seconds=0.002, now=lambda: now)
-        own_redis.freeze()
+        await link.ask(lambda client: client.client_pause(700))
         for expected in (1, 2, 3, 3, 3):
             assert await answers.get(PLACE) == (None, None)
             assert answers.counts.late == expected
@@ -315,9 +307,8 @@ async def test_late_look_ups_rest_and_are_no_evidence(own_redis: RedisServer) ->
         found = [await answers.get(PLACE) for _ in range(2)]
         assert found == [(None, None)] * 2
         assert (answers.counts.late, answers.counts.skipped) == (4, 3)
-        assert link.well
-        own_redis.thaw()
-        answers._seconds = PATIENT
+        await asyncio.sleep(1.5)
+        await until(lambda: link.well)
         now += 1.5
         assert (await answers.get(PLACE))[1] == 0
         assert (await answers.get(PLACE))[1] == 0
@@ -328,7 +319,7 @@ async def test_whatever_else_is_written_there_is_a_miss(own_redis: RedisServer) 
     """A counter that is no number, a log of nonsense, an entry of another type: nothing is given, nothing is raised."""
     heard: list[Purge] = []
     async with started(own_redis.url) as link:
-        answers = SharedAnswers(link, seconds=PATIENT, on_purge=heard.append)
+        answers = SharedAnswers(link, seconds=0.5, on_purge=heard.append)
         answers.start()
         await until(lambda: answers.seen == 0)
         heard.clear()

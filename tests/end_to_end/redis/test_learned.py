@@ -52,12 +52,12 @@ def test_without_redis_it_is_what_was_known_last(own_redis: RedisServer) -> None
 
 async def test_one_that_comes_later_begins_with_what_the_others_know(one_redis: RedisServer, tmp_path: Path) -> None:
     """On another host, with nothing of its own; and when the first host comes again, its answers are not counted twice."""
-    shared = {"shared": {"redis": {"url": one_redis.url, "prefix": "teachers", "operation_timeout_seconds": 5}}}
+    shared = {"shared": {"redis": {"url": one_redis.url, "prefix": "teachers", "operation_timeout_seconds": 2}}}
     async with built(tmp_path / "one", **shared) as first:
         await taught(first, "c", 150)
         own = policy(first).learner.save().arms
     async with built(tmp_path / "two", **shared) as second:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(10):
             while second.decide(QUESTIONS[0]).probabilities["c"] < 0.9:
                 await asyncio.sleep(0.01)
         assert policy(second).learner.save().arms["c"].quality.count == 0

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.end_to_end
 
 
 async def until(link: RedisLink, *, well: bool) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(10):
         while link.well is not well:
             await asyncio.sleep(0.01)
 

@@ -118,7 +118,7 @@ class Served:
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
         """Exit code and what was still printed."""
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=60)
+        out, err = self.process.communicate(timeout=20)
         return self.process.returncode, out, err
 
 

@@ -79,7 +79,7 @@ def test_an_admin_key_that_is_revoked_is_refused_within_a_second(
     rows = {row["name"]: row for row in json.loads(run("keys", "ls", "--json").out)}
     assert {name: row["role"] for name, row in rows.items()} == {"ops": "operate", "watcher": "view"}
     assert run("keys", "revoke", "ops", "--yes").code == 0
-    until_true(lambda: run("backends", "ls").code != 0)
+    until_true(lambda: run("backends", "ls").code != 0, 5.0)
 
 
 def test_a_key_of_one_kind_is_no_key_of_the_other(steered: dict[str, str], run: Run) -> None:

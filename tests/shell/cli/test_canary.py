@@ -73,7 +73,7 @@ def ask(url: str, number: int) -> Heard:
         f"{url}/v1/chat/completions", json.dumps(body).encode(), {"content-type": "application/json"}
     )
     wall, began = time.time(), time.monotonic()
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=10) as response:
         return Heard(response.status, response.headers["x-equipoise-canary"], wall, time.monotonic() - began)
 
 
@@ -84,7 +84,7 @@ def slowest(heard: list[Heard]) -> float:
 
 def look(gateway: Served) -> dict[str, Any]:
     """What the gateway says of its canary."""
-    with urllib.request.urlopen(f"{gateway.admin_url}/admin/canary", timeout=60) as response:
+    with urllib.request.urlopen(f"{gateway.admin_url}/admin/canary", timeout=10) as response:
         found: dict[str, Any] = json.load(response)
     return found
 
@@ -99,12 +99,12 @@ def told(*arguments: str, folder: Path, admin: str) -> tuple[int, str]:
 def test_a_bad_candidate_is_out_within_a_second_in_every_process_and_nobody_noticed(
     gateways: list[Served], folder: Path
 ) -> None:
-    """Every question is answered; a second after the verdict, and what a busy machine takes for a question more, neither
-    gateway asks the candidate; `status -w`, begun before, ends with exit code 1 and the sentence."""
+    """Every question is answered; none that goes out later than a second after the verdict is asked of the candidate, by
+    neither gateway; `status -w`, begun before, ends with exit code 1 and the sentence."""
     admin = gateways[0].admin_url
     code, out = told("start", "--candidate", "new.yaml", "--at", "50%", "--yes", folder=folder, admin=admin)
     assert code == 0, out
-    until_true(lambda: look(gateways[1])["stage"] == "running")
+    until_true(lambda: look(gateways[1])["stage"] == "running", 5.0)
     watching = start("canary", "status", "-w", "--admin-url", admin, folder=folder)
     heard: list[Heard] = []
     with ThreadPoolExecutor(8) as people:
@@ -120,7 +120,7 @@ def test_a_bad_candidate_is_out_within_a_second_in_every_process_and_nobody_noti
     assert "candidate errs" in verdict["what"]
     candidates = [one.wall for one in heard if one.side == "candidate"]
     assert len(candidates) > 20
-    assert max(candidates) <= verdict["wall"] + 1.0 + slowest(heard)
+    assert max(candidates) <= verdict["wall"] + 1.0
     out, err = watching.communicate(timeout=30)
     assert watching.returncode == 1, err
     assert "rolled back after" in out + err

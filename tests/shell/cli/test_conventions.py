@@ -86,9 +86,9 @@ def test_ctrl_c_is_130(oracle: Path) -> None:
         "import asyncio, pathlib\nasync def answer(q):\n    pathlib.Path('asked').touch()\n    await asyncio.sleep(60)\n"
     )
     process = start("ask", "slow", folder=oracle.parent)
-    until_true((oracle.parent / "asked").exists)
+    until_true((oracle.parent / "asked").exists, 15.0)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=20)
     assert (process.returncode, "Traceback" in err) == (130, False)
 
 

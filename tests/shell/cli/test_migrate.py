@@ -140,7 +140,7 @@ def test_an_old_side_that_cannot_be_had_is_told_at_the_start(oracle: Path) -> No
     """Exit code 2, not the first question's failure."""
     oracle.write_text(MOVING.replace("answers:old", "answers:nobody"))
     ran = start("serve", "--port", "0", folder=oracle.parent)
-    _, err = ran.communicate(timeout=60)
+    _, err = ran.communicate(timeout=20)
     assert ran.returncode == 2
     assert "the old side of the migration cannot be had" in err
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from equipoise.cli.reloading import Reloading
+from equipoise.cli.reloading import Reloading, files_of, signature
 from equipoise.cli.running import Running
 from equipoise.config.load import load
 from tests.patience import until, until_true
@@ -46,7 +46,7 @@ def call(url: str, body: Any = None) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, headers={"content-type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
@@ -206,7 +206,7 @@ def test_what_was_remembered_of_a_backend_that_stays_is_kept(gateway: Served, fi
     counts = [name for name, value in before.items() if isinstance(value, int) and not isinstance(value, bool)]
     assert counts
     assert {name: after[name] for name in counts} == {name: before[name] for name in counts}
-    metrics = urllib.request.urlopen(gateway.url + "/metrics", timeout=60).read().decode()
+    metrics = urllib.request.urlopen(gateway.url + "/metrics", timeout=10).read().decode()
     assert 'lb_requests_total{backend_id="a"' in metrics
     assert 'lb_backend_health_score{backend_id="c"' in metrics
 
@@ -312,7 +312,7 @@ def test_a_rotated_secret_is_taken_up(file: Path, monkeypatch: pytest.MonkeyPatc
     def status(key: str) -> int:
         request = urllib.request.Request(served.url + "/v1/models", headers={"x-api-key": key})
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=10) as response:
                 return int(response.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -344,7 +344,7 @@ async def test_what_changes_before_the_first_look_is_news(tmp_path: Path, monkey
         async def close(self) -> None:
             """Nothing is open."""
 
-    watching = Reloading(cast(Running, Told()), interval=0.01)
+    watching = Reloading(cast(Running, Told()), signature(files_of(Told.loaded)), interval=0.01)
     file.write_text(file.read_text() + "# changed\n")
     async with watching:
         await until(lambda: asked)

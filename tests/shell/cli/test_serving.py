@@ -19,7 +19,7 @@ def fetch(url: str, key: str | None = None) -> tuple[int, str]:
     """Status and body."""
     request = urllib.request.Request(url, headers={"authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -173,7 +173,7 @@ def test_serving_imports_nothing_it_does_not_need(oracle: Path) -> None:
     for _ in range(5):
         process.stdout.readline()
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=20)
     assert (process.returncode, out.strip()) == (0, "[]"), err
 
 

@@ -51,7 +51,7 @@ def test_json_is_one_document_a_look(served: Served, run: Run) -> None:
     assert process.stdout is not None
     first, second = (json.loads(process.stdout.readline()) for _ in range(2))
     process.send_signal(2)
-    process.communicate(timeout=60)
+    process.communicate(timeout=20)
     assert process.returncode == 130
     assert first["backends"][0]["per_second"] is None
     assert second["backends"][0]["per_second"] == 0.0

@@ -24,7 +24,7 @@ def test_each_has_a_name_of_its_own_and_a_dead_one_gives_it_back(tmp_path: Path)
         second = HeldName(tmp_path, "main")
         assert second.name == "main-2"
         first.kill()
-        first.wait(timeout=60)
+        first.wait(timeout=10)
     third = HeldName(tmp_path, "main")
     assert third.name == "main"
     for name in (second, third):

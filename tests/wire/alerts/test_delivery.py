@@ -62,7 +62,7 @@ def memory(tmp_path: Path) -> Iterator[Memory]:
     store.close()
 
 
-async def until(true: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(true: Callable[[], object], seconds: float = 5.0) -> None:
     async with asyncio.timeout(seconds):
         while not true():
             await asyncio.sleep(0.005)

@@ -145,6 +145,6 @@ async def test_closing_a_stream_closes_the_upstreams_connection(upstream: Script
     stream = client.stream(request_for(body=CLIENT_BODY, stream=True), 5.0)
     await anext(stream)
     await stream.aclose()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(2):
         while upstream.in_flight or client._upstream._pool.in_use:
             await asyncio.sleep(0.01)

@@ -59,7 +59,7 @@ def served(folder: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Serve
 
     thread = threading.Thread(target=lambda: (loop.run_until_complete(serve()), loop.run_forever()), daemon=True)
     thread.start()
-    assert ready.wait(30)
+    assert ready.wait(5)
     (folder / "equipoise.yaml").write_text(
         f"backend_instances:\n  up: {{backend_type: local_llm, endpoint_url: 'http://127.0.0.1:{server.port}/v1', model: m,"
         f" api_key: {UPSTREAM_KEY}}}\nkeys: {{ann: {{key: {KEY}, tenant: ann}}}}\nstate_dir: state\n"
@@ -71,16 +71,16 @@ def served(folder: Path, request: pytest.FixtureRequest) -> Iterator[tuple[Serve
     if process.poll() is None:
         process.terminate()
         process.communicate(timeout=20)
-    asyncio.run_coroutine_threadsafe(server.drain(0), loop).result(30)
+    asyncio.run_coroutine_threadsafe(server.drain(0), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(30)
+    thread.join(5)
     loop.close()
 
 
 def raw(url: str, head: str, body: bytes = b"") -> bytes:
     """What comes back for exactly these bytes."""
     parts = urlsplit(url)
-    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as connection:
+    with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connection:
         connection.sendall(head.encode("latin-1") + b"\r\n" + body)
         received = b""
         while piece := connection.recv(65_536):

@@ -9,7 +9,7 @@ from pathlib import Path
 from equipoise.stores.sqlite import open_for_reading
 from tests.wire.gateway.fleet import Fleet
 
-PATIENCE = 30.0
+PATIENCE = 10.0
 
 
 async def test_a_deep_probe_is_in_the_ledger_and_a_free_one_is_not(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def asked(gateway: Served, door: str, shown: str) -> tuple[int, Any]:
     fields = {"content-type": "application/json", "authorization": f"Bearer {shown}"}
     try:
         with urllib.request.urlopen(
-            urllib.request.Request(getattr(gateway, listener) + path, data, fields), timeout=30
+            urllib.request.Request(getattr(gateway, listener) + path, data, fields), timeout=10
         ) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
@@ -113,7 +113,7 @@ def test_a_token_opens_what_its_claims_say_and_a_forged_one_nothing(serve: Calla
         journal = urllib.request.Request(
             gateway.admin_url + "/admin/audit?limit=100", headers={"authorization": f"Bearer {signed().decode()}"}
         )
-        with urllib.request.urlopen(journal, timeout=30) as answer:
+        with urllib.request.urlopen(journal, timeout=10) as answer:
             told = answer.read().decode()
         assert {entry["who"] for entry in json.loads(told)["entries"]} == {"jwt:ann", ""}
         assert signed().decode().split(".")[2][:20] not in told

@@ -18,7 +18,7 @@ RUNNING_ON = {"equipoise sandbox": "equipoise sandbox --port-base 0", "equipoise
 ADMIN = "EQUIPOISE_ADMIN_URL=http://127.0.0.1:4001"
 ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
 END = "end of command"
-PATIENCE = 120.0
+PATIENCE = 30.0
 
 
 class Reader:

@@ -119,7 +119,7 @@ BAD: Final[dict[str, bytes]] = {
 CASES: Final = GOOD | BAD
 
 
-async def verdict(port: int, request: bytes, patience: float = 3.0) -> str:
+async def verdict(port: int, request: bytes, patience: float = 1.0) -> str:
     """`accept` if a handler answered, `refuse` if not, `wait` if the server still hopes for more."""
     answer = await talk(port, request, seconds=patience)
     if answer.startswith((b"HTTP/1.1 2", b"HTTP/1.0 2")):
@@ -127,7 +127,7 @@ async def verdict(port: int, request: bytes, patience: float = 3.0) -> str:
     return "wait" if answer == b"<open>" else "refuse"
 
 
-async def verdicts(port: int, patience: float = 3.0) -> dict[str, str]:
+async def verdicts(port: int, patience: float = 1.0) -> dict[str, str]:
     """What one server says to all of them, asked at the same time."""
     answers = await asyncio.gather(*(verdict(port, request, patience) for request in CASES.values()))
     return dict(zip(CASES, answers, strict=True))

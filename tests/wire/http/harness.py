@@ -143,8 +143,8 @@ def status_of(answer: bytes) -> int:
     return int(answer[9:12])
 
 
-async def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
-    """Whether the condition came true, however busy the machine is: what would come by itself takes longer than that."""
+async def until(condition: Callable[[], bool], seconds: float = 1.0) -> bool:
+    """Whether the condition came true in time."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not condition() and loop.time() < end:

@@ -52,26 +52,26 @@ async def pour() -> AsyncIterator[bytes]:
         yield b"x" * 65_536
 
 
-async def outcome(port: int, pieces: tuple[bytes, ...], patience: float) -> str:
-    """A status, `closed`, `reset`, or `open` after so many seconds."""
-    answer = await talk(port, *pieces, seconds=patience)
+async def outcome(port: int, pieces: tuple[bytes, ...]) -> str:
+    """A status, `closed`, `reset`, or `open` after half a second."""
+    answer = await talk(port, *pieces, seconds=0.6)
     if answer.startswith(b"HTTP/1.1 "):
         return answer[9:12].decode()
     return {b"": "closed", b"<reset>": "reset", b"<open>": "open"}[answer]
 
 
-async def crowded(port: int, patience: float) -> str:
+async def crowded(port: int) -> str:
     """What the third client gets while two others are there."""
     others = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
     await asyncio.sleep(0.05)
-    said = await outcome(port, SENT["more connections than allowed"], patience)
+    said = await outcome(port, SENT["more connections than allowed"])
     for _, writer in others:
         writer.close()
     await asyncio.sleep(0.05)
     return said
 
 
-async def unread(port: int, patience: float) -> str:
+async def unread(port: int) -> str:
     """`cut` if the server ends an answer that its client does not read, `open` if it waits."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4_096)
     writer.write(b"GET /pour HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -79,7 +79,7 @@ async def unread(port: int, patience: float) -> str:
     await asyncio.sleep(0.8)
     end = b"x"
     try:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(0.3):
             while end:
                 end = await reader.read(1_000_000)
     except (TimeoutError, ConnectionError) as error:
@@ -89,15 +89,13 @@ async def unread(port: int, patience: float) -> str:
     return "cut"
 
 
-async def behaviour(port: int, expected: dict[str, str]) -> dict[str, str]:
-    """Every row of the table, asked of one server; what needs the whole server comes last.
-
-    Where the connection is to stay open that is believed after half a second; an end that is to come is waited for.
-    """
-    patience = {row: 0.6 if end == "open" else 10.0 for row, end in expected.items()}
-    slow, more = "a client that takes nothing", "more connections than allowed"
-    rows = {row: await outcome(port, pieces, patience.get(row, 10.0)) for row, pieces in SENT.items() if row != more}
-    return rows | {slow: await unread(port, patience[slow]), more: await crowded(port, patience[more])}
+async def behaviour(port: int) -> dict[str, str]:
+    """Every row of the table, asked of one server; what needs the whole server comes last."""
+    rows = {row: await outcome(port, pieces) for row, pieces in SENT.items() if "connections" not in row}
+    return rows | {
+        "a client that takes nothing": await unread(port),
+        "more connections than allowed": await crowded(port),
+    }
 
 
 def documented(column: int) -> dict[str, str]:
@@ -109,8 +107,8 @@ def documented(column: int) -> dict[str, str]:
 async def test_limits_and_timeouts_differ_as_documented() -> None:
     """Each row of docs/http-server.md, measured on both servers; no row is missing and none is invented."""
     async with own_server(handler, limits=LIMITS) as server:
-        ours = await behaviour(server.port, documented(1))
+        ours = await behaviour(server.port)
     async with uvicorn_server(asgi_application(handler, limits=LIMITS)) as port:
-        theirs = await behaviour(port, documented(2))
+        theirs = await behaviour(port)
     assert ours == documented(1)
     assert theirs == documented(2)

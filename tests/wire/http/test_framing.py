@@ -63,7 +63,7 @@ def documented_differences() -> dict[str, tuple[str, str]]:
 async def test_the_documented_differences_to_uvicorn_are_all_there_are() -> None:
     """The table in docs/http-server.md names every request that the two servers judge differently, and no other."""
     async with own_server(Witness()) as server, serving("uvicorn", Witness()) as port:
-        ours, theirs = await verdicts(server.port), await verdicts(port)
+        ours, theirs = await verdicts(server.port, 0.5), await verdicts(port, 0.5)
     different = {case: (ours[case], theirs[case]) for case in CASES if ours[case] != theirs[case]}
     assert different == documented_differences()
 

@@ -29,7 +29,7 @@ def relay_to(pool: Pool) -> Handler:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("sent", [b"", STREAM + b"3\r\none\r\n"])
 async def test_a_client_that_hangs_up_ends_the_upstream_request(kind: str, sent: bytes) -> None:
-    """Before the head of the answer and in the middle of its body, though the upstream says nothing more."""
+    """Within a second, before the head of the answer and in the middle of its body."""
     asked, gone = asyncio.Event(), asyncio.Event()
 
     async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -74,11 +74,9 @@ async def test_a_client_that_reads_slowly_pauses_the_upstream(kind: str) -> None
             reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4_096)
             writer.write(GET + b"\r\n")
             await reader.readuntil(b"xxx")
-            before = -1
-            while poured > before:  # until the buffers in between are full
-                before = poured
-                await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)
             assert poured < 32_000_000
+            before = poured
             quick = await talk(port, b"GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert quick.endswith(b"quick") or b"quick\r\n" in quick
             assert poured == before

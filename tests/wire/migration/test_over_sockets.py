@@ -13,7 +13,7 @@ from equipoise.core.rollout import candidate_takes
 from equipoise.stores.state import Entry, StateStore
 from tests.wire.migration.conftest import Street
 
-PATIENCE = 30.0
+PATIENCE = 5.0
 
 
 async def test_the_old_endpoint_gets_the_question_and_its_words_come_back(street: Street) -> None:

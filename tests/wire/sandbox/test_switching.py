@@ -52,7 +52,7 @@ async def test_a_stall_is_ended_by_the_clients_patience_only(start: Start) -> No
     with pytest.raises(HTTPError) as failed:
         await response.read()
     assert failed.value.timed_out
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         while (await peer.stats())["in_flight"]:
             await asyncio.sleep(0.01)
     assert (await peer.stats())["cut"] == 1
@@ -118,7 +118,7 @@ async def test_a_refusing_port_opens_again_by_itself(start: Start) -> None:
     port = peer.backend.port
     await peer.json("GET", "/health")
     await peer.faults(refuse=1.0)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         while not await _refused(peer):
             await asyncio.sleep(0.01)
         while await _refused(peer):

@@ -9,6 +9,7 @@ import re
 import signal
 import sqlite3
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -262,11 +263,12 @@ def held(found: dict[str, bytes], word: str = WORD) -> list[str]:
 
 async def until_booked(gateway: Gateway, roles: frozenset[str]) -> None:
     """Ask on until there is a record of each of these roles: copies, trials and grades come beside the answers, when they can."""
-    async with asyncio.timeout(PATIENCE):
-        while not roles <= await asyncio.to_thread(roles_in, gateway.folder / "state" / "ledger.sqlite3"):
-            for model in ("auto", "copied"):
-                await ask(gateway, model, False, "r-again")
-            await asyncio.sleep(0.1)
+    deadline = time.monotonic() + PATIENCE
+    while missing := roles - await asyncio.to_thread(roles_in, gateway.folder / "state" / "ledger.sqlite3"):
+        assert time.monotonic() < deadline, missing
+        for model in ("auto", "copied"):
+            await ask(gateway, model, False, "r-again")
+        await asyncio.sleep(0.1)
 
 
 def roles_in(ledger: Path) -> set[str]:

@@ -33,7 +33,7 @@ async def answer(question):
         await asyncio.sleep(0.02)
     return str(os.getpid())
 """
-SECONDS = 30.0
+SECONDS = 15.0
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Gateway:
         head = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
         request = urllib.request.Request((self.admin_url if admin else self.url) + path, data, head)
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=20) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -123,7 +123,7 @@ class Gateway:
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Exit code, and what was written to stderr."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=30)
         return self.process.returncode, (self.folder / "stderr").read_text()
 
 

@@ -37,7 +37,7 @@ def gateway(start: Start) -> Gateway:
 def keep_alive(gateway: Gateway) -> Iterator[Callable[[str], str]]:
     """Ask again and again over one connection: of one worker."""
     host = gateway.url.removeprefix("http://")
-    connection = http.client.HTTPConnection(host, timeout=30)
+    connection = http.client.HTTPConnection(host, timeout=10)
 
     def ask(words: str) -> str:
         body = {"model": "auto", "messages": [{"role": "user", "content": words}]}
@@ -160,14 +160,14 @@ def test_a_breaker_opened_by_hand_is_open_in_both_and_in_the_next(gateway: Gatew
 
 
 def test_what_one_worker_found_out_about_a_backend_the_other_knows(start: Start) -> None:
-    """Failures at one worker open the breaker in both, though the other was never asked."""
+    """Failures at one worker open the breaker in both within half a second, though the other was never asked."""
     found = start(BASE)
     found.begin()
     with keep_alive(found) as ask:
         for _ in range(5):
             ask("fail")
     opened = 'lb_circuit_breaker_transitions_total{backend_id="oracle",state="open"}'
-    found.until(lambda: found.metric(opened) == 2.0)
+    found.until(lambda: found.metric(opened) == 2.0, 0.5)
     assert found.metric('lb_circuit_breaker_state{backend_id="oracle"}') == 2.0
 
 
@@ -192,7 +192,7 @@ def test_told_to_stop_all_finish_what_they_answer(gateway: Gateway) -> None:
     gateway.let_go()
     for thread in threads:
         thread.join()
-    code, err = gateway.process.wait(60), (gateway.folder / "stderr").read_text()
+    code, err = gateway.process.wait(30), (gateway.folder / "stderr").read_text()
     assert (code, [status for status, _ in told]) == (0, [200] * 20)
     assert {answer for _, answer in told} == set(map(str, pids.values()))
     assert err.strip().endswith("stopped")
@@ -211,14 +211,14 @@ def test_a_port_that_another_gateway_has_is_refused(gateway: Gateway, start: Sta
     """Sharing a port is for workers of one parent: a second gateway says that it is taken, and ends with 2."""
     port = gateway.url.rpartition(":")[2]
     second = start(BASE, port=port)
-    assert second.process.wait(60) == 2
+    assert second.process.wait(20) == 2
     assert "cannot listen on 127.0.0.1" in (second.folder / "stderr").read_text()
 
 
 def test_workers_that_cannot_begin_end_the_parent_with_their_words(start: Start) -> None:
     """What is wrong is said by the worker, the parent ends with its code and does not try for ever."""
     found = start(BASE.replace("answers:answer", "answers:nothing"))
-    assert found.process.wait(60) == 2
+    assert found.process.wait(20) == 2
     err = (found.folder / "stderr").read_text()
     assert "nothing" in err
     assert "cannot be kept running" in err
