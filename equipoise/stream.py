@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import msgspec
 
@@ -14,6 +15,7 @@ from equipoise.core.gaps import Gaps
 from equipoise.core.model import Answer, BackendType, Outcome, Usage, Verdict
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.selection import Lease
+from equipoise.http import Pouring, Sink
 from equipoise.reply import Decided, Reply, reply_of
 
 MOST_HEARD = 262_144
@@ -117,14 +119,34 @@ class AnswerStream(Decided):
             item = await self._from_upstream()
         if type(item) is Finished:
             self._finish(item.answer)
-        elif type(item) is TextDelta:
+        else:
+            self._passed(item)
+        return item
+
+    def pour_into(self, take: Sink[StreamItem]) -> None:
+        """Have items that come while somebody waits for one handed to `take`, if the engine's are passed on as they are."""
+        if isinstance(self._items, Pouring):
+            self._items.pour_into(partial(self._pour, take))
+
+    def _pour(self, take: Sink[StreamItem], item: StreamItem) -> Awaitable[None] | None:
+        self._came()
+        self._passed(item)
+        return take(item)
+
+    def _passed(self, item: StreamItem) -> None:
+        """Count what is passed on, and keep it for whoever listens."""
+        if type(item) is TextDelta:
             self._passed_on += estimate_tokens(len(item.text))
         elif type(item) is Relayed:
             self._passed_on += item.data.count(b"\n\n")
             if self.listening and self._relayed_bytes < MOST_HEARD:
                 self._relayed.append(item.data)
                 self._relayed_bytes += len(item.data)
-        return item
+
+    def _came(self) -> None:
+        now = self._attempts.now()
+        self._gaps.add(now - self._last_at)
+        self._last_at = now
 
     def heard(self) -> Answer:
         """The answer with its words, if it was listened to: of a stream passed on undecoded, what was kept of it."""
@@ -136,9 +158,7 @@ class AnswerStream(Decided):
     async def _from_upstream(self) -> StreamItem:
         try:
             item = await anext(self._items)
-            now = self._attempts.now()
-            self._gaps.add(now - self._last_at)
-            self._last_at = now
+            self._came()
             return item
         except BackendError as error:
             raise self._interrupted(error) from error

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from equipoise.backends.base import BackendError, Finished, ProbeResult, Relayed, StreamItem
+from equipoise.backends.base import BackendError, ProbeResult, StreamItem
 from equipoise.backends.citations import mappings
 from equipoise.backends.classify import Blame, no_answer, rejected
 from equipoise.backends.errors import UNREADABLE
@@ -18,10 +18,11 @@ from equipoise.backends.foreign import UNKNOWN_TO_OPENAI
 from equipoise.backends.openai_embeddings import embedded
 from equipoise.backends.openai_reply import Completion
 from equipoise.backends.openai_request import Splice, body_for
-from equipoise.backends.openai_stream import MEANINGFUL_ENDS, Relay, parsed
+from equipoise.backends.openai_stream import MEANINGFUL_ENDS, parsed
 from equipoise.backends.probing import probed
-from equipoise.backends.translation import pieces_of, translated
-from equipoise.backends.transport import ANSWER_LIMIT, Patience, Spent, Upstream, endpoint, header_list, read_to_end
+from equipoise.backends.relayed import RelayedStream
+from equipoise.backends.translation import translated
+from equipoise.backends.transport import Patience, Upstream, endpoint, header_list
 from equipoise.core.model import Answer, BackendType, NanoUSD, Request, Usage
 from equipoise.core.pricing import estimate_tokens
 from equipoise.http import ClientResponse, Pool
@@ -81,9 +82,11 @@ class OpenAIClient:
         response = await self._post(request, timeout)
         return self._whole(await self._upstream.read(response), request)
 
-    def stream(self, request: Request, timeout: float) -> AsyncGenerator[StreamItem, None]:
+    def stream(self, request: Request, timeout: float) -> RelayedStream | AsyncGenerator[StreamItem, None]:
         """Pass the upstream's events on as they are; decoded into pieces if the client does not speak this dialect."""
-        relayed = self._relayed(request, timeout)
+        relayed = RelayedStream(
+            self._blame, self._upstream, partial(self._post, request, timeout), request, self._whole
+        )
         return relayed if request.question.body is not None else translated(relayed)
 
     async def probe(self) -> ProbeResult:
@@ -94,25 +97,6 @@ class OpenAIClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._upstream.close()
-
-    async def _relayed(self, request: Request, timeout: float) -> AsyncGenerator[StreamItem, None]:
-        response = await self._post(request, timeout)
-        relay = Relay(self._blame)
-        with closing(response), self._upstream.reading(lambda: _spent(relay, request)):
-            if response.headers.get(b"content-type", b"").startswith(b"application/json"):
-                for item in self._in_one_piece(await response.read(ANSWER_LIMIT), request):
-                    yield item
-                return
-            async for piece in response:
-                if events := relay.feed(piece):
-                    yield Relayed(events)
-                if relay.done:
-                    break
-            rest = relay.finish()
-            await read_to_end(response)
-        if rest:
-            yield Relayed(rest)
-        yield Finished(relay.answer(request.input_tokens))
 
     async def _embeddings(self, request: Request, timeout: float) -> Answer:
         response = await self._post(request, timeout, self._embedding)
@@ -149,12 +133,6 @@ class OpenAIClient:
             upstream_id=completion.id,
         )
 
-    def _in_one_piece(self, body: bytes, request: Request) -> list[StreamItem]:
-        """The items of a stream that came as one plain reply: some servers ignore `stream`."""
-        answer = self._whole(body, request)
-        completion = parsed(body, self._blame)
-        return [*pieces_of(completion.first.said), Finished(answer)]
-
     async def _learn_models(self) -> None:
         """Find out once what the server offers, where the operator named no model; a server without a list is asked as is."""
         self._asked_for_models = True
@@ -188,10 +166,6 @@ def _billed(completion: Completion, request: Request) -> tuple[Usage, NanoUSD | 
     said = completion.first.said
     output = estimate_tokens((said.content or "") + said.thought)
     return Usage(input_tokens=request.input_tokens, output_tokens=output, estimated=True), None
-
-
-def _spent(relay: Relay, request: Request) -> Spent:
-    return Spent(relay.usage(request.input_tokens), relay.cost)
 
 
 def _models_in(body: bytes) -> list[str]:

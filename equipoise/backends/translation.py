@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -23,6 +23,14 @@ from equipoise.backends.sse import event_data, split_events
 from equipoise.core.model import Answer, Verdict
 
 Call = dict[str, Any]
+
+
+class Closable(Protocol):
+    """A stream that is to be closed by who reads it."""
+
+    def __aiter__(self) -> AsyncIterator[StreamItem]: ...
+
+    async def aclose(self) -> None: ...
 
 
 def pieces_of(said: Said) -> list[StreamItem]:
@@ -47,7 +55,7 @@ def items_in(events: bytes) -> list[StreamItem]:
         ) from error
 
 
-async def translated(relayed: AsyncGenerator[StreamItem, None]) -> AsyncGenerator[StreamItem, None]:
+async def translated(relayed: Closable) -> AsyncGenerator[StreamItem, None]:
     """The same stream with every relayed event decoded, and the whole text in its last item."""
     gathered = Gathered()
     async with aclosing(relayed) as items:

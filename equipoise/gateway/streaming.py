@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from equipoise.backends.base import StreamItem
@@ -10,6 +11,7 @@ from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.gateway.endings import client_gone
 from equipoise.gateway.problems import Problem, of_unanswered
+from equipoise.http import Pouring, Sink
 
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
@@ -48,6 +50,15 @@ class StreamBody:
 
     async def __anext__(self) -> bytes:
         return await self._pieces.__anext__()
+
+    def pour_into(self, sink: Sink[bytes]) -> None:
+        """Have pieces that come while the next one is waited for handed to `sink`, where the stream can do that."""
+        if isinstance(self._stream, Pouring):
+            self._stream.pour_into(partial(self._pour, sink))
+
+    def _pour(self, sink: Sink[bytes], item: StreamItem) -> Awaitable[None] | None:
+        data = self._writer.item(item)
+        return sink(data) if data else None
 
     async def aclose(self) -> None:
         """The client is gone or has all: stop and close the upstream."""

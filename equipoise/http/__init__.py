@@ -5,7 +5,7 @@ from __future__ import annotations
 from equipoise.http.asgi import asgi_application
 from equipoise.http.dial import client_context
 from equipoise.http.errors import BodyTooLarge, HTTPError
-from equipoise.http.messages import Abort, Handler, Headers, Request, Response, ServerLimits, TLSFiles
+from equipoise.http.messages import Abort, Handler, Headers, Pouring, Request, Response, ServerLimits, Sink, TLSFiles
 from equipoise.http.pool import Pool, PoolLimits, Timeouts
 from equipoise.http.response import ClientResponse
 from equipoise.http.server import Server
@@ -19,10 +19,12 @@ __all__ = [
     "Headers",
     "Pool",
     "PoolLimits",
+    "Pouring",
     "Request",
     "Response",
     "Server",
     "ServerLimits",
+    "Sink",
     "TLSFiles",
     "Timeouts",
     "asgi_application",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from equipoise.http.deadline import NEVER, Deadline
 from equipoise.http.flow import WriteFlow, hung_up, reset_on_close
-from equipoise.http.messages import Abort, BadRequest, Request, Response, plain
+from equipoise.http.messages import Abort, BadRequest, Pouring, Request, Response, plain
 from equipoise.http.proxies import FORWARDED
 from equipoise.http.reader import CONTINUE, RequestReader
 from equipoise.http.writer import LAST_CHUNK, NO_BODY, chunk, stream_head, whole_response
@@ -245,6 +245,8 @@ class ServerConnection(asyncio.Protocol):
 
     async def _write_pieces(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
         write, flow = self._transport.write, self._flow
+        if isinstance(body, Pouring):
+            body.pour_into(self._pass_chunk_on if chunked else self._pass_on)
         async for piece in body:
             if piece:
                 write(chunk(piece) if chunked else piece)
@@ -252,6 +254,15 @@ class ServerConnection(asyncio.Protocol):
                     await flow.drained
         if chunked:
             write(LAST_CHUNK)
+
+    def _pass_chunk_on(self, piece: bytes) -> asyncio.Future[None] | None:
+        return self._pass_on(chunk(piece))
+
+    def _pass_on(self, data: bytes) -> asyncio.Future[None] | None:
+        """One more piece of the answer, between those that were asked for."""
+        if not self._closing:
+            self._transport.write(data)
+        return self._flow.drained
 
     def _finish(self, *, complete: bool) -> None:
         if self._closing:

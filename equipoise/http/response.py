@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Final
 
 from equipoise.http.errors import BodyTooLarge, HTTPError
-from equipoise.http.messages import Headers
+from equipoise.http.messages import Headers, Sink
 
 if TYPE_CHECKING:
     from equipoise.http.exchange import ClientConnection
@@ -26,7 +26,10 @@ class ClientResponse:
     __slots__ = (
         "_body_limit",
         "_connection",
+        "_enough",
+        "_held_up",
         "_loop",
+        "_sink",
         "_waiter",
         "buffered",
         "complete",
@@ -52,6 +55,9 @@ class ClientResponse:
         self._connection: ClientConnection | None = connection
         self._loop, self._body_limit = loop, body_limit
         self._waiter: asyncio.Future[None] | None = None
+        self._sink: Sink[bytes] | None = None  # set while pieces are handed on as they come
+        self._held_up: Awaitable[None] | None = None
+        self._enough = False
 
     async def read(self, limit: int | None = None) -> bytes:
         """The whole body; raises BodyTooLarge beyond `limit` bytes (default: the pool's)."""
@@ -91,6 +97,49 @@ class ClientResponse:
                 raise StopAsyncIteration
             await self._wait()
         return self._take()
+
+    async def pour(self, sink: Sink[bytes]) -> None:
+        """Hand each piece to `sink` as it comes until the body ends, or until `stop`; `sink` is not to raise.
+
+        While the sink is held up pieces are kept, and beyond `pause_at` the upstream is made to wait.
+        """
+        while not self._enough:
+            if self._held_up is not None:
+                held_up, self._held_up = self._held_up, None
+                await held_up
+            elif self.pieces:
+                self._held_up = sink(self._take())
+            elif self.error is not None:
+                raise self.error
+            elif self.complete:
+                return
+            else:
+                self._sink = sink
+                try:
+                    await self._wait()
+                finally:
+                    self._sink = None
+
+    def stop(self) -> None:
+        """Nothing more is to be poured."""
+        self._enough, self._sink = True, None
+        self.wake()
+
+    def take_in(self, piece: bytes) -> None:
+        """A piece of the body came."""
+        if self._sink is None:
+            self.pieces.append(piece)
+            self.buffered += len(piece)
+            return
+        self._held_up = self._sink(piece)
+        if self._held_up is not None:
+            self._sink = None
+            self.wake()
+
+    @property
+    def handed_on(self) -> bool:
+        """Whether nobody needs to be woken for what came: it is where it should be."""
+        return self._sink is not None
 
     def _take(self) -> bytes:
         pieces, self.pieces, self.buffered = self.pieces, [], 0
