@@ -15,7 +15,7 @@ from equipoise.core.gaps import Gaps
 from equipoise.core.model import Answer, BackendType, Outcome, Usage, Verdict
 from equipoise.core.pricing import estimate_tokens
 from equipoise.core.selection import Lease
-from equipoise.http import Pouring, Sink
+from equipoise.http import Sink, pour
 from equipoise.reply import Decided, Reply, reply_of
 
 MOST_HEARD = 262_144
@@ -125,8 +125,7 @@ class AnswerStream(Decided):
 
     def pour_into(self, take: Sink[StreamItem]) -> None:
         """Have items that come while somebody waits for one handed to `take`, if the engine's are passed on as they are."""
-        if isinstance(self._items, Pouring):
-            self._items.pour_into(partial(self._pour, take))
+        pour(self._items, partial(self._pour, take))
 
     def _pour(self, take: Sink[StreamItem], item: StreamItem) -> Awaitable[None] | None:
         self._came()

@@ -11,7 +11,7 @@ from equipoise.backends.errors import UNREADABLE
 from equipoise.core.attempts import Unanswered
 from equipoise.gateway.endings import client_gone
 from equipoise.gateway.problems import Problem, of_unanswered
-from equipoise.http import Pouring, Sink
+from equipoise.http import Sink, pour
 
 if TYPE_CHECKING:
     from equipoise.balancer import AnswerStream, Reply
@@ -53,8 +53,7 @@ class StreamBody:
 
     def pour_into(self, sink: Sink[bytes]) -> None:
         """Have pieces that come while the next one is waited for handed to `sink`, where the stream can do that."""
-        if isinstance(self._stream, Pouring):
-            self._stream.pour_into(partial(self._pour, sink))
+        pour(self._stream, partial(self._pour, sink))
 
     def _pour(self, sink: Sink[bytes], item: StreamItem) -> Awaitable[None] | None:
         data = self._writer.item(item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from equipoise.http.asgi import asgi_application
 from equipoise.http.dial import client_context
 from equipoise.http.errors import BodyTooLarge, HTTPError
-from equipoise.http.messages import Abort, Handler, Headers, Pouring, Request, Response, ServerLimits, Sink, TLSFiles
+from equipoise.http.messages import Abort, Handler, Headers, Request, Response, ServerLimits, Sink, TLSFiles, pour
 from equipoise.http.pool import Pool, PoolLimits, Timeouts
 from equipoise.http.response import ClientResponse
 from equipoise.http.server import Server
@@ -19,7 +19,6 @@ __all__ = [
     "Headers",
     "Pool",
     "PoolLimits",
-    "Pouring",
     "Request",
     "Response",
     "Server",
@@ -29,4 +28,5 @@ __all__ = [
     "Timeouts",
     "asgi_application",
     "client_context",
+    "pour",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from equipoise.http.deadline import NEVER, Deadline
 from equipoise.http.flow import WriteFlow, hung_up, reset_on_close
-from equipoise.http.messages import Abort, BadRequest, Pouring, Request, Response, plain
+from equipoise.http.messages import Abort, BadRequest, Request, Response, plain, pour
 from equipoise.http.proxies import FORWARDED
 from equipoise.http.reader import CONTINUE, RequestReader
 from equipoise.http.writer import LAST_CHUNK, NO_BODY, chunk, stream_head, whole_response
@@ -70,7 +70,7 @@ class ServerConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._flow = WriteFlow(self._loop, self._transport, self._server.limits.write_timeout)
+        self._flow = WriteFlow(self._loop, self._transport, self._server.limits.write_timeout, self._server.outbox)
         self._transport.set_write_buffer_limits(high=self._server.limits.write_buffer)
         self._client, self._trusted = self._server.proxies.peer(transport.get_extra_info("peername"))
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
@@ -244,25 +244,17 @@ class ServerConnection(asyncio.Protocol):
                 await aclose()
 
     async def _write_pieces(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
-        write, flow = self._transport.write, self._flow
-        if isinstance(body, Pouring):
-            body.pour_into(self._pass_chunk_on if chunked else self._pass_on)
+        flow = self._flow
+        pour(body, self._hand_chunk_on if chunked else flow.hand_on)
         async for piece in body:
             if piece:
-                write(chunk(piece) if chunked else piece)
+                flow.send(chunk(piece) if chunked else piece)
                 if flow.drained is not None:
                     await flow.drained
-        if chunked:
-            write(LAST_CHUNK)
+        flow.send(LAST_CHUNK if chunked else b"")
 
-    def _pass_chunk_on(self, piece: bytes) -> asyncio.Future[None] | None:
-        return self._pass_on(chunk(piece))
-
-    def _pass_on(self, data: bytes) -> asyncio.Future[None] | None:
-        """One more piece of the answer, between those that were asked for."""
-        if not self._closing:
-            self._transport.write(data)
-        return self._flow.drained
+    def _hand_chunk_on(self, piece: bytes) -> asyncio.Future[None] | None:
+        return self._flow.hand_on(chunk(piece))
 
     def _finish(self, *, complete: bool) -> None:
         if self._closing:

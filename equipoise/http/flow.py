@@ -14,15 +14,56 @@ RESET: Final = struct.pack("ii", 1, 0)
 TCP_CLOSED_BY_PEER: Final = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h)
 
 
+class Outbox:
+    """What is handed on in one turn of the loop: it leaves when the turn ends, one connection's after another's.
+
+    A write that finds its reader asleep has to wake it, which costs more than the write; of many in a row the first does.
+    """
+
+    __slots__ = ("_flows",)
+
+    def __init__(self) -> None:
+        self._flows: list[WriteFlow] = []
+
+    def add(self, flow: WriteFlow, loop: asyncio.AbstractEventLoop) -> None:
+        """This one has something to send."""
+        if not self._flows:
+            loop.call_soon(self._send)
+        self._flows.append(flow)
+
+    def _send(self) -> None:
+        flows, self._flows = self._flows, []
+        for flow in flows:
+            flow.send()
+
+
 class WriteFlow:
     """What is written to one client and not yet taken; `drained` is to be awaited before more is written."""
 
-    __slots__ = ("_loop", "_patience", "_stall", "_transport", "_unsent", "drained")
+    __slots__ = ("_late", "_loop", "_outbox", "_patience", "_stall", "_transport", "_unsent", "drained")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: float) -> None:
-        self._loop, self._transport, self._patience = loop, transport, patience
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: float, outbox: Outbox
+    ) -> None:
+        self._loop, self._transport, self._patience, self._outbox = loop, transport, patience, outbox
+        self._late: list[bytes] = []
         self.drained: asyncio.Future[None] | None = None
         self._stall, self._unsent = NEVER, 0
+
+    def hand_on(self, data: bytes) -> asyncio.Future[None] | None:
+        """Send this at the end of the turn; a future if no more should come until it is done."""
+        if not self._late:
+            self._outbox.add(self, self._loop)
+        self._late.append(data)
+        return self.drained
+
+    def send(self, data: bytes = b"") -> None:
+        """Send what was handed on, and this behind it."""
+        late, self._late = self._late, []
+        if late:
+            data = b"".join((*late, data))
+        if data and not self._transport.is_closing():
+            self._transport.write(data)
 
     def pause(self) -> None:
         """Too much is waiting."""

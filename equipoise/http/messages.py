@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -38,18 +38,17 @@ class Response(msgspec.Struct):
 T = TypeVar("T")
 Sink: TypeAlias = Callable[[T], Awaitable[None] | None]
 """Takes a piece at once; what it returns, if anything, is to be awaited before it is given the next."""
-T_co = TypeVar("T_co", covariant=True)
 
 
-@runtime_checkable
-class Pouring(Protocol[T_co]):
-    """An iterator that can do without being asked: while somebody waits for its next piece, it hands on what comes.
+def pour(source: object, sink: Sink[Any]) -> None:
+    """Have a source of pieces that can (it has `pour_into`) hand on what comes while somebody waits for its next piece.
 
-    A piece that is asked for wakes a task and every coroutine on the way to it (35 µs for a token of a stream); one that
-    is handed on is a few calls. What the iterator gives comes after all it has handed on.
+    A piece that is asked for wakes a task and every coroutine on the way to it; one that is handed on is a few calls.
+    What is asked for comes after all that was handed on; whoever cannot hand on is asked for everything.
     """
-
-    def pour_into(self, sink: Sink[T_co]) -> None: ...
+    pour_into = getattr(source, "pour_into", None)  # `isinstance` of a protocol costs 90 µs on Python 3.11
+    if pour_into is not None:
+        pour_into(sink)
 
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]

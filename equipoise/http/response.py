@@ -28,6 +28,7 @@ class ClientResponse:
         "_connection",
         "_enough",
         "_held_up",
+        "_into",
         "_loop",
         "_sink",
         "_waiter",
@@ -55,6 +56,7 @@ class ClientResponse:
         self._connection: ClientConnection | None = connection
         self._loop, self._body_limit = loop, body_limit
         self._waiter: asyncio.Future[None] | None = None
+        self._into: Sink[bytes] | None = None
         self._sink: Sink[bytes] | None = None  # set while pieces are handed on as they come
         self._held_up: Awaitable[None] | None = None
         self._enough = False
@@ -90,6 +92,9 @@ class ClientResponse:
         return bytes(body)
 
     async def __anext__(self) -> bytes:
+        if self._into is not None:
+            await self.pour(self._into)
+            raise StopAsyncIteration
         while not self.pieces:
             if self.error is not None:
                 raise self.error
@@ -97,6 +102,11 @@ class ClientResponse:
                 raise StopAsyncIteration
             await self._wait()
         return self._take()
+
+    def pour_into(self, sink: Sink[bytes]) -> None:
+        """Hand on what comes to whoever asks for the next piece, instead of giving it; what is compressed is given."""
+        if not self.compressed:
+            self._into = sink
 
     async def pour(self, sink: Sink[bytes]) -> None:
         """Hand each piece to `sink` as it comes until the body ends, or until `stop`; `sink` is not to raise.

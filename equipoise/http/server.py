@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterable
 
 from equipoise.http.connection import ServerConnection
+from equipoise.http.flow import Outbox
 from equipoise.http.messages import Admission, Handler, Refused, ServerLimits, TLSFiles
 from equipoise.http.proxies import TrustedProxies
 
@@ -50,7 +51,7 @@ class Server:
         self.handler, self.admit, self.on_error = handler, admit, on_error or ignore_refusal
         self.limits = limits or ServerLimits()
         self.proxies = TrustedProxies(trusted_proxies)
-        self.in_flight = 0
+        self.in_flight, self.outbox = 0, Outbox()
         self.port = 0
         self.draining = False
         self._tls_files = tls

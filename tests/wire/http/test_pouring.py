@@ -1,0 +1,195 @@
+"""Pieces that are handed on as they come, rather than asked for one by one: in order, at the reader's pace, to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Awaitable
+
+import pytest
+
+from equipoise.http import HTTPError, Pool, Request, Response, Sink
+from tests.wire.http.harness import own_server, read_request, until, upstream
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+MEGABYTE = b"%x\r\n%b\r\n" % (1 << 20, b"m" * (1 << 20))
+
+
+class Steps:
+    """An upstream that sends one thing whenever it is told to."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self._parts, self._next, self.sent = parts, asyncio.Event(), 0
+
+    def go_on(self) -> None:
+        """Send the next part."""
+        self._next.set()
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        for part in self._parts:
+            await self._next.wait()
+            self._next.clear()
+            writer.write(part)
+            await writer.drain()
+            self.sent += len(part)
+        await reader.read()
+
+
+async def test_every_piece_is_handed_on_as_it_comes_and_the_connection_is_kept() -> None:
+    """The first is in the sink while the upstream still holds the second back; nobody asked for either."""
+    steps, got = Steps(HEAD + b"3\r\none\r\n", b"3\r\ntwo\r\n", b"0\r\n\r\n"), list[bytes]()
+    async with upstream(steps) as origin:
+        pool = Pool(origin)
+        steps.go_on()
+        response = await pool.request("GET", "/")
+        pouring = asyncio.create_task(response.pour(got.append))
+        assert await until(lambda: got == [b"one"])
+        steps.go_on()
+        assert await until(lambda: got == [b"one", b"two"])
+        assert not pouring.done()
+        steps.go_on()
+        await pouring
+        assert (got, pool.in_use, pool.idle) == ([b"one", b"two"], 0, 1)
+        await pool.close()
+
+
+async def test_a_sink_that_is_held_up_holds_the_upstream_up_and_loses_nothing() -> None:
+    """16 MiB, of which no more is taken from the wire than may wait until the sink says that it can go on."""
+    steps, got, gate = Steps(HEAD + MEGABYTE * 16 + b"0\r\n\r\n"), list[bytes](), asyncio.Event()
+    held_up: list[asyncio.Task[bool]] = []
+
+    def sink(piece: bytes) -> Awaitable[None] | None:
+        got.append(piece)
+        if gate.is_set():
+            return None
+        held_up.append(asyncio.create_task(gate.wait()))
+        return held_up[-1]  # type: ignore[return-value]
+
+    async with upstream(steps) as origin:
+        pool = Pool(origin)
+        steps.go_on()
+        response = await pool.request("GET", "/")
+        pouring = asyncio.create_task(response.pour(sink))
+        assert await until(lambda: bool(held_up) and response.buffered > response.pause_at)
+        before = response.buffered
+        await asyncio.sleep(0.05)
+        assert (response.buffered, steps.sent, len(held_up)) == (before, 0, 1)
+        gate.set()
+        await pouring
+        assert sum(map(len, got)) == 16 << 20
+        await pool.close()
+
+
+async def test_who_has_enough_stops_and_gives_the_rest_up() -> None:
+    """Nothing is handed on after `stop`, though more has come."""
+    steps, got = Steps(HEAD + b"3\r\none\r\n3\r\ntwo\r\n", b"3\r\nthr\r\n"), list[bytes]()
+    async with upstream(steps) as origin:
+        pool = Pool(origin)
+        steps.go_on()
+        response = await pool.request("GET", "/")
+
+        def sink(piece: bytes) -> None:
+            got.append(piece)
+            response.stop()
+
+        await response.pour(sink)
+        steps.go_on()
+        assert await until(lambda: steps.sent > 60)
+        assert len(got) == 1
+        assert got[0].startswith(b"one")
+        response.close()
+        assert await until(lambda: pool.in_use == 0)
+        await pool.close()
+
+
+async def test_an_upstream_that_breaks_off_is_an_error_after_what_came() -> None:
+    """The pieces first, then HTTPError: a cut body never looks whole."""
+    got: list[bytes] = []
+
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD + b"3\r\none\r\n5\r\ntw")
+
+    async with upstream(cut) as origin:
+        pool = Pool(origin)
+        response = await pool.request("GET", "/")
+        with pytest.raises(HTTPError, match="closed the connection"):
+            await response.pour(got.append)
+        assert b"".join(got).startswith(b"one")
+        await pool.close()
+
+
+async def test_who_goes_away_closes_the_upstream() -> None:
+    """A cancelled task's connection is not left half-read, and not used again."""
+    steps = Steps(HEAD + b"3\r\none\r\n")
+    async with upstream(steps) as origin:
+        pool = Pool(origin)
+        steps.go_on()
+        response = await pool.request("GET", "/")
+        got: list[bytes] = []
+        pouring = asyncio.create_task(response.pour(got.append))
+        assert await until(lambda: got == [b"one"])
+        pouring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pouring
+        assert await until(lambda: (pool.in_use, pool.idle) == (0, 0))
+        await pool.close()
+
+
+async def test_what_is_compressed_is_given_undone_and_not_poured() -> None:
+    """A sink is never handed bytes of a coding that the caller asked to have undone."""
+    packed = zlib.compress(b"plain words " * 9)
+
+    async def deflated(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        head = b"HTTP/1.1 200 OK\r\nContent-Encoding: deflate\r\nContent-Length: %d\r\n\r\n"
+        writer.write(head % len(packed) + packed)
+
+    async with upstream(deflated) as origin:
+        pool = Pool(origin)
+        response = await pool.request("GET", "/", decompress=True)
+        got: list[bytes] = []
+        response.pour_into(got.append)
+        assert b"".join([piece async for piece in response]) == b"plain words " * 9
+        assert got == []
+        await pool.close()
+
+
+class Turns:
+    """A body that gives one piece, hands three on while the next one is waited for, gives another and ends."""
+
+    def __init__(self) -> None:
+        self._sink: Sink[bytes] | None = None
+        self._pieces = self._all()
+
+    def pour_into(self, sink: Sink[bytes]) -> None:
+        self._sink = sink
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._pieces
+
+    async def _all(self) -> AsyncIterator[bytes]:
+        assert self._sink is not None
+        yield b"first "
+        for piece in (b"second ", b"third ", b"fourth "):
+            self._sink(piece)
+        await asyncio.sleep(0)
+        self._sink(b"fifth ")
+        yield b"last"
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_what_is_handed_on_and_what_is_given_arrive_in_their_order(version: bytes) -> None:
+    """In chunks, and to a client of HTTP/1.0 without them."""
+
+    async def handler(request: Request) -> Response:
+        return Response(200, (), Turns())  # type: ignore[arg-type]
+
+    async with own_server(handler) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET / HTTP/" + version + b"\r\nHost: a\r\nConnection: close\r\n\r\n")
+        _, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+        words = body if version == b"1.0" else b"".join(body.split(b"\r\n")[1::2])
+        assert words == b"first second third fourth fifth last"
