@@ -145,8 +145,10 @@ class Relay:
 
     def _sift(self, block: bytes) -> bytes:
         """Look into each event; keep those that are for the client."""
-        passed: list[bytes] = []
-        for event in split_events(block):
+        events, passed = split_events(block), list[bytes]()
+        if len(events) == 1:  # and no plain one: that was seen when it came
+            return self._hold_back(self._event(block))
+        for event in events:
             if self.done:
                 break
             plain = self._began and is_plain(event)

@@ -208,6 +208,8 @@ class Upstream:
 
 async def read_to_end(response: ClientResponse) -> None:
     """Let the body end; the answer is already whole, so what goes wrong now costs the connection and nothing else."""
+    if response.complete:
+        return
     with suppress(HTTPError, TimeoutError):
         async with asyncio.timeout(TRAILING):
             async for _ in response:

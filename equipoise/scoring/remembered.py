@@ -9,7 +9,7 @@ import msgspec
 from equipoise.scoring.opinions import Opinion
 
 
-class Known(msgspec.Struct):
+class Known(msgspec.Struct, gc=False):
     """One answer: whose it was, how the rules scored it (None: not sampled), and the opinions of it."""
 
     request_id: str

@@ -58,6 +58,8 @@ def _with(value: Any, place: tuple[Any, ...], new: Any) -> Any:
 class Told:
     """A response that is already here."""
 
+    complete = False
+
     def __init__(self, status: int, kind: bytes, body: bytes) -> None:
         self.status, self._body = status, body
         self.headers: Headers = {b"content-type": kind}

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeAlias
 
 import pytest
 
 from equipoise.backends import make_client
 from equipoise.core.model import BackendType
 from equipoise.core.retry import RetryOptions
-from equipoise.http import HTTPError
+from equipoise.http import HTTPError, Response, Sink, pour
 from tests.end_to_end.faults.hearing import DIALECTS, READERS, Heard, body_for
 from tests.fakes import balancer
 from tests.shell.gateway.scripted import gateway_of, http, whole
 from tests.wire.backends.hostile import Told
 from tests.wire.backends.scripted import recorded
 
+Reading: TypeAlias = Callable[[Response], Awaitable[bytes]]
 SSE, NDJSON = b"text/event-stream", b"application/x-ndjson"
 KINDS: dict[str, tuple[BackendType, dict[str, Any], str, bytes]] = {
     "openai": (BackendType.OPENAI_DIRECT, {"model": "m"}, "openai_chat.sse", b'"finish_reason":"stop"'),
@@ -36,13 +37,30 @@ class CutShort(Told):
 
     def __init__(self, kind: bytes, body: bytes, *, broken: bool) -> None:
         super().__init__(200, kind, body)
-        self._broken = broken
+        self._broken, self._at, self._stopped = broken, 0, False
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for at in range(0, len(self._body), 50):
-            yield self._body[at : at + 50]
-        if self._broken:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if piece := self._next():
+            return piece
+        raise StopAsyncIteration
+
+    async def pour(self, sink: Sink[bytes]) -> None:
+        """Hands on what is left."""
+        while not self._stopped and (piece := self._next()):
+            sink(piece)
+
+    def stop(self) -> None:
+        """Nothing more is handed on."""
+        self._stopped = True
+
+    def _next(self) -> bytes:
+        at, self._at = self._at, self._at + 50
+        if self._broken and at >= len(self._body):
             raise HTTPError("the connection broke", phase="read")
+        return self._body[at : at + 50]
 
 
 class Upstream:
@@ -58,7 +76,18 @@ class Upstream:
         """Nothing is open."""
 
 
-async def hear(kind: str, dialect: str, length: int | None, *, broken: bool = False) -> Heard:
+async def handed_on(response: Response) -> bytes:
+    """All of a body whose pieces are handed on as they come, where they can be."""
+    got: list[bytes] = []
+    pour(response.body, got.append)
+    if isinstance(response.body, bytes):
+        return response.body
+    async for piece in response.body:
+        got.append(piece)
+    return b"".join(got)
+
+
+async def hear(kind: str, dialect: str, length: int | None, *, broken: bool = False, reading: Reading = whole) -> Heard:
     """What a client hears of so many bytes of the recorded stream."""
     backend_type, options, name, _ = KINDS[kind]
     body = recorded(name)[:length]
@@ -69,7 +98,7 @@ async def hear(kind: str, dialect: str, length: int | None, *, broken: bool = Fa
     it, _ = balancer({"only": client}, retry=RetryOptions(max_attempts=1))  # type: ignore[dict-item]
     path, _ = DIALECTS[dialect]
     told = await gateway_of(it).handle(http("POST", path, body_for(dialect, "auto")))
-    text = await whole(told)
+    text = await reading(told)
     assert it.in_flight == 0
     if told.status != 200:
         return Heard(told.status, "", json.loads(text).get("error") or json.loads(text)["detail"], True, 0, None)
@@ -103,3 +132,14 @@ async def test_no_byte_at_which_a_stream_is_cut_makes_it_look_whole(kind: str, d
             assert heard.error is not None, length
         else:
             assert heard.error is not None or heard.text == uncut.text, length
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["connection breaks", "body ends"])
+@pytest.mark.parametrize("kind", ["openai", "local", "sonar"])
+async def test_what_is_handed_on_is_what_would_have_been_given(kind: str, broken: bool) -> None:
+    """Cut at the same byte, the client hears the same words and the same end, whichever way the pieces came."""
+    recording = recorded(KINDS[kind][2])
+    for length in [*cuts(recording, 5), None]:
+        given = await hear(kind, "chat, streamed", length, broken=broken and length is not None)
+        poured = await hear(kind, "chat, streamed", length, broken=broken and length is not None, reading=handed_on)
+        assert poured == given, length
