@@ -87,10 +87,12 @@ async def handed_on(response: Response) -> bytes:
     return b"".join(got)
 
 
-async def hear(kind: str, dialect: str, length: int | None, *, broken: bool = False, reading: Reading = whole) -> Heard:
-    """What a client hears of so many bytes of the recorded stream."""
+async def hear(
+    kind: str, dialect: str, length: int | None, *, broken: bool = False, reading: Reading = whole, then: bytes = b""
+) -> Heard:
+    """What a client hears of so many bytes of the recorded stream, and what comes `then`."""
     backend_type, options, name, _ = KINDS[kind]
-    body = recorded(name)[:length]
+    body = recorded(name)[:length] + then
     response = CutShort(NDJSON if kind == "lightrag" else SSE, body, broken=broken)
     client = make_client(
         backend_type, endpoint_url="http://127.0.0.1:1", api_key="k", pool=Upstream(response), **options
@@ -143,3 +145,15 @@ async def test_what_is_handed_on_is_what_would_have_been_given(kind: str, broken
         given = await hear(kind, "chat, streamed", length, broken=broken and length is not None)
         poured = await hear(kind, "chat, streamed", length, broken=broken and length is not None, reading=handed_on)
         assert poured == given, length
+
+
+@pytest.mark.parametrize(
+    "then", [b'data: {"error": {"message": "out of memory"}}\n\n', b"data: {nothing\n\n", b"data: 7\n\n"]
+)
+async def test_what_is_wrong_in_the_middle_ends_what_is_handed_on_with_an_error(then: bytes) -> None:
+    """An error told in the stream, or what is no event at all, after words that have gone out already."""
+    recording = recorded(KINDS["openai"][2])
+    begun = recording.find(b"\n\n", len(recording) // 2) + 2
+    given = await hear("openai", "chat, streamed", begun, then=then)
+    poured = await hear("openai", "chat, streamed", begun, then=then, reading=handed_on)
+    assert (poured, poured.error is None, poured.text == "") == (given, False, False)
