@@ -14,7 +14,7 @@ from equipoise.beside import Background, Learned, succeeded
 from equipoise.core.accounting import answered, failed
 from equipoise.core.attempts import Attempted, Attempts, Interrupted, Unanswered
 from equipoise.core.efficiency import CostEfficiency
-from equipoise.core.events import AnswerScored, AttemptEnded, Event, Observer
+from equipoise.core.events import AnswerScored, AttemptEnded, Audience, Event, Observer
 from equipoise.core.hedge import Hedges
 from equipoise.core.intake import NO_HINTS, Hints, Intake
 from equipoise.core.model import Answer, Chance, Decision, Message, Outcome, Question, Request, Verdict
@@ -65,6 +65,7 @@ class LoadBalancer:
         self.selection, self.intake, self._crew = selection, intake, Crew(clients)
         self.retry, self.config_hash, self.in_flight = retry, config_hash, 0
         self.observers: list[Observer] = selection.observers
+        self._audience = Audience()
         self._chance, self.background = chance, list(background)
         self._now = selection.clock.monotonic
         self._retry_budget = RetryBudget(retry, self._now())
@@ -222,11 +223,11 @@ class LoadBalancer:
         self.selection.set_weight(backend_id, weight)
 
     def tell(self, event: Event) -> None:
-        """Tell every observer of something that is over."""
+        """Tell of something that is over whoever hears of such events."""
         self.efficiency.observe(event)
         if self.learning is not None:
             self.learning.observe(event)
-        for observer in self.observers:
+        for observer in self._audience.of(type(event), self.observers):
             observer(event)
 
     def go_on_from(self, base: LoadBalancer) -> None:

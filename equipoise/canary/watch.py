@@ -17,7 +17,7 @@ import msgspec
 from equipoise.canary.evidence import is_evidence
 from equipoise.core.attempts import Unanswered
 from equipoise.core.canary import CELLS, FIRST_TOKEN, QUALITY, Analysis, Judgement, Observation, Rules, table
-from equipoise.core.events import AnswerScored, AttemptEnded, Event
+from equipoise.core.events import AnswerScored, AttemptEnded, Event, hears
 from equipoise.core.model import NANO_PER_USD, CostSource, Verdict
 from equipoise.core.rollout import CANDIDATE, CONTROL, SHADOW, position
 from equipoise.reply import Reply
@@ -107,6 +107,7 @@ class Watch:
         else:
             self.failed(role)
 
+    @hears(AttemptEnded, AnswerScored)
     def observe(self, event: Event) -> None:
         """Hear of first words and of scores."""
         if type(event) is AttemptEnded:

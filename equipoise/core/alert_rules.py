@@ -17,6 +17,8 @@ NOBODY, UNHEALTHY, BREAKER = "NoHealthyBackend", "BackendUnhealthy", "CircuitBre
 REFUSED, ERRORS, LATENCY = "KeyOrQuotaRefused", "HighErrorRate", "HighLatency"
 QUALITY, BUDGET, CANARY = "QualityBelowMinimum", "BudgetNearlySpent", "CanaryDecided"
 LEDGER, MACHINE, TEST = "LedgerUnwell", "MachineSaturated", "TestAlert"
+HEARD = (AttemptEnded, RequestEnded, AnswerScored, BudgetCrossed, CanaryDecided)
+"""The events that these rules look at."""
 RULES = (NOBODY, UNHEALTHY, BREAKER, REFUSED, ERRORS, LATENCY, QUALITY, BUDGET, CANARY, LEDGER, MACHINE)
 COSTS = frozenset({BUDGET})
 

@@ -24,11 +24,14 @@ def frugal(decision: Decision, cost: NanoUSD, floor: float = 0.0) -> NanoUSD:
 
     By the expected costs of this very question: cost * cheapest / chosen, never more than the cost.
     """
-    chosen = next((c.expected_cost for c in decision.candidates if c.backend_id == decision.backend_id), 0)
+    chosen = decision.expected_cost
     if chosen <= 0:
         return cost
-    enough = [c.expected_cost for c in decision.candidates if c.quality_low >= floor]
-    return cost * min([chosen, *enough]) // chosen
+    least = chosen
+    for candidate in decision.candidates:
+        if candidate.expected_cost < least and candidate.quality_low >= floor:
+            least = candidate.expected_cost
+    return cost * least // chosen
 
 
 class CostEfficiency:

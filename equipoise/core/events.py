@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 
@@ -166,3 +166,37 @@ class CanaryDecided(Event, frozen=True, kw_only=True):
 
 
 Observer: TypeAlias = Callable[[Event], None]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def hears(*kinds: type[Event]) -> Callable[[F], F]:
+    """Says of an observer which events it is for: it need not be told of others. One that says nothing is told of all."""
+
+    def said(observer: F) -> F:
+        observer.hears = kinds  # type: ignore[attr-defined]
+        return observer
+
+    return said
+
+
+class Audience:
+    """Who among observers is told of which kind of event, found once until there are other observers.
+
+    The list may change at any time and by anybody, so it is compared with what it was: of the same observers that is
+    cheaper than one call too many.
+    """
+
+    def __init__(self) -> None:
+        self._present: list[Observer] = []
+        self._listening: dict[type[Event], list[Observer]] = {}
+
+    def of(self, kind: type[Event], observers: Sequence[Observer]) -> list[Observer]:
+        """Those that are told of this kind, in their order."""
+        if observers != self._present:
+            self._present, self._listening = list(observers), {}
+        listening = self._listening.get(kind)
+        if listening is None:
+            listening = [observer for observer in observers if issubclass(kind, getattr(observer, "hears", Event))]
+            self._listening[kind] = listening
+        return listening

@@ -7,19 +7,25 @@ import re
 MASK = "[redacted]"
 
 # What keys look like (vendor prefixes with a long tail), what follows a scheme or a telling name, and passwords in URLs.
-_SECRETS = re.compile(
-    r"""
+_VENDORS = r"""
     \b(?:sk|pk|pplx|xai|gsk|hf|ghp|glpat|xox[abp]|eqp)[-_](?-i:[A-Za-z0-9_\-*]{12,})
     | \b(?-i:AKIA|AIza)[A-Za-z0-9_\-]{12,}
-    | (?<=bearer\ )[^\s"',;]{6,}
+"""
+_SCHEMES = r"""
+    (?<=bearer\ )[^\s"',;]{6,}
     | (?<=basic\ )[A-Za-z0-9+/=]{8,}
-    | \beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*
-    | (?P<name>\b[\w\-]{0,40}(?:api[_\-]?key|secret|password|passwd|token|authorization)["']?\s*[=:]\s*["']?)
+"""
+_JWT = r"\beyJ[A-Za-z0-9_\-]{8,}\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]*"
+_NAMED = r"""
+    (?P<name>\b[\w\-]{0,40}(?:api[_\-]?key|secret|password|passwd|token|authorization)["']?\s*[=:]\s*["']?)
       (?!\[redacted\]|bearer\ |basic\ )[^\s"',;&)}]{4,}
     | (?P<user>://[^\s:/@]+:)[^\s/@]+(?=@)
-    """,
-    re.IGNORECASE | re.VERBOSE,
-)
+"""
+_FLAGS = re.IGNORECASE | re.VERBOSE
+_SECRETS = re.compile("|".join((_VENDORS, _SCHEMES, _JWT, _NAMED)), _FLAGS)  # where two fit, the first one is taken
+_LIKE_A_KEY = re.compile(f"{_VENDORS}|{_JWT}", _FLAGS)
+_BEFORE_OTHERS = re.compile("[ =:]")
+"""One of these stands in whatever a scheme or a name gives away."""
 
 
 # Addresses, and numbers that may be a person's: telephones, dates, records, accounts, cards (five digits and more, in groups).
@@ -48,6 +54,8 @@ def printable(text: str, most: int) -> str:
 
 def redact(text: str) -> str:
     """The same text with everything that looks like a key, a token or a password replaced by a mask."""
+    if not _BEFORE_OTHERS.search(text) and not _LIKE_A_KEY.search(text):  # most words, at a tenth of the price
+        return text
     return _SECRETS.sub(_masked, text)
 
 

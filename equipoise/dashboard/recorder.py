@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from equipoise.core.events import BackendChanged, CanaryDecided, Event
+from equipoise.core.events import BackendChanged, CanaryDecided, Event, hears
 
 MOST_CHANGES, MOST_SAMPLES, EVERY = 2_000, 1_440, 30.0
 """Changes and samples kept, and the seconds between samples: twelve hours of them."""
@@ -43,6 +43,7 @@ class Recorder:
         self.samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
         self._task: asyncio.Task[None] | None = None
 
+    @hears(BackendChanged, CanaryDecided)
     def observe(self, event: Event) -> None:
         """Keep changes of state and verdicts on a canary; cheap for everything else."""
         if type(event) is BackendChanged:

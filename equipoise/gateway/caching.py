@@ -22,7 +22,7 @@ import msgspec
 
 from equipoise.core.attempts import Unanswered
 from equipoise.core.caching import Ambiguous, asked_anew, key_of
-from equipoise.core.events import AnswerReused, AnswerScored, Event
+from equipoise.core.events import AnswerReused, AnswerScored, Event, hears
 from equipoise.core.intake import Hints
 from equipoise.core.model import NanoUSD, dollars
 from equipoise.core.routing import CacheOptions, Route
@@ -152,6 +152,7 @@ class ResponseCache:
         whole = partial(self._reused, sized, found)
         return GivenStream(sized.id, stream, flight.pieces, leave=flight.leave, whole=whole, told=shared)
 
+    @hears(AnswerScored)
     def observe(self, event: Event) -> None:
         """Let go of an answer that people or a judge found to be below its route's floor."""
         if type(event) is not AnswerScored or event.source not in OPINIONS:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from equipoise.core.callers import Caller
-from equipoise.core.events import AttemptEnded, Event, RequestEnded
+from equipoise.core.events import AttemptEnded, Event, RequestEnded, hears
 from equipoise.core.gcra import Rate
 from equipoise.core.model import Request
 from equipoise.core.sharing import Shared
@@ -118,6 +118,7 @@ class Allowances:
             raise self._refusal(caller.key, allowance, *short)
         self._open[request.id] = Taken(caller.key, tokens)
 
+    @hears(AttemptEnded, RequestEnded)
     def observe(self, event: Event) -> None:
         """An attempt's tokens are counted, a question's are settled when it is over."""
         if not self._open:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from equipoise.core.events import AttemptEnded, Event
+from equipoise.core.events import AttemptEnded, Event, hears
 from equipoise.core.model import Attempt, NanoUSD
 from equipoise.stores import queries
 from equipoise.stores.database import Connection, Database, StoreError
@@ -89,6 +89,7 @@ class Ledger:
         if not self._writer.put(attempt):
             self._lose(attempt)
 
+    @hears(AttemptEnded)
     def observe(self, event: Event) -> None:
         """Record attempts that ended; other events are not for the ledger."""
         if type(event) is AttemptEnded:

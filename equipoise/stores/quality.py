@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
-from equipoise.core.events import AnswerScored, Event
+from equipoise.core.events import AnswerScored, Event, hears
 from equipoise.stores.database import Connection, Database, Row
 from equipoise.stores.ledger import SETTLE_SECONDS
 from equipoise.stores.sqlite import database_of, ledger_schema
@@ -71,6 +71,7 @@ class QualityRecords:
             self._write, batch_seconds=batch_seconds, capacity=capacity, tidy=self._books.tidy, on_error=on_error
         )
 
+    @hears(AnswerScored)
     def observe(self, event: Event) -> None:
         """Record what an answer was worth; other events are not for this record. Never waits."""
         if type(event) is AnswerScored and not self._writer.put(event):

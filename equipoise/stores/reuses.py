@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from equipoise.core.events import AnswerReused, Event
+from equipoise.core.events import AnswerReused, Event, hears
 from equipoise.core.model import dollars
 from equipoise.stores.database import Connection, Database, Row
 from equipoise.stores.sqlite import database_of, ledger_schema
@@ -58,6 +58,7 @@ class Reuses:
             on_error=on_error,
         )
 
+    @hears(AnswerReused)
     def observe(self, event: Event) -> None:
         """Record an answer given again; other events are not for this record. Never waits."""
         if type(event) is not AnswerReused:

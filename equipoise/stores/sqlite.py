@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class SqliteConnection(sqlite3.Connection):
         """As Connection has it."""
         names, new = tuple(columns), 0
         for portion in portions(rows):
-            values = [value for row in portion for value in row]
+            values = list(chain.from_iterable(portion))
             new += self.execute(insert_statement(table, names, len(portion)), values).rowcount
         return new
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from equipoise.core.events import AttemptBegan, AttemptEnded, Event
+from equipoise.core.events import AttemptBegan, AttemptEnded, Event, hears
 from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Outcome, Usage, Verdict
 from equipoise.stores.orphans import Belongings, claimed
 
@@ -65,6 +65,7 @@ class UnderWay:
         self._ended = deque[tuple[float, int]]()
         self._keep, self._monotonic = keep_seconds, monotonic
 
+    @hears(AttemptBegan, AttemptEnded)
     def observe(self, event: Event) -> None:
         """Note what begins, and what it came to; forget it when its record must have been written."""
         if type(event) is AttemptBegan:
@@ -127,10 +128,9 @@ def came_to(attempt: Attempt) -> Noted:
 def noted(event: AttemptBegan) -> Noted:
     """The part of it that is worth keeping."""
     decision = event.decision
-    costs = (each.expected_cost for each in decision.candidates if each.backend_id == decision.backend_id)
     return Noted(
         event.request_id, event.number, event.wall, event.tenant, decision.backend_id, event.backend_type, event.model,
-        decision.route, decision.strategy, event.stream, next(costs, 0),
+        decision.route, decision.strategy, event.stream, decision.expected_cost,
     )  # fmt: skip
 
 

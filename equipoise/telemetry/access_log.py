@@ -10,9 +10,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from equipoise.core.events import Event, RequestEnded
+from equipoise.core.events import Event, RequestEnded, hears
 from equipoise.core.model import dollars
-from equipoise.telemetry.lines import cleaned_word, console_line, json_line, moment, quoted_word
+from equipoise.telemetry.lines import cleaned, cleaned_word, console_line, json_line, moment, quoted, quoted_word
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,6 +52,7 @@ class AccessLog:
         self._thread = threading.Thread(target=self._run, name="equipoise-access-log", daemon=True)
         self._thread.start()
 
+    @hears(RequestEnded)
     def observe(self, event: Event) -> None:
         """Take the end of a request; other events are not for this log. Never waits."""
         if type(event) is not RequestEnded:
@@ -101,16 +102,18 @@ LONGEST = 200
 
 def for_people(wall: float, event: RequestEnded) -> str:
     """The line as `key=value` after the time."""
-    return f"{moment(wall)} " + " ".join([f"{name}={value}" for name, value in _said(event, quoted_word).items()])
+    said = _said(event, quoted_word, quoted)
+    return f"{moment(wall)} " + " ".join([f"{name}={value}" for name, value in said.items()])
 
 
 def for_machines(wall: float, event: RequestEnded) -> str:
     """The line as a JSON object."""
-    return _encode({"time": moment(wall), **_said(event, cleaned_word)}).decode()
+    return _encode({"time": moment(wall), **_said(event, cleaned_word, cleaned)}).decode()
 
 
-def _said(event: RequestEnded, word: Callable[[str], str]) -> dict[str, Any]:
-    """What a line says, in its order; what there is not is left out. Names pass through `word`, bounded."""
+def _said(event: RequestEnded, word: Callable[[str], str], once: Callable[[str], str]) -> dict[str, Any]:
+    """What a line says, in its order; what there is not is left out. Names pass through `word`, bounded, and what comes
+    only once through `once`."""
     said: dict[str, Any] = {
         "status": event.status,
         "seconds": round(event.duration, 4),
@@ -127,7 +130,7 @@ def _said(event: RequestEnded, word: Callable[[str], str]) -> dict[str, Any]:
         said["stream"] = _end_of(event)
     if event.error_code:
         said["error"] = word(event.error_code)
-    said["request_id"] = word(event.request_id[:LONGEST])
+    said["request_id"] = once(event.request_id[:LONGEST])
     return said
 
 

@@ -21,6 +21,7 @@ from equipoise.core.events import (
     CanaryDecided,
     Event,
     RequestEnded,
+    hears,
 )
 from equipoise.core.gaps import Gaps
 from equipoise.core.model import Attempt, CostSource, Verdict
@@ -154,6 +155,7 @@ class Metrics:
         """Where to look at a scrape for what is learned: a document like that of GET /admin/learning."""
         self._learning = status
 
+    @hears(AttemptEnded, RequestEnded, BackendChanged, AnswerScored, AnswerReused, CanaryDecided)
     def observe(self, event: Event) -> None:
         """Count one event; those not known here are nothing to count."""
         kind = type(event)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from equipoise.core.events import AttemptEnded, Event
+from equipoise.core.events import AttemptEnded, Event, hears
 from equipoise.core.health import wilson_lower
 from equipoise.core.model import Decision, Verdict
 
@@ -73,6 +73,7 @@ class RoutingStatistics:
             del self._credits[next(iter(self._credits))]
         self._credits[request_id] = strategy
 
+    @hears(AttemptEnded)
     def observe(self, event: Event) -> None:
         """Take in an attempt that ended; cancelled ones say nothing."""
         if type(event) is not AttemptEnded:

@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
 import equipoise
-from equipoise.core.events import AttemptEnded, Event, RequestEnded
+from equipoise.core.events import AttemptEnded, Event, RequestEnded, hears
 from equipoise.core.model import Attempt, Verdict, dollars
 from equipoise.telemetry import genai
 
@@ -88,6 +88,7 @@ class Tracing:
         ours = f"00-{trace_id:032x}-{traced.span_id:016x}-01".encode()
         return ((PARENT, ours), *(field for field in trace if field[0] != PARENT))
 
+    @hears(AttemptEnded, RequestEnded)
     def observe(self, event: Event) -> None:
         """Take in attempts and ends of sampled questions."""
         if not self._open:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from equipoise.core.events import BackendChanged, Event
+from equipoise.core.events import BackendChanged, Event, hears
 from equipoise.gateway.problems import Problem
 from equipoise.gateway.together import Silent
 from equipoise.http import Request, Response
@@ -146,6 +146,7 @@ class Member:
 
     # Events
 
+    @hears(BackendChanged)
     def observe(self, event: Event) -> None:
         """A breaker that opened here opens elsewhere, too; one that closed here is closed where a hint had opened it."""
         if type(event) is not BackendChanged or event.state not in (OPEN, CLOSED) or self.following:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from equipoise.balancer import LoadBalancer
-from equipoise.core.events import BackendChanged, Event
+from equipoise.core.events import BackendChanged, Event, hears
 from equipoise.core.hinting import Hint, hinted
 from equipoise.stores.database import StoreError
 from equipoise.stores.leasing import TURN_SECONDS
@@ -86,6 +86,7 @@ class Replica:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.shares.leave()
 
+    @hears(BackendChanged)
     def observe(self, event: Event) -> None:
         """A breaker that opened or closed here on evidence, or by an operator's word, is told to the others.
 

@@ -107,3 +107,30 @@ def test_what_an_upstream_calls_its_model_is_recorded_short_and_printable() -> N
         assert word is not None
         assert word.isprintable()
         assert len(word) == LONGEST_WORD
+
+
+PIECES = (
+    "sk-",
+    "pplx_",
+    "AKIA",
+    "eyJ",
+    "bearer",
+    "api_key",
+    "Token",
+    "=",
+    ":",
+    "://",
+    "@",
+    "user",
+    SECRET,
+    "Zz9-_",
+    "/",
+    ".",
+    '"',
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+def test_a_word_alone_is_masked_as_in_a_sentence(word: str) -> None:
+    """That most words need no long look loses no secret: a space makes it be taken, and changes nothing else."""
+    assert redact(f" {word}") == f" {redact(word)}"

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from equipoise.core.alert_rules import TEST, AlertRules
+from equipoise.core.alert_rules import HEARD, TEST, AlertRules
 from equipoise.core.alerting import Alert, Board, Change, Condition, Notice, Severity
-from equipoise.core.events import Event
+from equipoise.core.events import Event, hears
 from equipoise.telemetry.alerts.forms import headline
 from equipoise.telemetry.alerts.outbox import Outbox
 
@@ -54,6 +54,7 @@ class AlertDesk:
         self._hurry = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    @hears(*HEARD)
     def observe(self, event: Event) -> None:
         """Take in an event. Never waits; what is urgent is looked at soon."""
         condition = self.rules.observe(event, self._wall())
