@@ -19,12 +19,20 @@ MOST_PARENTS = 4_096
 """Questions whose calls wait to be judged; beyond it the oldest calls count as not needed, like those after an answer."""
 
 
+def expected_at_chosen(decision: Decision) -> NanoUSD:
+    """What this question was expected to cost at the backend that was chosen; 0 where it was no candidate."""
+    for candidate in decision.candidates:
+        if candidate.backend_id == decision.backend_id:
+            return candidate.expected_cost
+    return 0
+
+
 def frugal(decision: Decision, cost: NanoUSD, floor: float = 0.0) -> NanoUSD:
     """What an answer that cost this much would have cost at the cheapest candidate with at least this quality.
 
     By the expected costs of this very question: cost * cheapest / chosen, never more than the cost.
     """
-    chosen = decision.expected_cost
+    chosen = expected_at_chosen(decision)
     if chosen <= 0:
         return cost
     least = chosen

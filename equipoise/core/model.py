@@ -258,14 +258,6 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     sampled_from: int = 0
     scores: dict[str, dict[str, float | None]] = {}
 
-    @property
-    def expected_cost(self) -> NanoUSD:
-        """What this question was expected to cost at the chosen backend; 0 where it was no candidate."""
-        for candidate in self.candidates:
-            if candidate.backend_id == self.backend_id:
-                return candidate.expected_cost
-        return 0
-
 
 class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     """Tokens of one answer. `estimated` when the upstream reported none; `searches` counts billed web searches, `fees`

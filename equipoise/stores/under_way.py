@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from equipoise.core.efficiency import expected_at_chosen
 from equipoise.core.events import AttemptBegan, AttemptEnded, Event, hears
 from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Outcome, Usage, Verdict
 from equipoise.stores.orphans import Belongings, claimed
@@ -130,7 +131,7 @@ def noted(event: AttemptBegan) -> Noted:
     decision = event.decision
     return Noted(
         event.request_id, event.number, event.wall, event.tenant, decision.backend_id, event.backend_type, event.model,
-        decision.route, decision.strategy, event.stream, decision.expected_cost,
+        decision.route, decision.strategy, event.stream, expected_at_chosen(decision),
     )  # fmt: skip
 
 
