@@ -234,24 +234,24 @@ class ServerConnection(asyncio.Protocol):
             chunked = self._reader.chunks_answers
             self._reader.keep_alive &= chunked  # HTTP/1.0 knows only the end of the connection
             head = stream_head(response.status, response.headers, self._connection_line(request), chunked=chunked)
-            self._transport.write(head)
+            self._flow.hand_on(head)
             self._sent = True
             if request.method != "HEAD" and response.status not in NO_BODY:
                 await self._write_pieces(body, chunked=chunked)
         finally:
+            self._flow.send()
             aclose = getattr(body, "aclose", None)
             if aclose is not None:
                 await aclose()
 
     async def _write_pieces(self, body: AsyncIterator[bytes], *, chunked: bool) -> None:
-        flow = self._flow
-        pour(body, self._hand_chunk_on if chunked else flow.hand_on)
+        hand_on = self._hand_chunk_on if chunked else self._flow.hand_on
+        pour(body, hand_on)
         async for piece in body:
-            if piece:
-                flow.send(chunk(piece) if chunked else piece)
-                if flow.drained is not None:
-                    await flow.drained
-        flow.send(LAST_CHUNK if chunked else b"")
+            if piece and (drained := hand_on(piece)) is not None:
+                await drained
+        if chunked:
+            self._flow.hand_on(LAST_CHUNK)
 
     def _hand_chunk_on(self, piece: bytes) -> asyncio.Future[None] | None:
         return self._flow.hand_on(chunk(piece))

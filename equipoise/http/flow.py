@@ -9,6 +9,8 @@ from typing import Final
 
 from equipoise.http.deadline import NEVER
 
+# What is sent at once, though the turn goes on: who makes pieces without ever waiting must not fill the memory.
+ENOUGH: Final = 65_536
 # SO_LINGER with zero seconds: close() sends RST instead of FIN.
 RESET: Final = struct.pack("ii", 1, 0)
 TCP_CLOSED_BY_PEER: Final = frozenset({7, 8, 9, 11})  # CLOSE, CLOSE_WAIT, LAST_ACK, CLOSING (include/net/tcp_states.h)
@@ -40,30 +42,31 @@ class Outbox:
 class WriteFlow:
     """What is written to one client and not yet taken; `drained` is to be awaited before more is written."""
 
-    __slots__ = ("_late", "_loop", "_outbox", "_patience", "_stall", "_transport", "_unsent", "drained")
+    __slots__ = ("_late", "_late_bytes", "_loop", "_outbox", "_patience", "_stall", "_transport", "_unsent", "drained")
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: float, outbox: Outbox
     ) -> None:
         self._loop, self._transport, self._patience, self._outbox = loop, transport, patience, outbox
-        self._late: list[bytes] = []
+        self._late, self._late_bytes = list[bytes](), 0
         self.drained: asyncio.Future[None] | None = None
         self._stall, self._unsent = NEVER, 0
 
     def hand_on(self, data: bytes) -> asyncio.Future[None] | None:
-        """Send this at the end of the turn; a future if no more should come until it is done."""
+        """Send this when the turn ends, or when it is enough; a future if no more should come until it is done."""
         if not self._late:
             self._outbox.add(self, self._loop)
         self._late.append(data)
+        self._late_bytes += len(data)
+        if self._late_bytes > ENOUGH:
+            self.send()
         return self.drained
 
-    def send(self, data: bytes = b"") -> None:
-        """Send what was handed on, and this behind it."""
-        late, self._late = self._late, []
-        if late:
-            data = b"".join((*late, data))
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
+    def send(self) -> None:
+        """Send what was handed on."""
+        late, self._late, self._late_bytes = self._late, [], 0
+        if late and not self._transport.is_closing():
+            self._transport.write(late[0] if len(late) == 1 else b"".join(late))
 
     def pause(self) -> None:
         """Too much is waiting."""
