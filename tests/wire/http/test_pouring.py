@@ -193,3 +193,54 @@ async def test_what_is_handed_on_and_what_is_given_arrive_in_their_order(version
         writer.close()
         words = body if version == b"1.0" else b"".join(body.split(b"\r\n")[1::2])
         assert words == b"first second third fourth fifth last"
+
+
+async def test_a_body_that_never_waits_is_held_up_by_a_client_that_does_not_read() -> None:
+    """Pieces leave at the end of a turn of the loop; who never ends his turn is stopped by what may wait all the same."""
+    made = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal made
+        while True:
+            made += 1
+            yield b"p" * 1024
+
+    async def handler(request: Request) -> Response:
+        return Response(200, (), endless())
+
+    async with own_server(handler) as server:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert await until(lambda: made > 0)
+        before = 0
+        while made > before:
+            before = made
+            await asyncio.sleep(0.05)
+        assert made < 32 * 1024  # what the kernel's buffers take, and far from for ever
+        writer.transport.abort()
+
+
+async def test_the_head_of_a_stream_leaves_with_its_first_piece_and_does_not_wait_for_it() -> None:
+    """One read has both; where the first piece is late, the head is there before it."""
+    gate = asyncio.Event()
+
+    async def late() -> AsyncIterator[bytes]:
+        await gate.wait()
+        yield b"piece"
+
+    async def at_once() -> AsyncIterator[bytes]:
+        yield b"piece"
+
+    async def handler(request: Request) -> Response:
+        return Response(200, (), late() if request.path == "/late" else at_once())
+
+    async with own_server(handler) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /late HTTP/1.1\r\nHost: a\r\n\r\n")
+        head = await reader.read(65_536)
+        assert head.endswith(b"\r\n\r\n")
+        gate.set()
+        assert await reader.readuntil(b"0\r\n\r\n") == b"5\r\npiece\r\n0\r\n\r\n"
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (await reader.read(65_536)).endswith(b"\r\n\r\n5\r\npiece\r\n0\r\n\r\n")
+        writer.close()
