@@ -224,7 +224,8 @@ class LoadBalancer:
 
     def tell(self, event: Event) -> None:
         """Tell of something that is over whoever hears of such events."""
-        self.efficiency.observe(event)
+        if type(event) is AttemptEnded:
+            self.efficiency.observe(event)
         if self.learning is not None:
             self.learning.observe(event)
         for observer in self._audience.of(type(event), self.observers):
