@@ -31,6 +31,8 @@ decode_exactly = msgspec.json.Decoder(float_hook=exact).decode
 
 def count(value: object) -> int:
     """A token count; 0 for what cannot be one. Bounded before it is turned into digits: `1e999999999` has too many."""
+    if type(value) is int:
+        return value if 0 <= value <= MOST else 0
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return 0
     if isinstance(value, Decimal) and not value.is_finite():

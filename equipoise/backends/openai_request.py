@@ -92,8 +92,9 @@ def _adapt(fields: Fields, stream: bool, splice: Splice) -> None:
     model = splice.model_for(fields.get("model"))
     if model is not None and fields.get("model") != model:
         fields["model"] = model
-    for name in fields.keys() & splice.foreign:
-        del fields[name]
+    if not splice.foreign.isdisjoint(fields):
+        for name in fields.keys() & splice.foreign:
+            del fields[name]
     if not stream:
         fields.pop("stream", None)
         fields.pop("stream_options", None)

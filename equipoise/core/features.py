@@ -53,7 +53,10 @@ class Vocabulary:
             if " " in term:
                 self._phrases.setdefault(term.split()[0], []).append((term, topic))
         whole = [(term, topic) for term, topic in listed if " " not in term and not term.endswith("*")]
-        self._words = {topic: frozenset(term for term, own in whole if own == topic) for topic in terms}
+        self._topics = tuple(terms)
+        self._words: dict[str, set[str]] = {}
+        for term, topic in whole:
+            self._words.setdefault(term, set()).add(topic)
         self._stems: dict[str, list[tuple[str, str]]] = {}
         for term, topic in listed:
             if term.endswith("*"):
@@ -66,7 +69,10 @@ class Vocabulary:
 
     def count(self, text: str, words: frozenset[str]) -> dict[str, int]:
         """Return how many different terms of each topic a text in lower case, and its set of words, contain."""
-        counts = {topic: len(own & words) for topic, own in self._words.items()}
+        counts = dict.fromkeys(self._topics, 0)
+        for word in self._words.keys() & words:
+            for topic in self._words[word]:
+                counts[topic] += 1
         stems = self._stems
         for word in words:
             if word[:STEM] in stems:

@@ -18,6 +18,7 @@ MOST_ANSWERS = 2**31
 MOST_KNOWN = 4_096
 """Descriptions of questions that are remembered on routes that keep answers; some kilobytes each."""
 EMBEDDING = frozenset({"embeddings"})
+NOTHING = frozenset[str]()
 
 
 class Hints(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,12 +135,17 @@ def tokens_of(question: Question) -> int:
     """Tokens of the input: counted by the client, or estimated."""
     if question.tokens is not None:
         return question.tokens
-    return estimate_tokens(sum(len(message.text) for message in question.messages))
+    characters = 0
+    for message in question.messages:
+        characters += len(message.text)
+    return estimate_tokens(characters)
 
 
 def answers_of(question: Question) -> int:
     """How many answers are written and billed for it: `n`, or as many as the best is taken of. Never less than one."""
     wanted = (question.options.get("n"), question.extra.get("best_of"))
+    if wanted == (None, None):
+        return 1
     told = [value for value in wanted if isinstance(value, int | float) and not isinstance(value, bool)]
     return math.ceil(min(max(told, default=1), MOST_ANSWERS)) if any(value > 1 for value in told) else 1
 
@@ -153,14 +159,15 @@ def needs_of(question: Question) -> frozenset[str]:
     """What a backend must be able to do for this question: tools, json, images; or embeddings."""
     if question.embeddings:
         return EMBEDDING
-    needs = []
+    needs = set()
     if question.tools:
-        needs.append("tools")
+        needs.add("tools")
     if question.response_format and question.response_format.get("type") != "text":
-        needs.append("json")
-    if any(_has_image(message.content) for message in question.messages):
-        needs.append("images")
-    return frozenset(needs)
+        needs.add("json")
+    for message in question.messages:
+        if type(message.content) is not str and _has_image(message.content):
+            needs.add("images")
+    return frozenset(needs) if needs else NOTHING
 
 
 def _has_image(content: object) -> bool:

@@ -20,6 +20,7 @@ from equipoise.http import Headers
 
 CACHE_CONTROL, OURS = b"cache-control", "x-equipoise-cache"
 OURS_FIELD = OURS.encode()
+FIELDS = frozenset({CACHE_CONTROL, OURS_FIELD})
 MOST_SECONDS = 2**31
 """A delta-seconds that is larger counts as this (RFC 9111, 1.2.2)."""
 
@@ -38,6 +39,8 @@ UNSAID = Directives()
 
 def read_directives(headers: Headers, metadata: Mapping[str, Any] | None) -> Directives:
     """All that the headers and `metadata` say, the strictest where they differ."""
+    if metadata is None and FIELDS.isdisjoint(headers):
+        return UNSAID
     said = [headers[name].decode("latin-1") for name in (CACHE_CONTROL, OURS_FIELD) if name in headers]
     said += [word for name, word in (metadata or {}).items() if name.lower() == OURS and isinstance(word, str)]
     if not said:

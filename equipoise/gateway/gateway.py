@@ -306,7 +306,7 @@ class Gateway:
             if self._keys is None:
                 self._pages.require_own_name(request)
             return ANYBODY
-        caller = self._keys.caller(request.headers)
+        caller = self._keys.admitted(request)
         if caller is None:
             raise problems.wrong_key()
         if self._keys.expired(caller):

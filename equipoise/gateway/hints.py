@@ -20,6 +20,7 @@ PRIORITY, REPEATABLE = "x-equipoise-priority", "x-equipoise-repeatable"
 DATA_CLASS = "x-equipoise-data-class"
 NAMES = (STRATEGY, MAX_COST, DEADLINE, TAGS, SESSION, PRIORITY, REPEATABLE, DATA_CLASS)
 FIELDS = tuple((name, name.encode()) for name in NAMES)
+SAID = frozenset(field for _, field in FIELDS)
 KNOWN = frozenset(NAMES)
 
 OPEN_URGENCIES = (Urgency.INTERACTIVE, Urgency.BATCH)
@@ -34,13 +35,20 @@ STATE = re.compile(rb"[\x20-\x7e]{1,512}")
 
 def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) -> Hints:
     """The hints of one request, a header before `metadata`; raises Malformed naming the header at fault."""
+    if asked.metadata is None and SAID.isdisjoint(headers):
+        return Hints(
+            model=asked.model,
+            tenant=caller.tenant,
+            key=caller.key,
+            budgets=caller.budgets,
+            request_id=request_id,
+            trace=trace(headers),
+            data_classes=caller.data_classes,
+        )
     said = {name: headers[field] for name, field in FIELDS if field in headers}
-    if not said and asked.metadata is None:
-        return Hints(model=asked.model, request_id=request_id, trace=trace(headers), **_of_caller(caller))
     beside = _from_metadata(asked.metadata or {})
     words = beside | {name: value.decode("latin-1") for name, value in said.items()}
-    of_caller = _of_caller(caller)
-    of_caller["data_classes"] |= _data_classes(words.get(DATA_CLASS)) | _data_classes(beside.get(DATA_CLASS))
+    classes = _data_classes(words.get(DATA_CLASS)) | _data_classes(beside.get(DATA_CLASS))
     return Hints(
         model=asked.model,
         strategy=words.get(STRATEGY),
@@ -48,9 +56,12 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) 
         deadline_seconds=_seconds(words.get(DEADLINE)),
         tags=_tags(words.get(TAGS)),
         session=_session(words.get(SESSION)),
-        **of_caller,
+        tenant=caller.tenant,
+        key=caller.key,
+        budgets=caller.budgets,
         request_id=request_id,
         trace=trace(headers),
+        data_classes=caller.data_classes | classes,
         urgency=_urgency(words.get(PRIORITY)),
         repeatable=_repeatable(words.get(REPEATABLE)),
     )
@@ -69,11 +80,6 @@ def _repeatable(said: str | None) -> bool | None:
     if said is not None and said not in ("true", "false"):
         raise _bad(REPEATABLE, "must be true or false")
     return None if said is None else said == "true"
-
-
-def _of_caller(caller: Caller) -> dict[str, Any]:
-    terms = {"tenant": caller.tenant, "key": caller.key, "budgets": caller.budgets}
-    return {**terms, "data_classes": caller.data_classes}
 
 
 def _data_classes(said: str | None) -> frozenset[str]:

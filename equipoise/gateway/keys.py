@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from equipoise.core.callers import Caller
-from equipoise.http import Headers
+from equipoise.http import Headers, Request
 
 MAX_KEY = 1_024
 
@@ -42,6 +42,7 @@ class ClientKeys:
         beside: Callable[[Headers], Caller | None] | None = None,
     ) -> None:
         self._secret, self._wall, self._beside = secrets.token_bytes(32), wall, beside
+        self._mark = object()  # whoever was found by these keys and no others
         self._known = {
             self._blinded(bytes.fromhex(known)): (bytes.fromhex(known), _terms(terms))
             for known, terms in digests.items()
@@ -54,9 +55,24 @@ class ClientKeys:
 
     def caller(self, headers: Headers) -> Caller | None:
         """On whose terms the request comes; None if it shows no key that was ever good. It may have expired."""
-        key = presented(headers)
-        known = self._by_key(key) if key and len(key) <= MAX_KEY else None
+        known = self._holder(headers)
         return self._beside(headers) if known is None and self._beside is not None else known
+
+    def admitted(self, request: Request) -> Caller | None:
+        """The same for a request that comes here more than once: its key is looked up anew only by other keys than before."""
+        found = request.admitted
+        if found is not None and found[0] is self._mark:
+            caller: Caller = found[1]
+            return caller
+        known = self._holder(request.headers)
+        if known is None:
+            return self._beside(request.headers) if self._beside is not None else None
+        request.admitted = self._mark, known
+        return known
+
+    def _holder(self, headers: Headers) -> Caller | None:
+        key = presented(headers)
+        return self._by_key(key) if key and len(key) <= MAX_KEY else None
 
     def _by_key(self, key: bytes) -> Caller | None:
         shown = hashlib.sha256(key).digest()

@@ -133,9 +133,12 @@ class Allowances:
 
     def fields(self, key: str) -> Fields:
         """OpenAI's headers: how much a minute, what is left at this moment, when it is whole again."""
-        allowance, now = self._known.get(key), self._clock()
+        allowance = self._known.get(key)
+        if allowance is None:
+            return []
         found: Fields = []
-        for unit, rate in allowance.rates.items() if allowance is not None else ():
+        now = self._clock()
+        for unit, rate in allowance.rates.items():
             name = unit.encode()
             found.append((b"x-ratelimit-limit-" + name, b"%d" % rate.per_minute))
             found.append((b"x-ratelimit-remaining-" + name, b"%d" % rate.remaining(now)))

@@ -13,7 +13,10 @@ Headers: TypeAlias = dict[bytes, bytes]
 
 
 class Request(msgspec.Struct):
-    """One request whose head has been checked and whose body is whole and within the limit."""
+    """One request whose head has been checked and whose body is whole and within the limit.
+
+    `admitted` is what an admission found out by the head and leaves for the handler; nothing of it comes from the wire.
+    """
 
     method: str
     path: str
@@ -22,6 +25,7 @@ class Request(msgspec.Struct):
     body: bytes = b""
     client: str = ""
     scheme: str = "http"
+    admitted: tuple[object, Any] | None = None
 
 
 class Response(msgspec.Struct):

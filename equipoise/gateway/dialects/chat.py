@@ -104,6 +104,8 @@ def read_chat(body: bytes) -> Asked:
 
 def _limit(said: ChatBody) -> int | None:
     """The larger of two that are given: which of them an upstream goes by is its own affair, and it bills by it."""
+    if said.max_completion_tokens is None:
+        return token_limit(said.max_tokens, "max_tokens")
     limits = (
         token_limit(said.max_completion_tokens, "max_completion_tokens"),
         token_limit(said.max_tokens, "max_tokens"),
