@@ -179,15 +179,14 @@ class Member:
 
     async def _admin(self, raw: bytes) -> m.Answered:
         asked = msgspec.msgpack.decode(raw, type=m.Asked)
-        request = Request(*(getattr(asked, name) for name in Request.__struct_fields__))
-        response = await self._own.admin(request)
+        response = await self._own.admin(_request(asked))
         if not isinstance(response.body, bytes):
             raise Refused("a stream cannot be passed on")
         return m.Answered(response.status, list(response.headers), response.body)
 
     async def _repeat(self, raw: bytes) -> dict[str, Any]:
         asked = msgspec.msgpack.decode(raw, type=m.Asked)
-        return await self._own.repeat(Request(*(getattr(asked, name) for name in Request.__struct_fields__)))
+        return await self._own.repeat(_request(asked))
 
     async def _adopt(self, raw: bytes) -> None:
         overlay = msgspec.msgpack.decode(raw, type=m.Overlay)
@@ -230,3 +229,8 @@ class Member:
             began = time.perf_counter()
             self.report(Report(self._own.sums(), shares=self.slices.moved()))
             pause = max(REPORT_SECONDS, (time.perf_counter() - began) / MOST_OF_THE_TIME)
+
+
+def _request(asked: m.Asked) -> Request:
+    """A request as it came over; what an admission found out about it stays in its own process."""
+    return Request(**{name: getattr(asked, name) for name in m.Asked.__struct_fields__})
