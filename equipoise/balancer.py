@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["AnswerStream", "Attempted", "Background", "Hints", "Interrupted", "LoadBalancer", "Reply", "Unanswered"]
 
 
+_SUCCESS = Verdict.SUCCESS
 BUDGET_PATIENCE = 1.0
 """Seconds a question waits for a slice of a budget, where there may be one."""
 
@@ -83,7 +84,7 @@ class LoadBalancer:
         attempts, began, crew = self._begin(request, earlier), self._now(), self._crew
         try:
             given, poor = await self._given(attempts, crew), None
-            if given.quality is not None and self._escalates(request):
+            if given.quality is not None and _escalates(attempts):
                 floor, ask = request.min_quality, partial(self._given, attempts, crew)
                 given, poor = await held_to_the_floor(attempts, given, floor, ask, self.tell)
             reply = reply_of(attempts, given.lease, given.answer, self._now() - began)
@@ -101,14 +102,10 @@ class LoadBalancer:
         if scorer is None:
             return Given(lease, answer)
         number = len(attempts.made)
-        if request.role == VALIDATION or self._escalates(request):
+        if request.role == VALIDATION or _escalates(attempts):
             return Given(lease, answer, scorer.look(request, answer, lease.backend_id, number))
         scorer.offer(request, answer, lease.backend_id, number, wanted=scorer.wants(request))
         return Given(lease, answer)
-
-    def _escalates(self, request: Request) -> bool:
-        route = self._side_of(request)[0].routes.get(request.route)
-        return route is not None and route.escalate and request.role != JUDGE
 
     async def _answered_by(self, attempts: Attempts, crew: Crew) -> tuple[Lease, Answer]:
         while True:
@@ -123,7 +120,7 @@ class LoadBalancer:
                 outcome = self._failed(lease, error)
             finally:
                 self._settle(attempts, lease, race, outcome)
-            if outcome.verdict is Verdict.SUCCESS:
+            if outcome.verdict is _SUCCESS:
                 return lease, answer
             await asyncio.sleep(attempts.pause_after(lease, outcome))
 
@@ -317,13 +314,14 @@ class LoadBalancer:
         self._crew.in_flight += 1
         selection, budget, retry = self._side_of(request)
         attempts = Attempts(request, selection, budget, retry, self._chance, self._settled, self.config_hash)
-        attempts.follow(earlier)
+        if earlier:
+            attempts.follow(earlier)
         return attempts
 
     def _settled(self, event: Event) -> None:
         """All are told of it; where an attempt has ended, whoever waits for its place gets it."""
         self.tell(event)
-        if type(event) is AttemptEnded:
+        if self.room.waiting and type(event) is AttemptEnded:
             self.room.wake()
 
     def _room_status(self) -> dict[str, int]:
@@ -389,6 +387,11 @@ class LoadBalancer:
 
     def _cancelled(self, lease: Lease) -> Outcome:
         return failed(lease, self._now(), verdict=Verdict.IGNORED, error="the caller went away", code="cancelled")
+
+
+def _escalates(attempts: Attempts) -> bool:
+    route = attempts.route
+    return route is not None and route.escalate and attempts.request.role != JUDGE
 
 
 def _question(question: str | list[Message], *, stream: bool = False) -> Question:

@@ -81,7 +81,11 @@ class Reply(msgspec.Struct, Decided, kw_only=True):
 def reply_of(attempts: Attempts, lease: Lease, answer: Answer, duration: float) -> Reply:
     """Put a reply together once the answering attempt was settled."""
     made = tuple(attempts.made)
-    sources = {attempt.cost_source for attempt in made if attempt.cost or attempt is made[-1]}
+    source, upstream = made[-1].cost_source, 0.0
+    for attempt in made:
+        upstream += attempt.duration
+        if attempt.cost and attempt.cost_source is not source:
+            source = max(source, attempt.cost_source, key=WEAKEST_LAST.index)
     return Reply(
         request_id=attempts.request.id,
         answer=answer,
@@ -89,9 +93,9 @@ def reply_of(attempts: Attempts, lease: Lease, answer: Answer, duration: float) 
         backend_type=lease.backend.options.type,
         attempts=made,
         cost=attempts.cost,
-        cost_source=max(sources, key=WEAKEST_LAST.index),
+        cost_source=source,
         duration=duration,
-        overhead=max(0.0, duration - sum(attempt.duration for attempt in made)),
+        overhead=max(0.0, duration - upstream),
         fallback_from=attempts.fallback_from,
         corpus=lease.backend.options.corpus,
         role=attempts.request.role,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from equipoise.core.backend import LLM_VIA
+import msgspec
+
+from equipoise.core.backend import LLM_VIA, Backend
 from equipoise.core.gaps import Gaps
 from equipoise.core.inner import Inner
 from equipoise.core.model import Answer, CostSource, NanoUSD, Outcome, Usage, Verdict
-from equipoise.core.pricing import Bill, Price, settled_cost, size_of
+from equipoise.core.pricing import BYTES_PER_TOKEN, Bill, Price, settled_cost, size_of
 from equipoise.core.redaction import printable
 from equipoise.core.selection import Lease
 
 LONGEST_WORD = 128
 """Characters that are recorded of what an upstream calls its model and the end of an answer."""
+_SUCCESS = Verdict.SUCCESS
 NO_USAGE = Usage(requests=0)
+NO_INNER = Inner()
 NOTHING = Bill(0, CostSource.ESTIMATED, "")
 
 
@@ -22,15 +26,13 @@ def answered(
     lease: Lease, answer: Answer, now: float, first_token: float | None = None, gaps: Gaps | None = None
 ) -> Outcome:
     """The outcome of an answer that is one."""
-    inner = inner_of(lease)
-    usage = lease.backend.calibrated(answer.usage)
-    if inner.exact and answer.usage.estimated:
-        lease.backend.compared(answer.usage, inner.usage)
-        usage = inner.usage
+    inner, usage = inner_of(lease), answer.usage
+    if usage.estimated:
+        usage = _better_known(lease.backend, usage, inner)
     bill = measured(lease) or bill_of(lease.backend.options.price, usage, answer.metered_cost)
     answer.usage = usage  # whoever asked is told what is booked
     return Outcome(
-        verdict=Verdict.SUCCESS,
+        verdict=_SUCCESS,
         duration=now - lease.started,
         first_token=None if first_token is None else first_token - lease.started,
         usage=usage,
@@ -104,10 +106,20 @@ def failed(
     )
 
 
+def _better_known(backend: Backend, estimated: Usage, inner: Inner) -> Usage:
+    """An estimated usage as a graph's own questions show it, from which is learned; else in the backend's own tokens."""
+    if not inner.exact:
+        counts = (round(estimated.input_tokens * backend.scale), round(estimated.output_tokens * backend.scale))
+        return msgspec.structs.replace(estimated, input_tokens=counts[0], output_tokens=counts[1])
+    guess, real = (usage.input_tokens + usage.output_tokens for usage in (estimated, inner.usage))
+    backend.counted(round(guess * BYTES_PER_TOKEN), real)
+    return inner.usage
+
+
 def inner_of(lease: Lease) -> Inner:
     """What a graph's own questions came to, where they come through us."""
     inner = lease.backend.inner
-    return Inner() if inner is None else inner.so_far(lease.request.id)
+    return NO_INNER if inner is None else inner.so_far(lease.request.id)
 
 
 def measured(lease: Lease) -> Bill | None:

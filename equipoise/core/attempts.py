@@ -46,7 +46,7 @@ STATUS = {
     "stream_interrupted": 502,
 }
 NOT_SENT = Outcome(verdict=Verdict.IGNORED, duration=0.0, sent=False, error="not sent", error_code="cancelled")
-PASSING = (Verdict.FAILURE, Verdict.THROTTLED)
+_NO_ANSWER, PASSING = Verdict.NO_ANSWER, (Verdict.FAILURE, Verdict.THROTTLED)
 FINAL = frozenset(
     {
         "budget_exceeded",
@@ -190,7 +190,7 @@ class Attempts:
         self._selection.settle(lease, outcome)
         cost = outcome.cost + outcome.inner_cost
         self.cost += cost
-        self._sent += outcome.sent and outcome.verdict is not Verdict.NO_ANSWER
+        self._sent += outcome.sent and outcome.verdict is not _NO_ANSWER
         self.made.append(
             Attempted(
                 lease.backend_id,
@@ -334,7 +334,7 @@ class Attempts:
             len(self.made) + 1,
             self._selection.clock.wall(),
             request.tenant,
-            options.type.value,
+            lease.backend.type,
             options.model,
             request.question.stream,
             lease.decision,
@@ -350,7 +350,7 @@ class Attempts:
             tenant=request.tenant,
             tags=request.tags,
             backend_id=lease.backend_id,
-            backend_type=options.type.value,
+            backend_type=lease.backend.type,
             model=outcome.model or options.model,
             stream=request.question.stream,
             decision=lease.decision,

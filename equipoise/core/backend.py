@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from equipoise.core.bound import Bound
-from equipoise.core.breaker import BreakerOptions, BreakerState, CircuitBreaker, Permit, cause_of
+from equipoise.core.breaker import CLOSED, HALF_OPEN, BreakerOptions, CircuitBreaker, Permit, cause_of
 from equipoise.core.data_classes import NOT_ALLOWED, forbidden
 from equipoise.core.health import SLOW_START_SECONDS, Health
 from equipoise.core.inner import InnerCalls
@@ -47,6 +47,7 @@ KEPT_WITH = {
     "per_minute": "rate", "tokens_per_minute": "tokens", "max_concurrent": "limit",
 }  # fmt: skip
 """Options, and what is remembered for as long as they stay the same."""
+_SUCCESS, _IGNORED = Verdict.SUCCESS, Verdict.IGNORED
 UNSUPPORTED = "invalid_request_error"
 """The code for what this backend will never do, however often it is asked."""
 
@@ -86,7 +87,7 @@ class Backend:
     """What is known of one backend; told of every attempt, asked for a Candidate."""
 
     def __init__(self, options: BackendOptions, chance: Chance, now: float = 0.0) -> None:
-        self.options, self.id = options, options.id
+        self.options, self.id, self.type = options, options.id, options.type.value
         self.weight = options.weight
         self.breaker = CircuitBreaker(options.breaker, chance)
         self.load = Load(options.expected_seconds)
@@ -99,6 +100,8 @@ class Backend:
         self.ratio, self.scale = TokenRatio(), 1.0
         self.inner = InnerCalls() if options.llm_via else None
         self._only_embeds = options.supports == {EMBEDDINGS}
+        self._price = None if options.price is None or options.price.source == LLM_VIA else options.price
+        self._choosy = self._only_embeds or options.context_tokens is not None
         self.bound = Bound()
         self.hidden_tokens = Average(HIDDEN_TOKENS.get(options.type, 0))
         self.draining = False
@@ -115,17 +118,18 @@ class Backend:
         if self.draining:
             return "draining"
         breaker, health = self.breaker, self.health
-        if breaker.state is not BreakerState.CLOSED and not breaker.allows(now):
+        if breaker.state is not CLOSED and not breaker.allows(now):
             return f"circuit breaker {breaker.state}: {breaker.reason}"
         if health.down:
             return f"down by its health probes: {health.probe_error}"
-        return self.room(now)
+        limited = self.rate is not None or now < self.limit.binding_until or now < self.cooling_until
+        return self.room(now) if limited else None
 
     def room(self, now: float) -> str | None:
         """Why it takes no more at this instant, however healthy: throttled, or at a limit."""
         if now < self.cooling_until:
             return f"throttled for {self.cooling_until - now:.1f} s more"
-        if self.limit.binds(now) and self.load.in_flight >= self.limit.cap(now):
+        if now < self.limit.binding_until and self.load.in_flight >= self.limit.cap(now):
             return f"at its limit of {self.limit.cap(now):.0f} attempts at once"
         if self.rate is not None and self.rate.seconds_until_free(now) > 0:
             return f"at its limit of {self.rate.per_minute} requests a minute"
@@ -150,12 +154,12 @@ class Backend:
 
     def unfit(self, request: Request, now: float) -> str | None:
         """Reasons in the question itself: who may see it, what it needs, its length, what it may cost, how soon it is due."""
-        if (why := self._unable(request)) is not None:
+        if (self._choosy or request.needs or request.data_classes) and (why := self._unable(request)) is not None:
             return why
-        if self._too_dear(request) and self.options.price is None:
-            return "nobody knows its price, and this request has a limit"
-        if self._too_dear(request):
-            return f"would cost ${dollars(self.expected_cost(request))}, above the limit of this request"
+        if request.max_cost is not None and (cost := self.expected_cost(request)) > request.max_cost:
+            if self.options.price is None:
+                return "nobody knows its price, and this request has a limit"
+            return f"would cost ${dollars(cost)}, above the limit of this request"
         if self.tokens is not None and self.tokens.seconds_until_free(self.tokens_needed(request), now) > 0:
             return f"at its limit of {self.tokens.per_minute} tokens a minute"
         if request.deadline < math.inf and self._too_late(request, now):
@@ -183,7 +187,7 @@ class Backend:
             return UNSUPPORTED
         if self._overflows(request):
             return "context_length_exceeded"
-        if self._too_dear(request):
+        if request.max_cost is not None and self.expected_cost(request) > request.max_cost:
             return "budget_exceeded"
         if not self.well(now):
             return "no_healthy_backend"
@@ -208,18 +212,18 @@ class Backend:
         context = self.options.context_tokens
         return context is not None and request.input_tokens + request.output_tokens > context
 
-    def _too_dear(self, request: Request) -> bool:
-        return request.max_cost is not None and self.expected_cost(request) > request.max_cost
-
     def expected_cost(self, request: Request) -> NanoUSD:
         """What this question is expected to cost here, in nano-dollars."""
-        price, inner = self.options.price, self.inner
+        return self._cost_of(request, self.load.expected_tokens(request.output_tokens))
+
+    def _cost_of(self, request: Request, written: int) -> NanoUSD:
+        price, inner = self._price, self.inner
         if inner is not None and inner.seen:
             return int(inner.usual.value)
-        if price is None or price.source == LLM_VIA:
+        if price is None:
             return UNKNOWN_PRICE
-        written = request.answers * self.load.expected_tokens(request.output_tokens)
-        return expected_cost(price, self.input_tokens(request), written)
+        read = int(request.input_tokens * self.scale + self.hidden_tokens.value)
+        return expected_cost(price, read, request.answers * written)
 
     def worst_case(self, request: Request) -> tuple[NanoUSD | None, int]:
         """The most this question should cost here, and take in tokens; the cost is None when nobody knows the price.
@@ -240,18 +244,6 @@ class Backend:
         """What the backend will read for this question: its own tokens and what the engine adds behind the scenes."""
         return int(request.input_tokens * self.scale + self.hidden_tokens.value)
 
-    def calibrated(self, usage: Usage) -> Usage:
-        """An estimated usage in this backend's own tokens; a reported one is the truth as it is."""
-        if not usage.estimated:
-            return usage
-        counts = (round(usage.input_tokens * self.scale), round(usage.output_tokens * self.scale))
-        return msgspec.structs.replace(usage, input_tokens=counts[0], output_tokens=counts[1])
-
-    def compared(self, estimated: Usage, measured: Usage) -> None:
-        """Learn from what an estimated usage really was."""
-        guess, real = (usage.input_tokens + usage.output_tokens for usage in (estimated, measured))
-        self.counted(round(guess * BYTES_PER_TOKEN), real)
-
     def counted(self, text_bytes: int, tokens: int) -> None:
         """Learn from a reported number of tokens how this backend counts."""
         self.ratio.observe(text_bytes, tokens)
@@ -259,8 +251,10 @@ class Backend:
 
     def candidate(self, request: Request, now: float, money: float = 0.0) -> Candidate:
         """This backend as numbers, at this instant, for this question; `money` is what a nano-dollar is worth in quality."""
-        load, quality, health = self.load, self.quality.of(request.kind), self.health
-        cost = self.expected_cost(request)
+        load, quality, health = self.load, self.quality, self.health
+        quality = quality.kinds.get(request.kind, quality)
+        written, per_token = load.expected_tokens(request.output_tokens), load.seconds_per_token.value
+        cost = self._cost_of(request, written)
         return Candidate(
             self.id,
             self.weight,
@@ -268,7 +262,7 @@ class Backend:
             self.limit.value,
             health.value(now),
             load.peak * (load.in_flight + 1),
-            load.completion(load.expected_tokens(request.output_tokens)),
+            load.first_token.value + written * per_token,
             cost,
             quality.mean,
             quality.error,
@@ -277,9 +271,9 @@ class Backend:
             load.response_time.value,
             health.success.value,
             self.weight,
-            load.seconds_per_token.value,
+            per_token,
             money * cost,
-            self.options.type.value,
+            self.type,
         )
 
     def began(self, now: float, *, regardless: bool) -> Permit:
@@ -303,17 +297,18 @@ class Backend:
 
     def ended(self, permit: Permit, outcome: Outcome, now: float, kind: str | None = None) -> None:
         """Learn from one attempt at a kind of question; called exactly once for each `began`."""
-        in_flight = self.load.in_flight
+        in_flight, verdict, totals = self.load.in_flight, outcome.verdict, self.totals
         self.load.in_flight -= 1
-        self.totals["requests"] += 1
-        self.totals[outcome.verdict] += 1
-        self.totals["cost"] += outcome.cost
-        if outcome.verdict is not Verdict.IGNORED:
-            self.last_verdict = outcome.verdict
-        match outcome.verdict:
-            case Verdict.SUCCESS:
-                self._answered(permit, outcome, in_flight, now)
-                self.quality.replied(answered=True, kind=kind)
+        totals["requests"] += 1
+        totals[verdict] += 1
+        totals["cost"] += outcome.cost
+        if verdict is not _IGNORED:
+            self.last_verdict = verdict
+        if verdict is _SUCCESS:
+            self._answered(permit, outcome, in_flight, now)
+            self.quality.replied(answered=True, kind=kind)
+            return
+        match verdict:
             case Verdict.FAILURE:
                 self._failed(permit, outcome, now)
             case Verdict.THROTTLED:
@@ -367,7 +362,7 @@ class Backend:
         breaker, tokens, duration = self.breaker, outcome.usage.output_tokens, outcome.duration
         was, slow = breaker.state, breaker.slow
         breaker.succeeded(permit, self.pace.answered(duration, outcome.first_token, tokens), now)
-        if was is BreakerState.HALF_OPEN and breaker.state is BreakerState.CLOSED:
+        if was is HALF_OPEN and breaker.state is CLOSED:
             self._recovered(now, slow=slow)
         self.health.attempted(success=True)
         self.bound.answered(tokens)
@@ -386,7 +381,8 @@ class Backend:
     def read(self, request: Request, tokens: int) -> None:
         """Learn from a reported (or well estimated) number of input tokens how many the engine adds."""
         if tokens:
-            self.hidden_tokens.add(max(0.0, tokens - request.input_tokens * self.scale))
+            hidden = tokens - request.input_tokens * self.scale
+            self.hidden_tokens.add(hidden if hidden > 0.0 else 0.0)
 
     def _failed(self, permit: Permit, outcome: Outcome, now: float) -> None:
         self.breaker.failed(permit, now, outcome.error or "failures", cause_of(outcome))

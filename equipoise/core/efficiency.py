@@ -15,6 +15,7 @@ from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Verdict
 
 SLOTS = 48
+_SUCCESS, _UNPRICED = Verdict.SUCCESS, CostSource.UNPRICED
 MOST_PARENTS = 4_096
 """Questions whose calls wait to be judged; beyond it the oldest calls count as not needed, like those after an answer."""
 
@@ -56,7 +57,7 @@ class CostEfficiency:
 
     def observe(self, event: Event) -> None:
         """Take in an attempt whose price is known; other events say nothing."""
-        if type(event) is AttemptEnded and event.attempt.outcome.cost_source is not CostSource.UNPRICED:
+        if type(event) is AttemptEnded and event.attempt.outcome.cost_source is not _UNPRICED:
             self._add(event.attempt)
 
     def follow(self, other: CostEfficiency) -> None:
@@ -87,7 +88,7 @@ class CostEfficiency:
         """What would have been enough: at the cheapest, or here with the cheapest calls."""
         cost, floor = attempt.outcome.cost, self._floor(attempt.decision.route)
         calls, enough = self._inner.pop(attempt.request_id, (0, 0))
-        if attempt.outcome.verdict is not Verdict.SUCCESS:
+        if attempt.outcome.verdict is not _SUCCESS:
             return 0
         if attempt.parent is not None:
             self._wait(attempt.parent, cost, frugal(attempt.decision, cost, floor))

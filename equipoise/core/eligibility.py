@@ -112,8 +112,9 @@ def _opening(tier: Tier, viewer: Viewer, excluded: dict[str, str], *, alone: boo
         room = 1.0 if alone else min(1.0, RESERVE * tier.well_share(viewer.now))
         return Opening(tier, drawn, [], room or 1.0, True)
     eligible, unwell = _sort(tier.backends, viewer, excluded)
-    healthy = len(eligible) / (len(eligible) + len(unwell)) if eligible else 0.0
-    return Opening(tier, eligible, unwell, min(1.0, RESERVE * healthy))
+    if not unwell:
+        return Opening(tier, eligible, unwell, 1.0 if eligible else 0.0)
+    return Opening(tier, eligible, unwell, min(1.0, RESERVE * (len(eligible) / (len(eligible) + len(unwell)))))
 
 
 def _drawn(tier: Tier, viewer: Viewer) -> list[Backend]:
@@ -186,10 +187,11 @@ def no_backend_available(
 def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str]) -> tuple[list[Backend], list[Backend]]:
     """Those that may be asked and those that are merely unwell; whoever may not gets its reason in `excluded`."""
     request, avoid, corpus, now, purse = viewer.request, viewer.avoid, viewer.corpus, viewer.now, viewer.purse
+    again = corpus is not None or bool(avoid)
     eligible: list[Backend] = []
     unwell: list[Backend] = []
     for backend in backends:
-        why = _ruled_out(backend, avoid, corpus) or backend.unfit(request, now)
+        why = (_ruled_out(backend, avoid, corpus) if again else None) or backend.unfit(request, now)
         if why is None and purse is not None:
             why = purse.why_not(backend)
         if why is None:

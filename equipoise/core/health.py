@@ -25,6 +25,9 @@ class HealthStatus(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+_HEALTHY = HealthStatus.HEALTHY
+
+
 def wilson_lower(share: float, samples: float, z: float = 1.0) -> float:
     """The lower end of Wilson's interval for a share seen in so many samples (z = 1: one standard error)."""
     if samples <= 0:
@@ -60,10 +63,11 @@ class Health:
         """Learn from a real attempt; an answer also disproves a probe that says the backend is down."""
         self.attempts += 1
         self.success.add(1.0 if success else 0.0, EVIDENCE)
-        self._bound = max(LOWEST_HEALTH, wilson_lower(self.success.value, self.success.samples))
+        bound = wilson_lower(self.success.value, self.success.samples)
+        self._bound = bound if bound > LOWEST_HEALTH else LOWEST_HEALTH
         if success:
             self.down, self.probe_failures = False, 0
-        if not success or self.status is not HealthStatus.HEALTHY:
+        if not success or self.status is not _HEALTHY:
             self._judge()
 
     def probed(

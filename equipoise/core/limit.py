@@ -65,20 +65,18 @@ class ConcurrencyLimit:
 
     The mark is AIMD too, but on single answers beside a good one, the pace that one in five keeps: it is early where the
     cap is sure, for it only turns a strategy's eyes to others. (Beside the best one it went down to two or three where
-    answers vary by chance.) `maximum` is a hard cap when the operator set one.
+    answers vary by chance.) `maximum` is a hard cap when the operator set one. Until `binding_until` there is a cap at all:
+    asked before it is computed, for each backend of each decision.
     """
 
-    __slots__ = ("_answers", "_good", "adaptive", "maximum", "value")
+    __slots__ = ("_answers", "_good", "adaptive", "binding_until", "maximum", "value")
 
     def __init__(self, maximum: int | None, start: float = START) -> None:
         self.maximum = maximum
         self.value = float(min(start, maximum or start))
         self.adaptive = AdaptiveCap(START)
+        self.binding_until = -math.inf if maximum is None else math.inf
         self._good, self._answers = 0.0, 0
-
-    def binds(self, now: float) -> bool:
-        """Is there a cap at all? Asked before it is computed, for each backend of each decision."""
-        return self.maximum is not None or now < self.adaptive.binding_until
 
     def cap(self, now: float) -> float:
         """Attempts at once that are let through now."""
@@ -97,18 +95,20 @@ class ConcurrencyLimit:
         if pace > SLOWER * self._good:
             self.value = max(1.0, self.value * SHRINK)
         else:
-            self.value = min(self.value + 1.0 / self.value, float(self.maximum or MOST))
+            more, most = self.value + 1.0 / self.value, self.maximum or MOST
+            self.value = more if more < most else float(most)
 
     def _learn_good(self, pace: float) -> None:
         """A quantile by stochastic approximation: a minimum would follow the luckiest answer."""
         self._answers += 1
-        step = STEP * max(1.0, EARLY / self._answers)
+        step = STEP * (EARLY / self._answers) if self._answers < EARLY else STEP
         self._good = (self._good or pace) * (1.0 + step if pace > self._good else 1.0 - OTHERS * step)
 
     def overloaded(self, began: float, now: float) -> None:
         """An attempt begun then was throttled or timed out."""
         self.value = max(1.0, self.value * SHRINK)
         self.adaptive.overloaded(began, now)
+        self.binding_until = max(self.binding_until, self.adaptive.binding_until)
 
 
 class RateLimit:

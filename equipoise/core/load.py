@@ -27,8 +27,9 @@ class Average:
 
     def add(self, sample: float, memory: float = 20.0) -> None:
         """Take in a sample; about `memory` of them are remembered."""
-        self.samples = min(self.samples + 1.0, memory)
-        self.value += (sample - self.value) / self.samples
+        samples = self.samples + 1.0
+        self.samples = samples = samples if samples < memory else memory
+        self.value += (sample - self.value) / samples
 
 
 class Load:
@@ -87,10 +88,6 @@ class Load:
     def expected_tokens(self, most: int) -> int:
         """The usual length of an answer, cut where the caller cuts (0: he does not)."""
         return most if 0 < most < self.usual_tokens else self.usual_tokens
-
-    def completion(self, tokens: int) -> float:
-        """Seconds a whole answer of so many tokens is expected to take."""
-        return self.first_token.value + tokens * self.seconds_per_token.value
 
     def _add_peak(self, sample: float, now: float) -> None:
         if sample >= self.peak:

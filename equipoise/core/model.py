@@ -113,8 +113,7 @@ class Question(msgspec.Struct, kw_only=True):
     `options` holds sampling fields every chat API knows (temperature, top_p, stop, seed, ...), `extra` the options of
     one engine (`extra_body`: LightRAG `mode`, Perplexity `search_recency_filter`, ...). `body` is the client's own body
     when it came in OpenAI's chat form, so that an OpenAI-compatible backend gets all of it, unknown fields included.
-    `embeddings` asks for the vectors of its messages instead of an answer; `tokens` counts the input where it came as
-    tokens.
+    `embeddings` asks for the vectors of its messages instead of an answer; `tokens` counts input that came as tokens.
     """
 
     messages: list[Message]
@@ -138,7 +137,10 @@ class Question(msgspec.Struct, kw_only=True):
     @property
     def text(self) -> str:
         """The last words of the user: what a search engine or a graph is asked."""
-        return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
+        for message in reversed(self.messages):
+            if message.role == "user":
+                return message.text
+        return ""
 
     @property
     def system(self) -> str:
@@ -394,6 +396,5 @@ class NoBackendAvailable(Exception):
     ) -> None:
         self.reasons, self.retry_after, self.code = dict(reasons), retry_after, code
         self.short, self.full = short, full
-        super().__init__(
-            "; ".join(f"{name}: {why}" for name, why in self.reasons.items()) or "no backend is configured"
-        )
+        told = "; ".join(f"{name}: {why}" for name, why in self.reasons.items())
+        super().__init__(told or "no backend is configured")

@@ -87,13 +87,15 @@ class Pace:
         """
         self._recent.append((duration, first_token, tokens))
         if first_token is not None:
-            return first_token / max(self._wait.add(first_token) or first_token, self._floor)
+            usual, floor = self._wait.add(first_token) or first_token, self._floor
+            return first_token / (usual if usual > floor else floor)
         whole, usual = self._whole, self._whole.at(tokens)
         if whole.samples < WARM:
             whole.add(tokens, duration)
             return 1.0
-        whole.add(tokens, min(duration, MOST_BELIEVED * usual))
-        return duration / max(usual, self._floor)
+        most, floor = MOST_BELIEVED * usual, self._floor
+        whole.add(tokens, duration if duration < most else most)
+        return duration / (usual if usual > floor else floor)
 
     def accept(self) -> None:
         """Its last answers show what is usual from now on."""

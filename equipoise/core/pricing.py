@@ -102,11 +102,15 @@ def cost_of(price: Price, usage: Usage) -> NanoUSD:
     price = price if price.above is None else price.at(usage.input_tokens)
     cached = max(usage.cached_tokens, 0)
     scaled = max(usage.input_tokens - cached, 0) * price.input
-    scaled += cached * (price.input if price.cached_input is None else price.cached_input)
+    if cached:
+        scaled += cached * (price.input if price.cached_input is None else price.cached_input)
     scaled += _scaled_output(price, max(usage.output_tokens, 0), max(usage.reasoning_tokens, 0))
-    scaled += max(usage.citation_tokens, 0) * (price.citation or 0)
-    fees = max(usage.requests, 0) * price.per_request + max(usage.searches, 0) * price.per_search
-    return fees + max(usage.fees, 0) - (-scaled // MILLION)
+    if price.citation and usage.citation_tokens > 0:
+        scaled += usage.citation_tokens * price.citation
+    fees = max(usage.requests, 0) * price.per_request + max(usage.fees, 0)
+    if usage.searches > 0:
+        fees += usage.searches * price.per_search
+    return fees - (-scaled // MILLION)
 
 
 def _scaled_output(price: Price, output: int, reasoning: int) -> int:
@@ -151,6 +155,7 @@ class Bill(msgspec.Struct, frozen=True):
 
 
 METERED = "metered"
+_PRICED = CostSource.PRICED
 # An upstream that bills a thousandfold by mistake (a unit mixed up, a sum in cents) must not empty a budget; hidden
 # searches and reasoning may well cost several times what we expect. Believed: up to twenty times, or 50 cents more.
 MOST_TIMES = 20
@@ -176,7 +181,7 @@ def settled_cost(price: Price | None, usage: Usage, metered: NanoUSD | None = No
     if price is None:
         return None
     if not usage.estimated:
-        return Bill(cost_of(price, usage), CostSource.PRICED, price.source, metered)
+        return Bill(cost_of(price, usage), _PRICED, price.source, metered)
     unforeseen = 0 if usage.searches or usage.reasoning_tokens or not usage.requests else price.allowance
     return Bill(cost_of(price, usage) + unforeseen, CostSource.ESTIMATED, price.source, metered)
 
@@ -190,7 +195,9 @@ _NARROWEST, _WIDEST = 1.0, 8.0
 
 def size_of(text: str | int) -> int:
     """Bytes of UTF-8 in a text; a number is taken as bytes already counted."""
-    return max(text, 0) if isinstance(text, int) else len(text.encode("utf-8", "surrogatepass"))
+    if isinstance(text, int):
+        return text if text > 0 else 0
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def estimate_tokens(text: str | int, bytes_per_token: float = BYTES_PER_TOKEN) -> int:
@@ -224,6 +231,8 @@ class TokenRatio:
         size = size_of(text)
         if size <= 0 or reported_tokens <= 0:
             return
-        believable = min(max(size / reported_tokens, _NARROWEST), _WIDEST)
+        believable = size / reported_tokens
+        if not _NARROWEST <= believable <= _WIDEST:
+            believable = _NARROWEST if believable < _NARROWEST else _WIDEST
         self._bytes = self._bytes * self._decay + size
         self._tokens = self._tokens * self._decay + size / believable

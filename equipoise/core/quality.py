@@ -17,18 +17,18 @@ class Quality:
     answers. `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for
     they are read in every decision and change only when something was learned. `scored` counts the answers taken in.
 
-    A kind of question with evidence of its own has a belief of its own (`of`), which begins as the whole's: an engine that
+    A kind of question with evidence of its own has a belief of its own (`of`, all in `kinds`), which begins as the whole's: an engine that
     is good for one kind is not held to what it does with another.
     """
 
     __slots__ = (
         "_answered",
         "_belief",
-        "_kinds",
         "_replies",
         "_samples",
         "_variance",
         "error",
+        "kinds",
         "low",
         "mean",
         "scored",
@@ -39,25 +39,20 @@ class Quality:
         self._samples, self._variance = PRIOR_SAMPLES, PRIOR_VARIANCE
         self._answered, self._replies = 1.0, PRIOR_SAMPLES
         self.scored = 0
-        self._kinds: dict[str, Quality] = {}
+        self.kinds: dict[str, Quality] = {}
         self._settle()
 
     def of(self, kind: str) -> Quality:
         """The belief about one kind of question; the whole where nothing is known of that kind."""
-        return self._kinds.get(kind, self)
-
-    @property
-    def kinds(self) -> dict[str, Quality]:
-        """The kinds with evidence of their own."""
-        return self._kinds
+        return self.kinds.get(kind, self)
 
     def _own(self, kind: str | None) -> Quality | None:
         """The belief about a kind, begun if need be with what the whole believes now."""
         if kind is None:
             return None
-        own = self._kinds.get(kind)
-        if own is None and len(self._kinds) < MOST_KINDS:
-            own = self._kinds[kind] = Quality(self._belief)
+        own = self.kinds.get(kind)
+        if own is None and len(self.kinds) < MOST_KINDS:
+            own = self.kinds[kind] = Quality(self._belief)
             own._answered = self._answered
             own._settle()
         return own
@@ -92,9 +87,10 @@ class Quality:
 
     def replied(self, *, answered: bool, kind: str | None = None) -> None:
         """Take in whether a reply was an answer at all; that alone says nothing about how good an answer is."""
-        if kind is not None and (not answered or kind in self._kinds) and (own := self._own(kind)) is not None:
+        if kind is not None and (not answered or kind in self.kinds) and (own := self._own(kind)) is not None:
             own.replied(answered=answered)
-        self._replies = min(self._replies + 1.0, MEMORY)
+        if self._replies < MEMORY:
+            self._replies += 1.0
         if not answered or self._answered < 1.0:
             self._answered += (answered - self._answered) / self._replies
             self._settle()

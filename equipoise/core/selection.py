@@ -14,7 +14,7 @@ import msgspec
 
 from equipoise.core.account import GRACE
 from equipoise.core.backend import Backend
-from equipoise.core.breaker import BreakerState, Permit
+from equipoise.core.breaker import CLOSED, BreakerState, Permit
 from equipoise.core.budget import Budgets, Reservation
 from equipoise.core.eligibility import Look, Viewer, look, no_backend_available, not_compared
 from equipoise.core.events import EJECTED, AnswerScored, BackendChanged, Event, Observer
@@ -42,10 +42,9 @@ from equipoise.core.tier import Tier, tiers_of
 
 NOBODY: frozenset[str] = frozenset()
 PINNED = "pinned"
-HEAVIEST = 1e6
-LONGEST_STREAM = 3600.0
-SWEEP_SECONDS = 1.0
-TEACHING = (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
+HEAVIEST, LONGEST_STREAM, SWEEP_SECONDS = 1e6, 3600.0, 1.0
+_SUCCESS, _FAILURE = Verdict.SUCCESS, Verdict.FAILURE
+TEACHING = (_SUCCESS, _FAILURE, Verdict.NO_ANSWER)
 
 
 def _nothing(name: str) -> None:
@@ -119,7 +118,8 @@ class Selection:
         permit = backend.began(now, regardless=seen.panic and not backend.breaker.allows(now))
         if backend.inner is not None:
             backend.inner.began(request)
-        self._tell_change(backend, was)
+        if backend.breaker.state is not was:
+            self._tell_change(backend, was)
         return Lease(
             request=request,
             decision=decision,
@@ -141,14 +141,16 @@ class Selection:
         self.graphs.settled(lease.request, outcome, backend)
         if lease.reservation is not None:
             self._settle_budgets(lease.reservation, backend, outcome)
-        backend.used_tokens(lease.tokens, outcome.usage)
-        if outcome.verdict is Verdict.FAILURE or backend.breaker.sluggish:
+        if lease.tokens is not None:
+            backend.used_tokens(lease.tokens, outcome.usage)
+        if outcome.verdict is _FAILURE or backend.breaker.sluggish:
             self._eject_outlier(now)
         if outcome.verdict in TEACHING:
             self._teach(lease, outcome)
-        if outcome.verdict is Verdict.SUCCESS:
+        if outcome.verdict is _SUCCESS:
             backend.read(lease.request, outcome.usage.input_tokens)
-        self._tell_change(backend, was)
+        if backend.breaker.state is not was:
+            self._tell_change(backend, was)
 
     def explain(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
         """What `acquire` would decide now, with the specification's scores beside; a policy's own counter or generator
@@ -206,8 +208,7 @@ class Selection:
         floor = route.min_quality if route is not None else 0.0
         crossed = self._standards.crossed(event.route, backend.id, backend.quality, floor, self.clock.wall())
         if crossed is not None:
-            for observer in self.observers:
-                observer(crossed)
+            self._tell(crossed)
 
     def drain(self, backend_id: str) -> None:
         """Give a backend no new attempts. Raises KeyError for an unknown id."""
@@ -275,7 +276,7 @@ class Selection:
         self._swept_at = now
         if (found := find_outlier(self.backends.values())) is not None:
             found.backend.breaker.eject(now, found.reason, slow=found.slow)
-            self._tell_change(found.backend, BreakerState.CLOSED)
+            self._tell_change(found.backend, CLOSED)
             self._tell(BackendChanged(found.backend.id, EJECTED, found.reason, self.clock.wall()))
 
     def _reweigh(self) -> None:
@@ -300,9 +301,8 @@ class Selection:
             return self._look_at_pinned(Viewer(request, avoid, None, now, "pair", self._chance, None, purse))
         route = self.routes[request.route]
         home = home_of(request, route)
-        policy = self._policy(request.route, request.strategy or route.strategy)
+        how = getattr(self._policy(request.route, request.strategy or route.strategy), "sampling", "pair")
         chance, session = (chance_of(home), home_hash(home)) if home is not None else (self._chance, None)
-        how = getattr(policy, "sampling", "pair")
         viewer = Viewer(request, avoid, corpus, now, how, chance, session, purse, self._panic)
         seen = look(self._chains[request.route], viewer)
         if not seen.eligible:
@@ -322,7 +322,8 @@ class Selection:
         return Look(eligible=[backend], excluded={})
 
     def _choose(self, seen: Look, request: Request, now: float) -> Decision:
-        candidates = [backend.candidate(request, now, self.budgets.money_price) for backend in seen.eligible]
+        money = self.budgets.money_price
+        candidates = [backend.candidate(request, now, money) for backend in seen.eligible]
         strategy, choice = self._chosen(candidates, request)
         if len(choice.scores) < len(candidates) and choice.scores:
             seen.excluded.update(not_compared(candidates, choice, request))
@@ -370,7 +371,7 @@ class Selection:
     def _teach(self, lease: Lease, outcome: Outcome) -> None:
         """Tell the policies that learn from results; how good an answer was they hear later, through `scored`."""
         for told in self._told:
-            told(lease.backend_id, outcome.verdict is Verdict.SUCCESS)
+            told(lease.backend_id, outcome.verdict is _SUCCESS)
         if self._learners:
             request, decision = lease.request, lease.decision
             own = self._policies.get((request.route, decision.strategy))

@@ -20,6 +20,8 @@ LEAST, MOST = 0.1, 2.0
 """The specification's bounds."""
 
 MOST_KINDS = 64
+_SUCCESS = Verdict.SUCCESS
+_ATTEMPTS = (_SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER)
 USUAL_VARIANCE, AT_FIRST = 0.0625, 2
 """How much qualities are taken to scatter, worth two answers: one answer alone does not tell."""
 
@@ -118,10 +120,10 @@ class LearnedWeights:
     def _attempted(self, event: AttemptEnded) -> None:
         attempt = event.attempt
         verdict = attempt.outcome.verdict
-        if verdict in (Verdict.SUCCESS, Verdict.FAILURE, Verdict.NO_ANSWER):
+        if verdict in _ATTEMPTS:
             bucket = self._bucket(attempt.decision.kind, attempt.backend_id, attempt.wall)
             bucket.attempts += 1
-            bucket.answers += verdict is Verdict.SUCCESS
+            bucket.answers += verdict is _SUCCESS
 
     def _scored(self, event: AnswerScored) -> None:
         bucket = self._bucket(event.kind, event.backend_id, event.wall)

@@ -15,7 +15,14 @@ def per_success(seconds: float, candidate: Candidate) -> float:
 
     Without the division an empty queue makes a backend that fails fast look fast, and it would draw all traffic.
     """
-    return seconds / max(RAREST_SUCCESS, candidate.success_rate)
+    rate = candidate.success_rate
+    return seconds / (rate if rate > RAREST_SUCCESS else RAREST_SUCCESS)
+
+
+def seconds_of(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Return the expected seconds to a whole answer of each, `per_success` of its completion."""
+    rarest = RAREST_SUCCESS
+    return {c.backend_id: c.completion / (c.success_rate if c.success_rate > rarest else rarest) for c in candidates}
 
 
 def by_load(candidate: Candidate) -> tuple[int, str]:
@@ -25,9 +32,11 @@ def by_load(candidate: Candidate) -> tuple[int, str]:
 
 def lowest(candidates: Sequence[Candidate], scores: Mapping[str, float]) -> Candidate:
     """Return the candidate with the lowest score; ties, and scores that are no numbers, are settled by load, then id."""
-    least = min(scores.values())
-    tied = [c for c in candidates if scores[c.backend_id] == least]
-    return tied[0] if len(tied) == 1 else min(tied or candidates, key=by_load)
+    least, found = min(scores.values()), None
+    for c in candidates:
+        if scores[c.backend_id] == least and (found is None or by_load(c) < by_load(found)):
+            found = c
+    return found or min(candidates, key=by_load)
 
 
 def good_enough(candidates: Sequence[Candidate], request: Request) -> Sequence[Candidate]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import excess_seconds, lowest, per_success, with_room
+from equipoise.core.policies.comparing import excess_seconds, lowest, seconds_of, with_room
 from equipoise.core.policies.configured import Configured
 
 
@@ -20,7 +20,7 @@ class PerformanceBased(Configured):
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
         cold = with_room(candidates)
         if cold:
-            scores = {c.backend_id: per_success(c.completion, c) for c in cold}
+            scores = seconds_of(cold)
             chosen = lowest(cold, scores)
             seconds = scores[chosen.backend_id]
             reason = f"soonest answer expected among {len(cold)} below their limit: {seconds:.3g} s"

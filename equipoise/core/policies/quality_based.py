@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from types import MappingProxyType
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import good_enough, least_overloaded, lowest, per_success, with_room
+from equipoise.core.policies.comparing import good_enough, least_overloaded, lowest, seconds_of, with_room
 from equipoise.core.policies.configured import Configured
 
 
 def soonest(candidates: Sequence[Candidate]) -> Candidate:
     """Return the candidate whose answer is expected first."""
-    return lowest(candidates, {c.backend_id: per_success(c.completion, c) for c in candidates})
+    return lowest(candidates, seconds_of(candidates))
 
 
 class QualityBased(Configured):
