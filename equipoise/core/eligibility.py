@@ -198,9 +198,11 @@ def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str])
             why = backend.unwell(now)
             if why is None and now - backend.health.since < SLOW_START_SECONDS:
                 why = backend.cold(now)
-            (unwell if why else eligible).append(backend)
-        if why is not None:
-            excluded[backend.id] = why
+            if why is None:
+                eligible.append(backend)
+                continue
+            unwell.append(backend)
+        excluded[backend.id] = why
     return eligible, unwell
 
 

@@ -354,7 +354,7 @@ class Selection:
         strategy = request.strategy or route.strategy
         if (home := home_of(request, route)) is not None:
             return strategy, at_home(candidates, request, home)
-        return strategy, self._policy(request.route, strategy).choose(candidates, request)
+        return strategy, self._policies[request.route, strategy].choose(candidates, request)
 
     def _policy(self, route: str, strategy: str) -> Policy:
         policy = self._policies.get((route, strategy))

@@ -19,9 +19,16 @@ from equipoise.core.policies.configured import Configured
 
 def cheapest(candidates: Sequence[Candidate]) -> Candidate:
     """Return the lowest expected cost; among equals (free local models) the shortest expected wait, then id."""
-    least = min([c.expected_cost for c in candidates])
-    tied = [c for c in candidates if c.expected_cost == least]
-    return tied[0] if len(tied) == 1 else min(tied, key=lambda c: (per_success(c.load, c), *by_load(c)))
+    found = candidates[0]
+    for c in candidates[1:]:
+        cost, least = c.expected_cost, found.expected_cost
+        if cost < least or (cost == least and _by_wait(c) < _by_wait(found)):
+            found = c
+    return found
+
+
+def _by_wait(candidate: Candidate) -> tuple[float, int, str]:
+    return per_success(candidate.load, candidate), *by_load(candidate)
 
 
 class CostOptimized(Configured):

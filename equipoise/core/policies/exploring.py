@@ -21,6 +21,7 @@ class Exploring:
         if not 0.0 < floor <= 1.0:
             raise ValueError(f"exploration_floor lies between 0 and 1: {floor}")
         self.policy, self.floor, self._chance = policy, floor, chance
+        self.sampling: str = getattr(policy, "sampling", "pair")  # asked in every decision
         self._affordable: Callable[[Candidate], float] = getattr(policy, "affordable", _all_of_it)
 
     def choose(self, candidates: Sequence[Candidate], request: Request) -> Choice:
