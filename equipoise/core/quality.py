@@ -17,8 +17,8 @@ class Quality:
     answers. `error` is the standard error of `mean`, `low` their difference, never below 0. All three are kept ready, for
     they are read in every decision and change only when something was learned. `scored` counts the answers taken in.
 
-    A kind of question with evidence of its own has a belief of its own (`of`, all in `kinds`), which begins as the whole's: an engine that
-    is good for one kind is not held to what it does with another.
+    A kind of question with evidence of its own has a belief of its own (`of`, all in `kinds`), which begins as the whole's:
+    an engine that is good for one kind is not held to what it does with another.
     """
 
     __slots__ = (

@@ -32,7 +32,6 @@ class ClientConnection(asyncio.Protocol):
         "_ended",
         "_final",
         "_flowing",
-        "_grown",
         "_head_only",
         "_headers",
         "_loop",
@@ -62,7 +61,7 @@ class ClientConnection(asyncio.Protocol):
         self._barren = 0  # bytes since the last that belonged to a body
         self._malformed: str | None = None
         self._answered = self._final = self._ended = self._reusable = False
-        self._until_close = self._head_only = self._paused = self._flowing = self._grown = False
+        self._until_close = self._head_only = self._paused = self._flowing = False
         self.closed = self.reused = False
         self.born = self._started = loop.time()
 
@@ -106,14 +105,14 @@ class ClientConnection(asyncio.Protocol):
             self.abort()
             return
         self._answered = True
-        self._grown = False
+        before = response.buffered
         self._feed(data)
         if self._malformed is not None and not self._ended:
             self._fail("read", self._malformed)
         elif self._ended:
             self._conclude(response)
         else:
-            self._go_on(response, len(data))
+            self._go_on(response, len(data), grown=response.buffered > before)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -123,18 +122,19 @@ class ClientConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._malformed = self._malformed or f"the response is malformed: {error}"
 
-    def _go_on(self, response: ClientResponse, size: int) -> None:
-        self._barren = 0 if self._grown else self._barren + size
+    def _go_on(self, response: ClientResponse, size: int, *, grown: bool) -> None:
+        self._barren = 0 if grown else self._barren + size
         if self._barren > self._pool.limits.head_bytes:
             self._fail("read", "the head or framing of the response is too large")
             return
+        handed_on = response.hand_on()
         if response.buffered > response.pause_at:
             self._pause(response)
         elif self._flowing:
             self._deadline.set(min(self._total_at, self._loop.time() + self._between))
-            if self._grown and response.pause_at > HIGH_WATER:
+            if grown and response.pause_at > HIGH_WATER:
                 return  # someone waits for the whole body
-        if self._final and not response.handed_on:
+        if self._final and not handed_on:
             response.wake()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -194,8 +194,9 @@ class ClientConnection(asyncio.Protocol):
         if self._ended or response is None:
             self._reusable = False
             return
-        self._flowing = self._grown = True
-        response.take_in(piece)
+        self._flowing = True
+        response.pieces.append(piece)
+        response.buffered += len(piece)
 
     def on_message_complete(self) -> None:
         if self._final and self._malformed is None:

@@ -135,20 +135,12 @@ class ClientResponse:
         self._enough, self._sink = True, None
         self.wake()
 
-    def take_in(self, piece: bytes) -> None:
-        """A piece of the body came."""
-        if self._sink is None:
-            self.pieces.append(piece)
-            self.buffered += len(piece)
-            return
-        self._held_up = self._sink(piece)
-        if self._held_up is not None:
-            self._sink = None
-            self.wake()
-
-    @property
-    def handed_on(self) -> bool:
-        """Whether nobody needs to be woken for what came: it is where it should be."""
+    def hand_on(self) -> bool:
+        """Hand what one read brought to the sink, in one piece; False if it has to be told to whoever waits."""
+        if self._sink is not None and self.pieces:
+            self._held_up = self._sink(self._take())
+            if self._held_up is not None:
+                self._sink = None
         return self._sink is not None
 
     def _take(self) -> bytes:

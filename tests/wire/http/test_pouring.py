@@ -120,6 +120,40 @@ async def test_an_upstream_that_breaks_off_is_an_error_after_what_came() -> None
         await pool.close()
 
 
+async def test_many_small_chunks_of_one_read_are_handed_on_together() -> None:
+    """Who cuts a stream into single bytes does not have the whole way to the client gone for each of them."""
+    steps, got = Steps(HEAD + b"1\r\nx\r\n" * 5_000 + b"0\r\n\r\n"), list[bytes]()
+    async with upstream(steps) as origin:
+        pool = Pool(origin)
+        steps.go_on()
+        response = await pool.request("GET", "/")
+        await response.pour(got.append)
+        assert b"".join(got) == b"x" * 5_000
+        assert len(got) < 100
+        await pool.close()
+
+
+async def test_a_defect_of_a_sink_is_told_and_not_taken_for_the_upstreams() -> None:
+    """The loop's exception handler has it, and whoever waits an error: nothing is passed over in silence."""
+    steps, told = Steps(HEAD, b"3\r\none\r\n"), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context.get("exception")))
+
+    def broken(piece: bytes) -> None:
+        raise ZeroDivisionError
+
+    async with upstream(steps) as origin:
+        pool = Pool(origin)
+        steps.go_on()
+        response = await pool.request("GET", "/")
+        pouring = asyncio.create_task(response.pour(broken))
+        await asyncio.sleep(0)
+        steps.go_on()
+        with pytest.raises(HTTPError):
+            await pouring
+        assert [type(error) for error in told] == [ZeroDivisionError]
+        await pool.close()
+
+
 async def test_who_goes_away_closes_the_upstream() -> None:
     """A cancelled task's connection is not left half-read, and not used again."""
     steps = Steps(HEAD + b"3\r\none\r\n")
