@@ -122,12 +122,17 @@ async def test_an_upstream_that_breaks_off_is_an_error_after_what_came() -> None
 
 async def test_many_small_chunks_of_one_read_are_handed_on_together() -> None:
     """Who cuts a stream into single bytes does not have the whole way to the client gone for each of them."""
-    steps, got = Steps(HEAD + b"1\r\nx\r\n" * 5_000 + b"0\r\n\r\n"), list[bytes]()
+    steps, got = Steps(HEAD + b"1\r\nx\r\n", b"1\r\nx\r\n" * 4_999, b"0\r\n\r\n"), list[bytes]()
     async with upstream(steps) as origin:
         pool = Pool(origin)
         steps.go_on()
         response = await pool.request("GET", "/")
-        await response.pour(got.append)
+        pouring = asyncio.create_task(response.pour(got.append))
+        assert await until(lambda: got == [b"x"])
+        steps.go_on()
+        assert await until(lambda: sum(map(len, got)) == 5_000)
+        steps.go_on()
+        await pouring
         assert b"".join(got) == b"x" * 5_000
         assert len(got) < 100
         await pool.close()
