@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 
 import msgspec
 
@@ -50,7 +49,8 @@ class AnswerStream(Decided):
         self._relayed: list[bytes] = []
         self._words: str | None = None
         self._relayed_bytes = 0
-        self._gaps, self._last_at = Gaps(), first_at
+        self._gaps, self._now = Gaps(first_at, first_at), attempts.now
+        self._take: Sink[StreamItem] | None = None
 
     @property
     def backend_type(self) -> BackendType:
@@ -125,27 +125,23 @@ class AnswerStream(Decided):
 
     def pour_into(self, take: Sink[StreamItem]) -> None:
         """Have items that come while somebody waits for one handed to `take`, if the engine's are passed on as they are."""
-        pour(self._items, partial(self._pour, take))
+        self._take = take
+        pour(self._items, self._pour)
 
-    def _pour(self, take: Sink[StreamItem], item: StreamItem) -> Awaitable[None] | None:
-        self._came()
+    def _pour(self, item: StreamItem) -> Awaitable[None] | None:
+        self._gaps.came(self._now())
         self._passed(item)
-        return take(item)
+        return None if self._take is None else self._take(item)
 
     def _passed(self, item: StreamItem) -> None:
         """Count what is passed on, and keep it for whoever listens."""
-        if type(item) is TextDelta:
-            self._passed_on += estimate_tokens(len(item.text))
-        elif type(item) is Relayed:
+        if type(item) is Relayed:
             self._passed_on += item.data.count(b"\n\n")
             if self.listening and self._relayed_bytes < MOST_HEARD:
                 self._relayed.append(item.data)
                 self._relayed_bytes += len(item.data)
-
-    def _came(self) -> None:
-        now = self._attempts.now()
-        self._gaps.add(now - self._last_at)
-        self._last_at = now
+        elif type(item) is TextDelta:
+            self._passed_on += estimate_tokens(len(item.text))
 
     def heard(self) -> Answer:
         """The answer with its words, if it was listened to: of a stream passed on undecoded, what was kept of it."""
@@ -157,7 +153,7 @@ class AnswerStream(Decided):
     async def _from_upstream(self) -> StreamItem:
         try:
             item = await anext(self._items)
-            self._came()
+            self._gaps.came(self._now())
             return item
         except BackendError as error:
             raise self._interrupted(error) from error
@@ -169,7 +165,7 @@ class AnswerStream(Decided):
 
     def _finish(self, answer: Answer) -> None:
         self._open = False
-        now = self._attempts.now()
+        now = self._now()
         self._attempts.settle(self._lease, answered(self._lease, answer, now, self._first_at, self._gaps))
         self.reply = reply_of(self._attempts, self._lease, answer, now - self._began)
         self._done()
@@ -184,7 +180,7 @@ class AnswerStream(Decided):
         passed_on = Usage(input_tokens=input_tokens, output_tokens=self._passed_on, estimated=True)
         outcome = failed(
             self._lease,
-            self._attempts.now(),
+            self._now(),
             verdict=error.verdict,
             error=error.plain,
             said=str(error),

@@ -6,7 +6,7 @@ Until the answer really begins everything is looked at and held back, so that an
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -22,37 +22,50 @@ _ERROR_EVENT = re.compile(rb"^event: ?error\r?$", re.MULTILINE)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class GlancedDelta(msgspec.Struct, gc=False):
-    """Of a delta what is not for passing on alone, and its text: what is skipped is not checked to be a text at all."""
+class SpokenDelta(msgspec.Struct, gc=False):
+    """A delta's text; what is skipped is not checked to be a text at all."""
 
     content: str | None = None
-    annotations: list[Any] | None = None
 
 
-class GlancedChoice(msgspec.Struct, gc=False):
-    """Of an alternative only whether it ends."""
+class Spoken(msgspec.Struct, gc=False):
+    """An alternative's text."""
 
-    delta: GlancedDelta | None = None
-    finish_reason: str | None = None
-
-    @property
-    def plain(self) -> bool:
-        """Whether this is text and nothing else."""
-        return self.finish_reason is None and (self.delta is None or self.delta.annotations is None)
+    delta: SpokenDelta | None = None
 
 
-class Glance(msgspec.Struct):
-    """A chunk at a glance, no field more than needed: 0.4 microseconds, less than two searches for a marker."""
+class SpokenChunk(msgspec.Struct, gc=False):
+    """The texts of any chunk."""
 
-    choices: list[GlancedChoice] = []
-    usage: dict[str, Any] | None = None
-    error: Any = None
-    citations: list[Any] | None = None
-    search_results: list[Any] | None = None
+    choices: list[Spoken] = []
+
+
+class PlainDelta(SpokenDelta, gc=False):
+    """A text, and nothing that is not for passing on alone."""
+
+    annotations: None = None
+
+
+class PlainChoice(msgspec.Struct, gc=False):
+    """An alternative that does not end yet."""
+
+    delta: PlainDelta | None = None
+    finish_reason: None = None
+
+
+class Plain(msgspec.Struct, gc=False):
+    """A chunk that adds text to one alternative. Decoding tells: 0.5 microseconds, less than two searches for a marker."""
+
+    choices: tuple[PlainChoice]
+    usage: None = None
+    error: None = None
+    citations: None = None
+    search_results: None = None
     object: str | None = None
 
 
-_glance = msgspec.json.Decoder(Glance).decode
+_plain = msgspec.json.Decoder(Plain).decode
+_spoken = msgspec.json.Decoder(SpokenChunk).decode
 
 
 def is_plain(event: bytes) -> bool:
@@ -60,14 +73,9 @@ def is_plain(event: bytes) -> bool:
     if not event.startswith(b"data: {"):
         return False
     try:
-        chunk = _glance(event[6:])
+        return _plain(event[6:]).object != "error"
     except UNREADABLE:  # several events, or something unusual: look closely
         return False
-    if chunk.usage is not None or chunk.error is not None or chunk.object == "error" or not chunk.choices:
-        return False
-    return (
-        chunk.citations is None and chunk.search_results is None and chunk.choices[0].plain and len(chunk.choices) == 1
-    )
 
 
 def text_of(events: bytes) -> str:
@@ -75,7 +83,7 @@ def text_of(events: bytes) -> str:
     found: list[str] = []
     for event in split_events(events):
         try:
-            choices = _glance(event_data(event)).choices
+            choices = _spoken(event_data(event)).choices
         except UNREADABLE:
             continue
         found += [choices[0].delta.content or ""] if choices and choices[0].delta is not None else []

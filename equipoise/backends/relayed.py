@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import closing
-from functools import partial
+from typing import cast
 
 from equipoise.backends.base import BackendError, Finished, Relayed, StreamItem
 from equipoise.backends.classify import Blame
@@ -32,6 +32,8 @@ class RelayedStream:
     ) -> None:
         self._blame, self._upstream, self._post, self._request, self._whole = blame, upstream, post, request, whole
         self._sink: Sink[StreamItem] | None = None
+        self._relay = Relay(blame)
+        self._response: ClientResponse = cast("ClientResponse", None)
         self._unfit: BackendError | EventTooLarge | None = None
         self._items = self._relayed()
 
@@ -50,8 +52,8 @@ class RelayedStream:
         await self._items.aclose()
 
     async def _relayed(self) -> AsyncGenerator[StreamItem, None]:
-        request, relay = self._request, Relay(self._blame)
-        response = await self._post()
+        request, relay = self._request, self._relay
+        self._response = response = await self._post()
         with closing(response), self._upstream.reading(lambda: Spent(relay.usage(request.input_tokens), relay.cost)):
             if response.headers.get(b"content-type", b"").startswith(b"application/json"):
                 for item in self._in_one_piece(await response.read(ANSWER_LIMIT)):
@@ -61,7 +63,7 @@ class RelayedStream:
                 if events := relay.feed(piece):
                     yield Relayed(events)
                 if self._sink is not None and not relay.done:
-                    await self._poured(response, relay, self._sink)
+                    await self._poured()
                 if relay.done:
                     break
             rest = relay.finish()
@@ -70,24 +72,22 @@ class RelayedStream:
             yield Relayed(rest)
         yield Finished(relay.answer(request.input_tokens))
 
-    async def _poured(self, response: ClientResponse, relay: Relay, sink: Sink[StreamItem]) -> None:
-        await response.pour(partial(self._pass_on, response, relay, sink))
+    async def _poured(self) -> None:
+        await self._response.pour(self._pass_on)
         if self._unfit is not None:
             raise self._unfit
 
-    def _pass_on(
-        self, response: ClientResponse, relay: Relay, sink: Sink[StreamItem], piece: bytes
-    ) -> Awaitable[None] | None:
+    def _pass_on(self, piece: bytes) -> Awaitable[None] | None:
         """One piece, in the middle of reading from the socket: what is wrong with it is raised by who waits."""
         try:
-            events = relay.feed(piece)
+            events = self._relay.feed(piece)
         except (BackendError, EventTooLarge) as error:
             self._unfit = error
-            response.stop()
+            self._response.stop()
             return None
-        if relay.done:
-            response.stop()
-        return sink(Relayed(events)) if events else None
+        if self._relay.done:
+            self._response.stop()
+        return self._sink(Relayed(events)) if events and self._sink is not None else None
 
     def _in_one_piece(self, body: bytes) -> list[StreamItem]:
         answer = self._whole(body, self._request)

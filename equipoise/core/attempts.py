@@ -121,6 +121,7 @@ class Attempts:
         self.lease: Lease | None = None
         self.cost: NanoUSD = 0
         self._selection, self._budget, self._options, self._chance = selection, budget, options, chance
+        self.now = selection.clock.monotonic
         self._tell, self._config_hash = tell, config_hash
         self._avoid = self._said_all = NOBODY
         self._passing: Outcome | None = None
@@ -172,10 +173,6 @@ class Attempts:
             return None
         self._tell(self._begun(lease))
         return lease
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-        return self._selection.clock.monotonic()
 
     def wall(self) -> float:
         """Unix seconds."""

@@ -12,12 +12,21 @@ NANO = 1_000_000_000
 
 
 class Gaps(msgspec.Struct, gc=False):
-    """How many pauses fell under which bound (the last count is for those above all), and their sum in nanoseconds."""
+    """How many pauses fell under which bound (the last count is for those above all), since the first piece came.
 
+    `first` and `last` are monotonic seconds.
+    """
+
+    first: float
+    last: float
     counts: list[int] = msgspec.field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
-    sum: int = 0
 
-    def add(self, seconds: float) -> None:
-        """Count one pause."""
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-        self.sum += int(seconds * NANO)
+    def came(self, now: float) -> None:
+        """Another piece; counts the pause before it."""
+        self.counts[bisect_left(BOUNDS, now - self.last)] += 1
+        self.last = now
+
+    @property
+    def sum(self) -> int:
+        """All pauses in nanoseconds."""
+        return int((self.last - self.first) * NANO)

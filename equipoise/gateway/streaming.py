@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from equipoise.backends.base import StreamItem
@@ -42,6 +41,7 @@ class StreamBody:
         self, stream: AnswerStream | GivenStream, writer: StreamWriter, ended: Callable[[Problem | None], None]
     ) -> None:
         self._stream, self._writer, self._ended = stream, writer, ended
+        self._sink: Sink[bytes] | None = None
         self._over = self.whole = False
         self._pieces = self._written()
 
@@ -53,11 +53,12 @@ class StreamBody:
 
     def pour_into(self, sink: Sink[bytes]) -> None:
         """Have pieces that come while the next one is waited for handed to `sink`, where the stream can do that."""
-        pour(self._stream, partial(self._pour, sink))
+        self._sink = sink
+        pour(self._stream, self._pour)
 
-    def _pour(self, sink: Sink[bytes], item: StreamItem) -> Awaitable[None] | None:
+    def _pour(self, item: StreamItem) -> Awaitable[None] | None:
         data = self._writer.item(item)
-        return sink(data) if data else None
+        return self._sink(data) if data and self._sink is not None else None
 
     async def aclose(self) -> None:
         """The client is gone or has all: stop and close the upstream."""

@@ -106,24 +106,21 @@ class ClientConnection(asyncio.Protocol):
             return
         self._answered = True
         before = response.buffered
-        self._feed(data)
-        if self._malformed is not None and not self._ended:
-            self._fail("read", self._malformed)
-        elif self._ended:
-            self._conclude(response)
-        else:
-            self._go_on(response, len(data), grown=response.buffered > before)
-
-    def _feed(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._malformed = "the upstream switched protocols unasked"
         except httptools.HttpParserError as error:
             self._malformed = self._malformed or f"the response is malformed: {error}"
+        if self._ended:
+            self._conclude(response)
+        elif self._malformed is not None:
+            self._fail("read", self._malformed)
+        else:
+            self._barren = 0 if response.buffered > before else self._barren + len(data)
+            self._go_on(response)
 
-    def _go_on(self, response: ClientResponse, size: int, *, grown: bool) -> None:
-        self._barren = 0 if grown else self._barren + size
+    def _go_on(self, response: ClientResponse) -> None:
         if self._barren > self._pool.limits.head_bytes:
             self._fail("read", "the head or framing of the response is too large")
             return
@@ -131,8 +128,9 @@ class ClientConnection(asyncio.Protocol):
         if response.buffered > response.pause_at:
             self._pause(response)
         elif self._flowing:
-            self._deadline.set(min(self._total_at, self._loop.time() + self._between))
-            if grown and response.pause_at > HIGH_WATER:
+            at = self._loop.time() + self._between
+            self._deadline.set(at if at < self._total_at else self._total_at)
+            if self._barren == 0 and response.pause_at > HIGH_WATER:
                 return  # someone waits for the whole body
         if self._final and not handed_on:
             response.wake()

@@ -137,9 +137,13 @@ class ClientResponse:
 
     def hand_on(self) -> bool:
         """Hand what one read brought to the sink, in one piece; False if it has to be told to whoever waits."""
-        if self._sink is not None and self.pieces:
-            self._held_up = self._sink(self._take())
-            if self._held_up is not None:
+        sink, pieces = self._sink, self.pieces
+        if sink is None:
+            return False
+        if pieces:
+            self.pieces, self.buffered = [], 0
+            self._held_up = held_up = sink(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            if held_up is not None:
                 self._sink = None
         return self._sink is not None
 

@@ -247,9 +247,9 @@ def test_what_operators_ask_beyond_is_there_when_it_is_known() -> None:
     metrics = Metrics()
     assert "lb_budget_spent" not in scraped(metrics)
     assert "lb_canary_percentage" not in scraped(metrics)
-    gaps = Gaps()
-    for seconds in (0.02, 0.02, 3.0):
-        gaps.add(seconds)
+    gaps = Gaps(7.0, 7.0)
+    for seconds in (7.02, 7.04, 10.04):
+        gaps.came(seconds)
     metrics.observe(
         AttemptEnded(msgspec.structs.replace(attempt(), outcome=msgspec.structs.replace(attempt().outcome, gaps=gaps)))
     )
@@ -290,6 +290,7 @@ def test_what_operators_ask_beyond_is_there_when_it_is_known() -> None:
     )
     metrics.set_learned(lambda: {"auto": {"review": {"web": 0.7}}})
     assert value(metrics, "lb_chunk_gap_seconds_count", backend_id="web") == 3
+    assert value(metrics, "lb_chunk_gap_seconds_sum", backend_id="web") == pytest.approx(3.04)
     assert value(metrics, "lb_chunk_gap_seconds_bucket", backend_id="web", le="0.025") == 2
     assert value(metrics, "lb_overhead_seconds_count") == 1
     assert scraped(metrics)["lb_cache_requests_total"] == [({"result": "hit"}, 1)]
