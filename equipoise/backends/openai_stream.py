@@ -153,9 +153,10 @@ class Relay:
 
     def _sift(self, block: bytes) -> bytes:
         """Look into each event; keep those that are for the client."""
-        events, passed = split_events(block), list[bytes]()
+        events = split_events(block)
         if len(events) == 1:  # and no plain one: that was seen when it came
             return self._hold_back(self._event(block))
+        passed: list[bytes] = []
         for event in events:
             if self.done:
                 break

@@ -148,7 +148,7 @@ def last_boundary(data: bytes | bytearray, start: int = 0) -> int:
     cut = data.rfind(b"\n\n", start)
     found = cut + 2 if cut >= 0 else -1
     # With CRLF the blank line is "\n\r\n", whatever ended the line before it.
-    cut = data.rfind(b"\n\r\n", start) if b"\r" in data else -1
+    cut = data.rfind(b"\n\r\n", start) if data.find(b"\r", start) >= 0 else -1
     return max(found, cut + 3) if cut >= 0 else found
 
 

@@ -117,7 +117,8 @@ class Attempts:
         tell: Callable[[Event], None],
         config_hash: str = "",
     ) -> None:
-        self.request, self.made = request, list[Attempted]()
+        self.request = request
+        self.made: list[Attempted] = []
         self.lease: Lease | None = None
         self.cost: NanoUSD = 0
         self._selection, self._budget, self._options, self._chance = selection, budget, options, chance

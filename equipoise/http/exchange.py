@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # What may wait for a slow reader of a response before its upstream is paused.
 HIGH_WATER: Final = 65_536
 
+BLANKS: Final = (b" ", b"\t")
+
 # Longer than the round trip of any upstream worth keeping alive, shorter than any answer worth paying for.
 STALE_SECONDS: Final = 0.25
 
@@ -157,7 +159,7 @@ class ClientConnection(asyncio.Protocol):
         if self._final:
             return  # trailers
         name = name.lower()
-        if value[-1:] in b" \t":
+        if value.endswith(BLANKS):
             value = value.rstrip(b" \t")
         headers = self._headers
         if name in headers:

@@ -48,7 +48,8 @@ class WriteFlow:
         self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: float, outbox: Outbox
     ) -> None:
         self._loop, self._transport, self._patience, self._outbox = loop, transport, patience, outbox
-        self._late, self._late_bytes = list[bytes](), 0
+        self._late: list[bytes] = []
+        self._late_bytes = 0
         self.drained: asyncio.Future[None] | None = None
         self._stall, self._unsent = NEVER, 0
 
