@@ -58,7 +58,7 @@ class ToolCallDelta(msgspec.Struct, frozen=True):
     tool_calls: list[dict[str, Any]]
 
 
-class Relayed(msgspec.Struct, frozen=True):
+class Relayed(msgspec.Struct, frozen=True, gc=False):
     """Whole SSE events in OpenAI's chat form, exactly as the upstream sent them, to be passed on undecoded.
 
     The upstream's usage chunk and its `[DONE]` are never in here: they come decoded, in `Finished`.

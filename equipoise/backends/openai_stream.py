@@ -70,7 +70,7 @@ _spoken = msgspec.json.Decoder(SpokenChunk).decode
 
 def is_plain(event: bytes) -> bool:
     """Whether this is one event with nothing but a piece of the answer; False when in doubt."""
-    if not event.startswith(b"data: {"):
+    if event[:7] != b"data: {":
         return False
     try:
         return _plain(event[6:]).object != "error"
@@ -186,7 +186,7 @@ class Relay:
         return self._chunk(event, data)
 
     def _chunk(self, event: bytes, data: bytes) -> bytes:
-        if _ERROR_EVENT.search(event):
+        if event.find(b"event:") >= 0 and _ERROR_EVENT.search(event):
             raise reported(error_in(data, self._blame.secret), self._blame)
         chunk = parsed(data, self._blame)
         self._note(chunk)

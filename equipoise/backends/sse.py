@@ -123,7 +123,7 @@ class EventSplitter:
     def feed(self, piece: bytes) -> bytes:
         """Take the next bytes; return all whole events so far, empty when none ended."""
         self._received.add(len(piece))
-        if not self._rest and piece.endswith(b"\n\n"):
+        if piece[-2:] == b"\n\n" and not self._rest:
             return piece
         searched = max(0, len(self._rest) - 3)
         self._rest += piece

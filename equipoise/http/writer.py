@@ -29,11 +29,6 @@ LONGEST_REMEMBERED: Final = 64
 NO_BODY: Final = frozenset({204, 304})
 
 
-def chunk(piece: bytes) -> bytes:
-    """One chunk in one piece, so that it leaves in one write."""
-    return b"%x\r\n%b\r\n" % (len(piece), piece)
-
-
 class FieldNames(dict[bytes, bytes]):
     """From a field's name to the start of its line; empty if the name is not the caller's to set.
 
