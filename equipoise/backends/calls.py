@@ -16,7 +16,7 @@ Call = dict[str, Any]
 
 def shaped(calls: object) -> list[Call]:
     """The calls, or pieces of calls, in a list: `index` a number, the rest text; what is something else is left out."""
-    return [_shaped(call) for call in mappings(calls)]
+    return [_shaped(call) for call in mappings(calls)] if calls else []
 
 
 def _shaped(call: Mapping[str, Any]) -> Call:

@@ -68,19 +68,25 @@ class Splice(msgspec.Struct, frozen=True, kw_only=True):
 
 def body_for(question: Question, splice: Splice) -> bytes:
     """The body to send: the client's very bytes if nothing has to change in them."""
-    return built(question, splice) if question.body is None else spliced(question.body, question.stream, splice)
+    body, parts = question.body, question.parts
+    if body is None:
+        return built(question, splice)
+    fields = parts.fields if parts is not None and parts.body is body else None  # a hook may have put another in its place
+    return spliced(body, question.stream, splice, fields)
 
 
-def spliced(body: bytes, stream: bool, splice: Splice) -> bytes:
+def spliced(body: bytes, stream: bool, splice: Splice, known: Fields | None = None) -> bytes:
     """Replace `model`, `stream` and `stream_options`, take out what was meant for us, leave every other byte of a value.
 
-    Raises BackendError (the caller's fault) for a body that is no JSON object.
+    `known` are the fields of the body where they were looked for before; they are left as they are. Raises BackendError
+    (the caller's fault) for a body that is no JSON object.
     """
     try:
-        fields = _fields(body)
-        before = dict(fields)
+        before = _fields(body) if known is None else known
+        fields = dict(before)
         _adapt(fields, stream, splice)
-        _remove_hints(fields)
+        if "metadata" in fields:
+            _remove_hints(fields, fields["metadata"])
     except UNREADABLE as error:
         raise _not_an_object(str(error)) from error
     for name, value in splice.defaults.items():
@@ -89,12 +95,13 @@ def spliced(body: bytes, stream: bool, splice: Splice) -> bytes:
 
 
 def _adapt(fields: Fields, stream: bool, splice: Splice) -> None:
-    model = splice.model_for(fields.get("model"))
-    if model is not None and fields.get("model") != model:
+    model = splice.model if not splice.offered else splice.model_for(fields.get("model"))
+    if model is not None:
         fields["model"] = model
     if not splice.foreign.isdisjoint(fields):
         for name in fields.keys() & splice.foreign:
             del fields[name]
+    fields.pop("extra_body", None)
     if not stream:
         fields.pop("stream", None)
         fields.pop("stream_options", None)
@@ -115,10 +122,8 @@ def _stream_options(given: msgspec.Raw | None) -> msgspec.Raw:
     return msgspec.Raw(_encode({**options, "include_usage": True}))
 
 
-def _remove_hints(fields: Fields) -> None:
-    fields.pop("extra_body", None)
-    metadata = fields.get("metadata")
-    if metadata is None or HINT.encode() not in bytes(metadata):
+def _remove_hints(fields: Fields, metadata: msgspec.Raw) -> None:
+    if HINT.encode() not in bytes(metadata):
         return
     decoded = msgspec.json.decode(metadata)
     if not isinstance(decoded, dict):

@@ -116,7 +116,7 @@ def _said(question: Question) -> tuple[Any, ...]:
     said = body.get("metadata")
     if isinstance(said, dict):
         body["metadata"] = {name: value for name, value in said.items() if not _ours(name)} or None
-    return body, msgspec.structs.asdict(msgspec.structs.replace(question, body=None))
+    return body, msgspec.structs.asdict(msgspec.structs.replace(question, body=None, parts=None))
 
 
 def _ours(name: str) -> bool:

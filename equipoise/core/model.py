@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from equipoise.core.gaps import Gaps
+from equipoise.core.parts import Parts
 
 NanoUSD: TypeAlias = int
 NANO_PER_USD = 1_000_000_000
@@ -102,18 +103,18 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def text(self) -> str:
         """The words of the turn; parts that are not text (images) are left out."""
-        if isinstance(self.content, str):
+        if type(self.content) is str:
             return self.content
         return "\n".join(str(part.get("text", "")) for part in self.content or () if "text" in part)
 
 
-class Question(msgspec.Struct, kw_only=True):
+class Question(msgspec.Struct):
     """What was asked, in one form whatever dialect it arrived in.
 
-    `options` holds sampling fields every chat API knows (temperature, top_p, stop, seed, ...), `extra` the options of
-    one engine (`extra_body`: LightRAG `mode`, Perplexity `search_recency_filter`, ...). `body` is the client's own body
-    when it came in OpenAI's chat form, so that an OpenAI-compatible backend gets all of it, unknown fields included.
-    `embeddings` asks for the vectors of its messages instead of an answer; `tokens` counts input that came as tokens.
+    `options` holds sampling fields every chat API knows (temperature, top_p, stop, seed, ...), `extra` the options of one engine (`extra_body`: LightRAG
+    `mode`, Perplexity `search_recency_filter`, ...). `body` is the client's own body when it came in OpenAI's chat form, so that an OpenAI-compatible
+    backend gets all of it, unknown fields included; `parts` are the fields of the body that was read, which hooks may have replaced. `embeddings` asks
+    for the vectors of its messages instead of an answer; `tokens` counts input that came as tokens.
     """
 
     messages: list[Message]
@@ -128,6 +129,7 @@ class Question(msgspec.Struct, kw_only=True):
     body: bytes | None = None
     embeddings: bool = False
     tokens: int | None = None
+    parts: Parts | None = None
 
     @property
     def whole_text(self) -> str:
@@ -154,7 +156,7 @@ class Question(msgspec.Struct, kw_only=True):
         return [m for m in self.messages[:last] if m.role not in ("system", "developer")]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True):
     """A question, sized and bounded: everything a decision may depend on.
 
     `output_tokens` is the most the caller wants of each of so many `answers` (0: no bound), `needs` what the backend must be able to do (tools, json,
@@ -237,13 +239,12 @@ class Choice(msgspec.Struct, frozen=True):
     probabilities: dict[str, float] = {}
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True):
     """One choice with its grounds: who was compared, who was left out and why.
 
-    `candidates` are those the policy saw; `sampled_from` is 0 when that was everybody eligible, otherwise how many they
-    were drawn from. `compared` is what the strategy held each backend it compared to be worth, in its own unit. `panic` says
-    that sick backends were let in because too few looked healthy. `scores` are the specification's of each candidate, by
-    their names there; they decide nothing and are computed only when a decision is shown.
+    `candidates` are those the policy saw; `sampled_from` is 0 when that was everybody eligible, otherwise how many they were drawn from. `compared` is what
+    the strategy held each backend it compared to be worth, in its own unit. `panic` says that sick backends were let in because too few looked healthy.
+    `scores` are the specification's of each candidate, by their names there; they decide nothing and are computed only when a decision is shown.
     """
 
     backend_id: str
@@ -307,13 +308,12 @@ class Answer(msgspec.Struct, kw_only=True):
     upstream_id: str | None = None
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True):
     """What happened to one attempt, as the core is told.
 
-    `first_token` and `duration` are seconds from the attempt's start; `retry_after` is seconds to keep away; `sent` says
-    whether the request may have reached the upstream (an unsent one may always be asked elsewhere). `cost` is settled
-    money, `cost_source` says how it is known and `price_source` by whose word; `claimed_cost` is what an upstream said
-    it billed where that was not believed. `text_bytes` is the length of the answer's text, where it was seen whole.
+    `first_token` and `duration` are seconds from the attempt's start; `retry_after` is seconds to keep away; `sent` says whether the request may have
+    reached the upstream (an unsent one may always be asked elsewhere). `cost` is settled money, `cost_source` says how it is known and `price_source` by
+    whose word; `claimed_cost` is what an upstream said it billed where that was not believed. `text_bytes` is the length of its text, where seen whole.
     `inner_cost` is what a graph's own questions through us cost (booked in their own records), `joined` how it is known
     that they were this question's. `error` holds no word of the upstream's, which may repeat the question; `said` does: it
     is for the caller alone, and no event carries it.
@@ -345,7 +345,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     gaps: Gaps | None = None
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+class Attempt(msgspec.Struct, frozen=True):
     """The record of one attempt: what the ledger stores and what replay needs."""
 
     request_id: str

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from equipoise.backends.calls import shaped
+from equipoise.backends.errors import UNREADABLE
 from equipoise.core.model import NANO_PER_USD, Answer, NanoUSD, Question, Usage
 
 T = TypeVar("T")
@@ -48,26 +49,38 @@ class Envelope(msgspec.Struct, frozen=True):
     created: int
 
 
-def read(decoder: msgspec.json.Decoder[T], body: bytes | msgspec.Raw) -> T:
-    """Decode JSON from a stranger; raises Malformed whatever is wrong with it.
-
-    Skipped fields are not decoded, so UTF-8 is checked first for the body as a whole; nesting beyond the interpreter's
-    recursion limit is refused by the decoder.
-    """
-    if len(body) > MAX_PARTS and type(body) is bytes:
-        require_few_parts(body)
+def read(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    """Decode JSON from a stranger; raises Malformed whatever is wrong with it."""
+    require_sound(body)
     try:
-        if type(body) is bytes and not body.isascii():
-            str(body, "utf-8")
         return decoder.decode(body)
-    except UnicodeDecodeError:
-        raise Malformed("The body is not valid UTF-8.") from None
-    except RecursionError:
-        raise Malformed("The body is nested too deeply.") from None
-    except msgspec.ValidationError as error:
-        raise invalid(error) from None
-    except msgspec.DecodeError as error:
-        raise Malformed(f"The body is not valid JSON: {error}") from None
+    except UNREADABLE as error:
+        raise misread(error) from None
+
+
+def require_sound(body: bytes) -> None:
+    """Refuse a body of too many parts, or of what is not UTF-8: fields that are skipped are not decoded, and are sent on.
+
+    Nesting beyond the interpreter's recursion limit is refused by the decoder.
+    """
+    if len(body) > MAX_PARTS:
+        require_few_parts(body)
+    if not body.isascii():
+        try:
+            str(body, "utf-8")
+        except UnicodeDecodeError as error:
+            raise misread(error) from None
+
+
+def misread(error: Exception) -> Malformed:
+    """What a decoder found wrong with a body, in our words."""
+    if isinstance(error, UnicodeDecodeError):
+        return Malformed("The body is not valid UTF-8.")
+    if isinstance(error, RecursionError):
+        return Malformed("The body is nested too deeply.")
+    if isinstance(error, msgspec.ValidationError):
+        return invalid(error)
+    return Malformed(f"The body is not valid JSON: {error}")
 
 
 def require_few_parts(body: bytes) -> None:

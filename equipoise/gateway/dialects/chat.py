@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
+from equipoise.backends.errors import UNREADABLE
 from equipoise.core.model import Answer, Message, NanoUSD, Question, Usage
+from equipoise.core.parts import Parts
 from equipoise.gateway.dialects import citations as cite
+from equipoise.gateway.dialects.apart import LONG, apart
 from equipoise.gateway.dialects.base import (
     Asked,
     Envelope,
     encode,
-    read,
+    misread,
     require_messages,
     require_shallow,
+    require_sound,
     token_limit,
     total_tokens,
     usd,
@@ -75,26 +79,36 @@ OPTIONS = frozenset(
         "safety_identifier",
     ]
 )
-_typed = msgspec.json.Decoder(ChatBody)
-_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_value = msgspec.json.Decoder()
+Fields: TypeAlias = dict[str, msgspec.Raw]
+_typed = msgspec.json.Decoder(ChatBody).decode
+_fields = msgspec.json.Decoder(Fields).decode
+_messages = msgspec.json.Decoder(list[Message]).decode
+_value = msgspec.json.Decoder().decode
 
 
 def read_chat(body: bytes) -> Asked:
     """A chat completions body as a question; the body itself stays with it for OpenAI-compatible backends."""
-    said = read(_typed, body)
-    options, extra = _rest(body)
+    require_sound(body)
+    try:
+        said, fields = _read(body)
+        options, extra = _rest(fields)
+    except UNREADABLE as error:
+        raise misread(error) from None
+    if said.extra_body is not None:
+        extra = _joined(extra, said.extra_body)
+    wanted, newer = said.stream_options, said.max_completion_tokens
     question = Question(
-        messages=said.messages,
-        stream=bool(said.stream),
-        max_tokens=_limit(said),
-        options=options,
-        tools=said.tools,
-        tool_choice=said.tool_choice,
-        response_format=said.response_format,
-        extra=extra if said.extra_body is None else _joined(extra, said.extra_body),
-        include_usage=said.stream_options is not None and bool(said.stream_options.include_usage),
-        body=body,
+        said.messages,
+        bool(said.stream),
+        token_limit(said.max_tokens, "max_tokens") if newer is None else _limit(said),
+        options,
+        said.tools,
+        said.tool_choice,
+        said.response_format,
+        extra,
+        wanted is not None and bool(wanted.include_usage),
+        body,
+        parts=Parts(body, fields),
     )
     require_messages(question, "messages")
     if question.tools or question.tool_choice or question.response_format:
@@ -102,10 +116,28 @@ def read_chat(body: bytes) -> Asked:
     return Asked(question, said.model or "auto", said.metadata)
 
 
+def _read(body: bytes) -> tuple[ChatBody, Fields]:
+    """What is said in a body, and all its fields in the bytes that stand there."""
+    found = _read_apart(body) if len(body) >= LONG else None
+    return found or (_typed(body), _fields(body))
+
+
+def _read_apart(body: bytes) -> tuple[ChatBody, Fields] | None:
+    """The same of a long one, whose messages are gone through once; None where that cannot be, whatever the reason."""
+    cut = apart(body)
+    if cut is None:
+        return None
+    try:
+        said = _typed(cut.rest)
+        said.messages = _messages(cut.turns)
+    except UNREADABLE:  # what is wrong is found, and told, in the whole
+        return None
+    cut.fields["messages"] = msgspec.Raw(cut.turns)
+    return said, cut.fields
+
+
 def _limit(said: ChatBody) -> int | None:
     """The larger of two that are given: which of them an upstream goes by is its own affair, and it bills by it."""
-    if said.max_completion_tokens is None:
-        return token_limit(said.max_tokens, "max_tokens")
     limits = (
         token_limit(said.max_completion_tokens, "max_completion_tokens"),
         token_limit(said.max_tokens, "max_tokens"),
@@ -118,14 +150,14 @@ def _joined(extra: dict[str, Any], nested: dict[str, Any]) -> dict[str, Any]:
     return {**extra, **nested}
 
 
-def _rest(body: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+def _rest(fields: Fields) -> tuple[dict[str, Any], dict[str, Any]]:
     """Sampling options every chat API knows, and fields that only one engine may know; null is as good as absent."""
     options: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    for name, raw in read(_fields, body).items():
+    for name, raw in fields.items():
         if name in TYPED:
             continue
-        value = read(_value, raw)
+        value = _value(raw)
         if type(value) is dict or type(value) is list:
             require_shallow(value, name)
         if value is not None:
