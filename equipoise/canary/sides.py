@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -126,11 +126,14 @@ class CanaryBalancer(LoadBalancer):
             return replace(request, role=RESCUE), warning
         return replace(sized, role=CANDIDATE), said
 
-    async def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Reply:
+    def answer(self, request: Request, earlier: Sequence[Attempted] = ()) -> Coroutine[Any, Any, Reply]:
         """Ask the side that the request is for. Raises Unanswered."""
-        watch, began = self.watch, self._now()
-        if request.role not in SIDES or watch is None:
-            return await super().answer(request, earlier)
+        if self.watch is None or request.role not in SIDES:
+            return super().answer(request, earlier)
+        return self._watched(self.watch, request, earlier)
+
+    async def _watched(self, watch: Watch, request: Request, earlier: Sequence[Attempted]) -> Reply:
+        began = self._now()
         try:
             side = self._other(request)
             reply = await (side.answer(request, earlier) if side else super().answer(request, earlier))
@@ -148,11 +151,13 @@ class CanaryBalancer(LoadBalancer):
             self.shadow.offer(request, reply)
         return reply
 
-    async def open(self, request: Request, earlier: Sequence[Attempted] = ()) -> AnswerStream:
+    def open(self, request: Request, earlier: Sequence[Attempted] = ()) -> Coroutine[Any, Any, AnswerStream]:
         """Begin a streamed answer of the side that the request is for. Raises Unanswered."""
-        watch = self.watch
-        if request.role not in SIDES or watch is None:
-            return await super().open(request, earlier)
+        if self.watch is None or request.role not in SIDES:
+            return super().open(request, earlier)
+        return self._watched_stream(self.watch, request, earlier)
+
+    async def _watched_stream(self, watch: Watch, request: Request, earlier: Sequence[Attempted]) -> AnswerStream:
         try:
             side = self._other(request)
             stream = await (side.open(request, earlier) if side else super().open(request, earlier))
@@ -228,7 +233,7 @@ class CanaryBalancer(LoadBalancer):
     def _side_of(self, request: Request) -> tuple[Selection, RetryBudget, RetryOptions]:
         if request.role == CANDIDATE and self.candidate is not None:
             return self.candidate._side_of(request)
-        return super()._side_of(request)
+        return self.selection, self._retry_budget, self.retry
 
 
 def whole(reply: Reply, seconds: float) -> Reply:

@@ -35,7 +35,7 @@ class AttemptEnded(Event, frozen=True):
     attempt: Attempt
 
 
-class RequestEnded(Event, frozen=True, kw_only=True):
+class RequestEnded(Event, frozen=True):
     """A request left the gateway: status as the client saw it, seconds in all, cost over its attempts.
 
     `overhead` is the seconds of it that were the gateway's own, where that is known; `cache` says what the response

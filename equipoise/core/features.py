@@ -10,6 +10,7 @@ import math
 import re
 import string
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 
 from equipoise.core.vocabulary import DEFAULT_TERMS
 
@@ -22,6 +23,7 @@ WINDOW = 2048
 """Characters read at each end of a text: what is asked stands at the beginning or at the end, documents in between."""
 
 STEM = 4
+_beginning = itemgetter(slice(0, STEM))
 
 # What is asked of a domain says more than the domain: "latest metabolomics methods" wants something recent. Only the
 # web knows what is new, so recency weighs most; the order also settles ties.
@@ -31,7 +33,9 @@ TOLD_APART = tuple(_WEIGHTS)
 """The kinds a question is found to be of; what is none of them is general."""
 
 _WORD = re.compile(r"[\w-]+")
-_APART = str.maketrans({sign: " " for sign in string.punctuation if sign not in "_-"})
+# Of bytes: small letters, and blanks for signs. In CPython a table for bytes costs a tenth of one for text.
+_APART = bytes(32 if chr(code) in string.punctuation and chr(code) not in "_-" else code for code in range(128))
+_APART = _APART.lower() + bytes(range(128, 256))
 _NEW_YEAR = re.compile(r"\b20(?:2[4-9]|[3-9]\d)\b")
 _CODE = ("```", "def ", "class ", "return ", "import ", "</", "=>", "==", "();", "{\n", ";\n", "SELECT ")
 _CHOICES = re.compile(r"(?:^|\s)\(?[A-Da-d1-4][).:]\s", re.MULTILINE)
@@ -61,31 +65,46 @@ class Vocabulary:
         for term, topic in listed:
             if term.endswith("*"):
                 self._add_stem(term[:-1], topic)
+        self._firsts, self._beginnings = frozenset(self._words.keys() | self._phrases.keys()), frozenset(self._stems)
 
     def _add_stem(self, stem: str, topic: str) -> None:
         if len(stem) < STEM:
             raise ValueError(f"the beginning of a word has at least {STEM} letters: {stem}*")
         self._stems.setdefault(stem[:STEM], []).append((stem, topic))
 
-    def count(self, text: str, words: frozenset[str]) -> dict[str, int]:
-        """Return how many different terms of each topic a text in lower case, and its set of words, contain."""
-        counts = dict.fromkeys(self._topics, 0)
-        for word in self._words.keys() & words:
-            for topic in self._words[word]:
-                counts[topic] += 1
-        stems = self._stems
-        for word in words:
-            if word[:STEM] in stems:
-                self._count_stems(word, counts)
-        for word in self._phrases.keys() & words:
-            for phrase, topic in self._phrases[word]:
-                counts[topic] += phrase in text
+    def found(self, text: str, words: frozenset[str]) -> dict[str, int]:
+        """Return how many different terms of a topic a text, and its set of words, contain, for each topic of which it has any.
+
+        A year from 2024 on counts as recency.
+        """
+        counts: dict[str, int] = {}
+        if known := self._firsts & words:
+            self._count_whole(text, known, counts)
+        if self._beginnings.intersection(map(_beginning, words)):
+            self._count_stems(words, counts)
+        if "20" in text and _NEW_YEAR.search(text):
+            counts["current_research"] = counts.get("current_research", 0) + 1
         return counts
 
-    def _count_stems(self, word: str, counts: dict[str, int]) -> None:
-        for stem, topic in self._stems[word[:STEM]]:
-            if word.startswith(stem):
-                counts[topic] += 1
+    def count(self, text: str, words: frozenset[str]) -> dict[str, int]:
+        """Return the same for every topic there is."""
+        return {**dict.fromkeys(self._topics, 0), **self.found(text, words)}
+
+    def _count_whole(self, text: str, known: frozenset[str], counts: dict[str, int]) -> None:
+        for word in known:
+            for topic in self._words.get(word, ()):
+                counts[topic] = counts.get(topic, 0) + 1
+        if phrases := self._phrases.keys() & known:
+            lower = text.lower()
+            for phrase, topic in (each for word in phrases for each in self._phrases[word]):
+                if phrase in lower:
+                    counts[topic] = counts.get(topic, 0) + 1
+
+    def _count_stems(self, words: frozenset[str], counts: dict[str, int]) -> None:
+        for word in words:
+            for stem, topic in self._stems.get(word[:STEM], ()):
+                if word.startswith(stem):
+                    counts[topic] = counts.get(topic, 0) + 1
 
 
 DEFAULT_VOCABULARY = Vocabulary(DEFAULT_TERMS)
@@ -102,20 +121,15 @@ def window(text: str) -> str:
 
 def topics(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dict[str, int]:
     """Return how many terms of each topic a text contains; a year from 2024 on counts as recency."""
-    lower = window(text).lower()
-    return _count(lower, words_of(lower), vocabulary)
+    seen = window(text)
+    return vocabulary.count(seen, words_of(seen))
 
 
-def words_of(lower: str) -> frozenset[str]:
-    """Return the different words of a text in lower case. Plain ASCII, the usual case, is split without a search."""
-    return frozenset(lower.translate(_APART).split() if lower.isascii() else _WORD.findall(lower))
-
-
-def _count(lower: str, words: frozenset[str], vocabulary: Vocabulary) -> dict[str, int]:
-    counts = vocabulary.count(lower, words)
-    if "20" in lower and _NEW_YEAR.search(lower):
-        counts["current_research"] = counts.get("current_research", 0) + 1
-    return counts
+def words_of(text: str) -> frozenset[str]:
+    """Return the different words of a text, in lower case. Plain ASCII, the usual case, is split without a search."""
+    if text.isascii():
+        return frozenset(text.encode("ascii").translate(_APART).decode("ascii").split())
+    return frozenset(_WORD.findall(text.lower()))
 
 
 def kind_of(counts: Mapping[str, int], kinds: Iterable[str] = _WEIGHTS) -> str:
@@ -137,8 +151,8 @@ def hand_features(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dic
     """Return thirteen numbers about a question, each in [0, 1] or nearly, the same for the same text and version."""
     seen = window(text)
     lower = seen.lower()
-    words = words_of(lower)
-    counts = _count(lower, words, vocabulary)
+    words = words_of(seen)
+    counts = vocabulary.found(seen, words)
     size = max(1, len(seen))
     return {
         "length": math.log1p(len(text)) / 10.0,
@@ -216,7 +230,9 @@ class Describer:
 
     def kind(self, text: str) -> str:
         """Return the kind of a question."""
-        return kind_of(topics(text, self.vocabulary), self.kinds)
+        seen = text if len(text) <= 2 * WINDOW else window(text)
+        found = self.vocabulary.found(seen, words_of(seen))
+        return kind_of(found, self.kinds) if found else "general"
 
     @property
     def names(self) -> tuple[str, ...]:

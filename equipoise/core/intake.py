@@ -10,7 +10,7 @@ import msgspec
 
 from equipoise.core.model import Chance, Clock, NanoUSD, Question, Request, Strategy, Urgency
 from equipoise.core.prefix import prefix_of
-from equipoise.core.pricing import estimate_tokens
+from equipoise.core.pricing import BYTES_PER_TOKEN
 from equipoise.core.routing import Router
 
 LONGEST_ID = 128
@@ -63,6 +63,8 @@ class Intake:
         self.router, self._classify, self._clock, self._features = router, classify, clock, features
         self._prefix = f"req-{chance.getrandbits(48):012x}-"
         self._count = 0
+        strategies = {*router.strategies, *(route.strategy for route in router.routes.values())}
+        self._learning = frozenset(filter(learns, strategies))
         self._known: dict[tuple[bytes, bool], tuple[str, tuple[float, ...]]] = {}
 
     def request(self, question: Question, hints: Hints = NO_HINTS) -> tuple[Request, str | None]:
@@ -70,39 +72,46 @@ class Intake:
 
         Raises UnknownModel under `strict_models`, and ValueError for a strategy that does not exist.
         """
-        resolved = self.router.resolve(hints.model)
+        resolved, strategy = self.router.resolve(hints.model), hints.strategy
         route = self.router.routes[resolved.route]
-        if hints.strategy is not None and hints.strategy not in self.router.strategies:
-            raise ValueError(f"unknown strategy {hints.strategy[:80]!r}; known: {', '.join(self.router.strategies)}")
-        seconds = route.timeout if hints.deadline_seconds is None else min(hints.deadline_seconds, route.timeout)
-        strategy = hints.strategy or resolved.strategy or route.strategy
-        text = question.text
-        kind, features = self._described(text, learns(strategy), again=route.cache is not None)
+        if strategy is None:
+            strategy = resolved.strategy
+        elif strategy not in self.router.strategies:
+            raise ValueError(f"unknown strategy {strategy[:80]!r}; known: {', '.join(self.router.strategies)}")
+        characters, text, plain = _looked_through(question)
+        learning, again = (strategy or route.strategy) in self._learning, route.cache is not None
+        kind, features = (
+            self._described(text, learning, again=again) if learning or again else (self._classify(text), ())
+        )
+        seconds = route.timeout
+        if hints.deadline_seconds is not None and hints.deadline_seconds < seconds:
+            seconds = hints.deadline_seconds
+        # By position: to find two dozen names costs msgspec more than all the rest.
         request = Request(
-            id=hints.request_id or self._next_id(),
-            question=question,
-            route=resolved.route,
-            strategy=hints.strategy or resolved.strategy,
-            pinned=resolved.pinned,
-            input_tokens=tokens_of(question),
-            output_tokens=question.max_tokens or 0,
-            answers=answers_of(question),
-            needs=needs_of(question),
-            min_quality=route.min_quality,
-            max_cost=hints.max_cost,
-            deadline=self._clock.monotonic() + seconds,
-            tenant=hints.tenant,
-            key=hints.key,
-            budgets=hints.budgets,
-            session=hints.session,
-            tags=hints.tags,
-            kind=kind,
-            features=features,
-            repeatable=question.tools is None if hints.repeatable is None else hints.repeatable,
-            trace=hints.trace,
-            urgency=hints.urgency,
-            data_classes=hints.data_classes | route.data_classes,
-            prefix=prefix_of(question, route.prefix_characters) if route.prefix_characters else None,
+            hints.request_id or self._next_id(),
+            question,
+            resolved.route,
+            strategy,
+            resolved.pinned,
+            math.ceil(characters / BYTES_PER_TOKEN) if question.tokens is None else question.tokens,
+            question.max_tokens or 0,
+            answers_of(question) if "n" in question.options or "best_of" in question.extra else 1,
+            NOTHING if plain else needs_of(question),
+            route.min_quality,
+            hints.max_cost,
+            self._clock.monotonic() + seconds,
+            hints.tenant,
+            hints.session,
+            hints.tags,
+            kind,
+            features,
+            question.tools is None if hints.repeatable is None else hints.repeatable,
+            hints.trace,
+            hints.key,
+            hints.budgets,
+            hints.urgency,
+            hints.data_classes | route.data_classes,
+            prefix_of(question, route.prefix_characters) if route.prefix_characters else None,
         )
         return request, resolved.warning
 
@@ -131,14 +140,18 @@ class Intake:
         return f"{self._prefix}{self._count}"
 
 
-def tokens_of(question: Question) -> int:
-    """Tokens of the input: counted by the client, or estimated."""
-    if question.tokens is not None:
-        return question.tokens
-    characters = 0
+def _looked_through(question: Question) -> tuple[int, str, bool]:
+    """The characters of all turns, the last words of the user, and whether it needs nothing but an answer in words."""
+    characters, last = 0, ""
+    plain = not (question.tools or question.response_format or question.embeddings)
     for message in question.messages:
-        characters += len(message.text)
-    return estimate_tokens(characters)
+        words = message.content
+        if type(words) is not str:
+            words, plain = message.text, False
+        characters += len(words)
+        if message.role == "user":
+            last = words
+    return characters, last, plain
 
 
 def answers_of(question: Question) -> int:

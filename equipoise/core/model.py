@@ -186,14 +186,14 @@ class Request(msgspec.Struct, frozen=True):
     features: tuple[float, ...] = ()
     repeatable: bool = True
     trace: tuple[tuple[bytes, bytes], ...] = ()
-    role: str = "answer"
     key: str = ""
     budgets: tuple[str, ...] = ()
-    parent: str | None = None
-    joined: str = ""
     urgency: Urgency = Urgency.INTERACTIVE
     data_classes: frozenset[str] = frozenset()
     prefix: int | None = None
+    role: str = "answer"
+    parent: str | None = None
+    joined: str = ""
 
 
 class Candidate(msgspec.Struct, frozen=True, gc=False):

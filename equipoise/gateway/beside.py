@@ -39,6 +39,9 @@ class Beside:
         contents: Contents | None = None,
     ) -> None:
         self._hooks, self._begin, self._contents = hooks, begin_trace, contents
+        self.sees_questions = hooks is not None or begin_trace is not None
+        self.sees_answers = hooks is not None or contents is not None
+        """Is there anything to be done with a question before, and with its answer after it? Else neither needs to be shown."""
 
     async def asked(self, asked: Asked, hints: Hints) -> Hints:
         """Before the question is sized: the hooks may change it, and its trace context becomes ours where it is sampled."""

@@ -26,12 +26,12 @@ from equipoise.core.events import AnswerReused, AnswerScored, Event, hears
 from equipoise.core.intake import Hints
 from equipoise.core.model import NanoUSD, dollars
 from equipoise.core.routing import CacheOptions, Route
-from equipoise.gateway.cache_control import Directives
+from equipoise.gateway.cache_control import UNSAID, Directives
 from equipoise.gateway.elsewhere import Elsewhere
 from equipoise.gateway.flight import Flight
 from equipoise.gateway.following import Pieces
 from equipoise.gateway.given import GivenStream, Kept, again, kept_of, merged, price_of, shared, worth_keeping
-from equipoise.gateway.lookup import BYPASS, HIT, JOINED, MISS, SEMANTIC, STALE, CacheLimits, Lookup
+from equipoise.gateway.lookup import BYPASS, HIT, JOINED, MISS, NOTHING, SEMANTIC, STALE, CacheLimits, Lookup
 from equipoise.gateway.problems import Problem
 from equipoise.reply import Reply
 from equipoise.stores.shared_answers import Place, Purge
@@ -79,6 +79,11 @@ class ResponseCache:
         """Begin to hear what other gateways purge."""
         if self._elsewhere is not None:
             self._elsewhere.answers.start()
+
+    def minds(self, sized: Sized, wanted: Directives) -> bool:
+        """Does it matter here what is kept? Else there is nothing to look for, and the balancer may be asked itself."""
+        route = self._routes().get(sized.route)
+        return wanted is not UNSAID or (route is not None and route.cache is not None)
 
     async def look(self, sized: Sized, hints: Hints, wanted: Directives) -> Lookup:
         """What is kept for this question, here or (a few milliseconds at most) where the fleet keeps answers.
@@ -203,7 +208,7 @@ class ResponseCache:
     def _look(self, sized: Sized, hints: Hints, wanted: Directives) -> Lookup:
         route = self._routes().get(sized.route)
         if route is None or route.cache is None:
-            return Lookup()
+            return NOTHING
         options = route.cache
         if not wanted.store or asked_anew(sized, options) is not None:
             return Lookup(result=BYPASS)

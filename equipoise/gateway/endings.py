@@ -19,19 +19,22 @@ CLIENT_GONE = 499  # no such status is ever sent: a word of nginx's for logs
 
 def of_reply(sized: Sized, reply: Reply, started: float, cache: str = "") -> RequestEnded:
     """A whole answer was given."""
-    duration = time.perf_counter() - started
-    return RequestEnded(
-        request_id=sized.id,
-        route=sized.route,
-        tenant=sized.tenant,
-        status=200,
-        duration=duration,
-        overhead=max(0.0, duration - (reply.duration - reply.overhead)),
-        attempts=len(reply.attempts),
-        cost=reply.cost,
-        backend_id=reply.decision.backend_id,
-        stream=False,
-        cache=cache,
+    duration, decision = time.perf_counter() - started, reply.decision
+    overhead = duration - (reply.duration - reply.overhead)
+    return RequestEnded(  # by position: names cost as much as all the rest
+        sized.id,
+        sized.route,
+        sized.tenant,
+        200,
+        duration,
+        len(reply.attempts),
+        reply.cost,
+        decision.backend_id,
+        False,
+        None,
+        False,
+        overhead if overhead > 0.0 else 0.0,
+        cache,
     )
 
 

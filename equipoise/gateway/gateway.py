@@ -36,7 +36,7 @@ from equipoise.gateway.idempotency import KEY, Keeping, Repeats
 from equipoise.gateway.ids import RequestIds
 from equipoise.gateway.keys import ClientKeys
 from equipoise.gateway.limits import Allowances
-from equipoise.gateway.lookup import Lookup
+from equipoise.gateway.lookup import NOTHING, Lookup
 from equipoise.gateway.pages import Pages, is_here
 from equipoise.gateway.people import People
 from equipoise.gateway.problems import Problem
@@ -47,6 +47,7 @@ from equipoise.http import Request, Response
 
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer, Reply
+    from equipoise.core.model import Question
     from equipoise.core.model import Request as Sized
 
 Endpoint: TypeAlias = Callable[[Request, str], Awaitable[Response]]
@@ -54,20 +55,21 @@ Stream: TypeAlias = Callable[[Asked, Envelope, str], StreamWriter]
 
 
 class Dialect(NamedTuple):
-    """How one family of clients speaks."""
+    """How one family of clients speaks. Who `relays` passes on what already is an answer in its form."""
 
     read: Callable[[bytes], Asked]
     write: Callable[[Reply, Asked, Envelope], bytes]
     stream: Stream
     stream_type: bytes
     problem: Callable[[dict[str, Any]], bytes] = encode
+    relays: bool = False
 
 
 SSE, NDJSON = chat_stream.ChatStream.content_type, lightrag.QueryStream.content_type
-CHAT = Dialect(chat.read_chat, chat.write_chat, chat_stream.ChatStream, SSE)
+CHAT = Dialect(chat.read_chat, chat.write_chat, chat_stream.ChatStream, SSE, relays=True)
 RESPONSES = Dialect(responses.read_responses, responses_write.write_responses, responses_stream.ResponsesStream, SSE)
 QUERY = Dialect(lightrag.read_plain_query, lightrag.write_query, lightrag.QueryStream, NDJSON, lightrag.write_error)
-EMBEDDINGS = CHAT._replace(read=embeddings.read_embeddings, write=embeddings.write_embeddings)
+EMBEDDINGS = CHAT._replace(read=embeddings.read_embeddings, write=embeddings.write_embeddings, relays=False)
 STREAM_QUERY = QUERY._replace(read=lightrag.read_stream_query, write=lightrag.write_line)
 
 ASKING: Mapping[str, Dialect] = {
@@ -180,7 +182,8 @@ class Gateway:
     async def handle(self, request: Request) -> Response:
         """The response to one public request. Raises nothing but what is a defect of ours."""
         endpoint = self._routes.get((request.method, request.path)) or self._elsewhere
-        return self._pages.shown(request, await endpoint(request, self._ids.of(request.headers)))
+        response = await endpoint(request, self._ids.of(request.headers))
+        return self._pages.shown(request, response) if self._pages.any else response
 
     async def handle_admin(self, request: Request) -> Response:
         """The response to one request on the admin listener."""
@@ -206,10 +209,12 @@ class Gateway:
         problem = Problem(status, BEFORE_ANY_HANDLER.get(status, "bad_request"), reason)
         return problems.refusal(problem, self._ids.of({}))
 
-    async def _asked(self, dialect: Dialect, request: Request, request_id: str) -> Response:
+    def _asked(self, dialect: Dialect, request: Request, request_id: str) -> Awaitable[Response]:
         """One question, which may come again under an Idempotency-Key."""
-        if KEY not in request.headers:
-            return await self._ask(dialect, request, request_id)
+        ask = self._ask if KEY not in request.headers else self._ask_once
+        return ask(dialect, request, request_id)
+
+    async def _ask_once(self, dialect: Dialect, request: Request, request_id: str) -> Response:
         started, tenant = time.perf_counter(), "default"
         try:
             caller = self._caller(request)
@@ -225,44 +230,59 @@ class Gateway:
 
     async def _ask(self, dialect: Dialect, request: Request, request_id: str) -> Response:
         """One question: read it, have it answered, write the answer."""
-        started, tenant, sized, found = time.perf_counter(), "default", None, Lookup()
+        started, tenant, sized, found = time.perf_counter(), "default", None, NOTHING
+        balancer, beside = self._balancer, self._beside
         try:
             caller = self._caller(request)
             tenant, asked = caller.tenant, dialect.read(request.body)
             hints = read_hints(request.headers, asked, request_id, caller)
-            hints = await self._beside.asked(asked, hints)
-            sized, warning = self._sized(asked, hints)
-            problems.require_allowed(caller, sized, self._balancer)
+            if beside.sees_questions:
+                hints = await beside.asked(asked, hints)
+            size = balancer.request if hints.strategy is None else self._sized
+            sized, warning = size(asked.question, hints)
+            problems.require_allowed(caller, sized, balancer)
             if asked.question.embeddings:
-                embeddings.require_one_model(sized, self._balancer)
-            await self.allowances.admitted(caller, sized)
-            found = await self.cache.look(sized, hints, read_directives(request.headers, asked.metadata))
+                embeddings.require_one_model(sized, balancer)
+            wanted = read_directives(request.headers, asked.metadata)
+            if caller.requests_per_minute or caller.tokens_per_minute or self.cache.minds(sized, wanted):
+                await self.allowances.admitted(caller, sized)
+                found = await self.cache.look(sized, hints, wanted)
             if asked.question.stream:
                 return await self._stream(dialect, asked, sized, found, warning, started)
-            reply = await self.cache.answer(sized, found)
-            await self._beside.answered(reply, asked, sized)
-            body = _written(dialect, reply, asked, request_id)
+            reply = await (balancer.answer(sized) if found is NOTHING else self.cache.answer(sized, found))
+            if beside.sees_answers:
+                await beside.answered(reply, asked, sized)
+            raw = reply.answer.raw if dialect.relays else None
+            body = _written(dialect, reply, asked, request_id) if raw is None else raw
         except (Problem, Malformed, Unanswered) as error:
             problem = _problem(error)
-            self._balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started, found.result))
-            if sized is not None:
-                self._beside.failed(sized, problem)
-                problem.headers += tuple(fields.canary(sized.role))
+            balancer.tell(endings.of_problem(sized, request_id, tenant, problem, started, found.result))
+            self._failed(sized, problem)
             return problems.refusal(problem, request_id, dialect.problem)
         except asyncio.CancelledError:
-            self._balancer.tell(
-                endings.of_problem(sized, request_id, tenant, endings.client_gone(), started, found.result)
-            )
+            balancer.tell(endings.of_problem(sized, request_id, tenant, endings.client_gone(), started, found.result))
             raise
         head = fields.of_reply(request_id, reply, warning, started)
-        self._balancer.tell(endings.of_reply(sized, reply, started, found.result))
-        return Response(200, head + found.fields() + self.allowances.fields(sized.key), body)
+        balancer.tell(endings.of_reply(sized, reply, started, found.result))
+        return Response(200, self._with_more(head, found, sized), body)
 
-    def _sized(self, asked: Asked, hints: Hints) -> tuple[Sized, str | None]:
+    def _failed(self, sized: Sized | None, problem: Problem) -> None:
+        if sized is not None:
+            self._beside.failed(sized, problem)
+            problem.headers += tuple(fields.canary(sized.role))
+
+    def _with_more(self, head: fields.Fields, found: Lookup, sized: Sized) -> fields.Fields:
+        """The fields of an answer with those of the cache and of the key's limits, where there are any."""
+        if found is not NOTHING:
+            head += found.fields()
+        return head + self.allowances.fields(sized.key) if self.allowances.known else head
+
+    def _sized(self, question: Question, hints: Hints) -> tuple[Sized, str | None]:
+        """For a strategy that a client names, and that may be none."""
         try:
-            return self._balancer.request(asked.question, hints)
+            return self._balancer.request(question, hints)
         except Unanswered as error:
-            if hints.strategy is None or error.code != "invalid_request_error":
+            if error.code != "invalid_request_error":
                 raise
             raise bad_strategy(error.message) from None
 
@@ -281,8 +301,7 @@ class Gateway:
 
         writer = dialect.stream(asked, Envelope(sized.id, int(time.time())), stream.model)
         head = fields.of_stream(sized.id, stream, warning, dialect.stream_type)
-        head += found.fields() + self.allowances.fields(sized.key)
-        return Response(200, head, StreamBody(stream, writer, ended))
+        return Response(200, self._with_more(head, found, sized), StreamBody(stream, writer, ended))
 
     async def _explain(self, request: Request, request_id: str) -> Response:
         try:
@@ -309,7 +328,7 @@ class Gateway:
         caller = self._keys.admitted(request)
         if caller is None:
             raise problems.wrong_key()
-        if self._keys.expired(caller):
+        if caller.expires is not None and self._keys.expired(caller):
             raise problems.expired_key()
         return caller
 

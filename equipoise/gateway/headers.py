@@ -34,7 +34,8 @@ def dollars_field(amount: NanoUSD) -> bytes:
 def of_reply(request_id: str, reply: Reply, warning: str | None, started: float) -> Fields:
     """All of them, for a whole answer. `started` is `perf_counter` when the request arrived here."""
     waited = reply.duration - reply.overhead
-    own = b"%.3f" % (max(0.0, (time.perf_counter() - started) - waited) * 1e3)
+    spent = time.perf_counter() - started - waited
+    own = b"%.3f" % (spent * 1e3 if spent > 0.0 else 0.0)
     decision = reply.decision
     fields = [
         JSON,

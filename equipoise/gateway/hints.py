@@ -28,6 +28,7 @@ OPEN_URGENCIES = (Urgency.INTERACTIVE, Urgency.BATCH)
 MAX_DEADLINE_MS = 24 * 3600 * 1000
 MAX_USD = 1_000_000
 MAX_TAGS, MAX_TAG, MAX_SESSION = 16, 64, 256
+TRACEPARENT = b"traceparent"
 PARENT = re.compile(rb"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[\x21-\x7e]{0,72})?")
 STATE = re.compile(rb"[\x20-\x7e]{1,512}")
 """W3C Trace Context, 3.2 and 3.3; later versions may say more behind a dash."""
@@ -42,7 +43,7 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) 
             key=caller.key,
             budgets=caller.budgets,
             request_id=request_id,
-            trace=trace(headers),
+            trace=trace(headers) if TRACEPARENT in headers else (),
             data_classes=caller.data_classes,
         )
     said = {name: headers[field] for name, field in FIELDS if field in headers}
@@ -95,10 +96,10 @@ def _data_classes(said: str | None) -> frozenset[str]:
 def trace(headers: Headers) -> tuple[tuple[bytes, bytes], ...]:
     """The W3C trace context as it came, where it is one: upstreams are shown nothing else of what a client wrote in its
     headers. Without a parent the state means nothing."""
-    parent, state = headers.get(b"traceparent"), headers.get(b"tracestate")
+    parent, state = headers.get(TRACEPARENT), headers.get(b"tracestate")
     if parent is None or PARENT.fullmatch(parent) is None:
         return ()
-    found = (b"traceparent", parent)
+    found = (TRACEPARENT, parent)
     return (found,) if state is None or STATE.fullmatch(state) is None else (found, (b"tracestate", state))
 
 

@@ -72,9 +72,8 @@ class ClientKeys:
 
     def _holder(self, headers: Headers) -> Caller | None:
         key = presented(headers)
-        return self._by_key(key) if key and len(key) <= MAX_KEY else None
-
-    def _by_key(self, key: bytes) -> Caller | None:
+        if not key or len(key) > MAX_KEY:
+            return None
         shown = hashlib.sha256(key).digest()
         known, terms = self._known.get(self._blinded(shown), (b"", None))
         return terms if hmac.compare_digest(known, shown) else None

@@ -89,7 +89,8 @@ class Allowances:
         self._clock = clock
         self.elsewhere: Elsewhere | None = None
         """The other processes among whom the rates are shared out."""
-        self._known: dict[str, Allowance] = {}
+        self.known: dict[str, Allowance] = {}
+        """By key, what is left of its rates; only keys that have any."""
         self._open: dict[str, Taken] = {}
 
     async def admitted(self, caller: Caller, request: Request) -> None:
@@ -97,7 +98,7 @@ class Allowances:
         try:
             self.admit(caller, request)
         except Problem:
-            known = self._known[caller.key]
+            known = self.known[caller.key]
             if self.elsewhere is None or not await self.elsewhere.borrow(known.lacks(request, self._clock())):
                 raise
             self.admit(caller, request)
@@ -107,9 +108,9 @@ class Allowances:
         limits = caller.requests_per_minute, caller.tokens_per_minute
         if limits == (None, None):
             return
-        allowance = self._known.get(caller.key)
+        allowance = self.known.get(caller.key)
         if allowance is None or allowance.limits != limits:
-            allowance = self._known[caller.key] = Allowance(limits, caller.key)
+            allowance = self.known[caller.key] = Allowance(limits, caller.key)
             if self.elsewhere is not None:
                 allowance.attach(self.elsewhere)
         tokens = _tokens(request)
@@ -133,7 +134,7 @@ class Allowances:
 
     def fields(self, key: str) -> Fields:
         """OpenAI's headers: how much a minute, what is left at this moment, when it is whole again."""
-        allowance = self._known.get(key)
+        allowance = self.known.get(key)
         if allowance is None:
             return []
         found: Fields = []
@@ -146,7 +147,7 @@ class Allowances:
         return found
 
     def _settle(self, taken: Taken) -> None:
-        rate = self._known[taken.key].rates.get(TOKENS)
+        rate = self.known[taken.key].rates.get(TOKENS)
         if rate is not None:
             rate.correct(taken.used - taken.tokens, self._clock())
 

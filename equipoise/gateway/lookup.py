@@ -46,3 +46,7 @@ class Lookup(msgspec.Struct, kw_only=True):
         if self.likeness is not None:
             told.append((b"x-equipoise-cache-similarity", b"%.3f" % self.likeness))
         return told if self.age is None else [*told, (b"age", b"%d" % self.age)]
+
+
+NOTHING = Lookup()
+"""What it does where no answers are kept. Shared: nothing is written into it."""

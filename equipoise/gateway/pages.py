@@ -35,6 +35,8 @@ class Pages:
         self._origins = frozenset(origin.encode("ascii") for origin in origins)
         self._names = frozenset(urlsplit(origin.decode("ascii")).hostname for origin in self._origins)
         self._max_age, self._here = b"%d" % max_age, here
+        self.any = bool(self._origins)
+        """May any page of another origin ask? Else responses need not be shown to any."""
 
     def preflight(self, request: Request) -> Response | None:
         """The answer to a browser that asks whether a page may ask; None for everything else."""
