@@ -71,7 +71,8 @@ def body_for(question: Question, splice: Splice) -> bytes:
     body, parts = question.body, question.parts
     if body is None:
         return built(question, splice)
-    fields = parts.fields if parts is not None and parts.body is body else None  # a hook may have put another in its place
+    # A hook may have put another body in its place.
+    fields = parts.fields if parts is not None and parts.body is body else None
     return spliced(body, question.stream, splice, fields)
 
 

@@ -103,7 +103,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def text(self) -> str:
         """The words of the turn; parts that are not text (images) are left out."""
-        if type(self.content) is str:
+        if isinstance(self.content, str):
             return self.content
         return "\n".join(str(part.get("text", "")) for part in self.content or () if "text" in part)
 

@@ -100,23 +100,29 @@ def _amount(name: str, value: Any) -> int:
 def cost_of(price: Price, usage: Usage) -> NanoUSD:
     """The price of a reported usage, rounded up to the next nano-dollar; counts below zero count as zero."""
     price = price if price.above is None else price.at(usage.input_tokens)
-    cached = max(usage.cached_tokens, 0)
-    scaled = max(usage.input_tokens - cached, 0) * price.input
-    if cached:
+    cached, output, reasoning = usage.cached_tokens, usage.output_tokens, usage.reasoning_tokens
+    fresh = usage.input_tokens - cached if cached > 0 else usage.input_tokens
+    scaled = fresh * price.input if fresh > 0 else 0
+    if cached > 0:
         scaled += cached * (price.input if price.cached_input is None else price.cached_input)
-    scaled += _scaled_output(price, max(usage.output_tokens, 0), max(usage.reasoning_tokens, 0))
+    if price.reasoning is None and reasoning > output:
+        output = reasoning
+    elif price.reasoning is not None and reasoning > 0:
+        scaled += reasoning * price.reasoning
+    if output > 0:
+        scaled += output * price.output
     if price.citation and usage.citation_tokens > 0:
         scaled += usage.citation_tokens * price.citation
-    fees = max(usage.requests, 0) * price.per_request + max(usage.fees, 0)
+    return _fees(price, usage) - (-scaled // MILLION)
+
+
+def _fees(price: Price, usage: Usage) -> NanoUSD:
+    fees = usage.requests * price.per_request if usage.requests > 0 else 0
+    if usage.fees > 0:
+        fees += usage.fees
     if usage.searches > 0:
         fees += usage.searches * price.per_search
-    return fees - (-scaled // MILLION)
-
-
-def _scaled_output(price: Price, output: int, reasoning: int) -> int:
-    if price.reasoning is None:
-        return max(output, reasoning) * price.output
-    return output * price.output + reasoning * price.reasoning
+    return fees
 
 
 def expected_cost(price: Price, input_tokens: int, output_tokens: int) -> NanoUSD:
@@ -145,7 +151,7 @@ def worst_case(price: Price, input_tokens: int, max_output_tokens: int, allowanc
     return price.per_request + extra - (-scaled // MILLION)
 
 
-class Bill(msgspec.Struct, frozen=True):
+class Bill(msgspec.Struct, frozen=True, gc=False):
     """What an attempt cost, how that is known, by whose word, and what its upstream claimed if it was not believed."""
 
     cost: NanoUSD

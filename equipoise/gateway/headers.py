@@ -46,7 +46,7 @@ def of_reply(request_id: str, reply: Reply, warning: str | None, started: float)
         (b"x-equipoise-cost-usd", dollars_field(reply.cost)),
         (b"x-equipoise-cost-source", reply.cost_source.encode()),
         (b"x-equipoise-overhead-ms", own),
-        (b"server-timing", b"equipoise;dur=" + own + b", upstream;dur=%.3f" % (waited * 1e3)),
+        (b"server-timing", b"equipoise;dur=%b, upstream;dur=%.3f" % (own, waited * 1e3)),
     ]
     if reply.quality is not None:
         fields.append((b"x-equipoise-quality", b"%.3f" % reply.quality))

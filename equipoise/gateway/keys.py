@@ -7,6 +7,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from equipoise.core.callers import Caller
 from equipoise.http import Headers, Request
@@ -41,10 +42,11 @@ class ClientKeys:
         wall: Callable[[], float] = time.time,
         beside: Callable[[Headers], Caller | None] | None = None,
     ) -> None:
-        self._secret, self._wall, self._beside = secrets.token_bytes(32), wall, beside
+        self._wall, self._beside = wall, beside
+        self._blinded = partial(hashlib.blake2b, key=secrets.token_bytes(32), digest_size=16)
         self._mark = object()  # whoever was found by these keys and no others
         self._known = {
-            self._blinded(bytes.fromhex(known)): (bytes.fromhex(known), _terms(terms))
+            self._blinded(bytes.fromhex(known)).digest(): (bytes.fromhex(known), _terms(terms))
             for known, terms in digests.items()
         }
 
@@ -75,7 +77,7 @@ class ClientKeys:
         if not key or len(key) > MAX_KEY:
             return None
         shown = hashlib.sha256(key).digest()
-        known, terms = self._known.get(self._blinded(shown), (b"", None))
+        known, terms = self._known.get(self._blinded(shown).digest(), (b"", None))
         return terms if hmac.compare_digest(known, shown) else None
 
     def expired(self, caller: Caller) -> bool:
@@ -86,9 +88,6 @@ class ClientKeys:
         """Whose key the request shows; None if it shows none that is good now."""
         caller = self.caller(headers)
         return None if caller is None or self.expired(caller) else caller.tenant
-
-    def _blinded(self, known: bytes) -> bytes:
-        return hashlib.blake2b(known, key=self._secret, digest_size=16).digest()
 
     def __repr__(self) -> str:
         return f"ClientKeys({len(self._known)} keys)"

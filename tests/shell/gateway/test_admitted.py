@@ -17,9 +17,9 @@ class Counting(ClientKeys):
 
     looked = 0
 
-    def _by_key(self, key: bytes) -> Caller | None:
+    def _holder(self, headers: Headers) -> Caller | None:
         self.looked += 1
-        return super()._by_key(key)
+        return super()._holder(headers)
 
 
 async def test_a_key_is_looked_up_once_for_a_request_and_again_for_the_next() -> None:
