@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from equipoise.core.features import (
     _WORD,
+    DEFAULT_VOCABULARY,
     EMBEDDED,
     KINDS,
     LEANING,
@@ -19,10 +20,13 @@ from equipoise.core.features import (
     embedding_in,
     hand_features,
     leanings,
+    topics,
     window,
     words_of,
 )
 from equipoise.core.vocabulary import DEFAULT_TERMS
+
+TERMS = sorted({term for own in DEFAULT_TERMS.values() for term in own})
 
 
 @pytest.mark.parametrize(
@@ -128,8 +132,26 @@ def test_any_text_has_a_kind_and_the_same_thirteen_numbers(text: str) -> None:
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=300))
 def test_the_quick_way_to_split_plain_text_finds_the_same_words(text: str) -> None:
     """For ASCII, translating signs away and splitting gives what searching for words gives."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in text.lower())
-    assert words_of(printable) == frozenset(_WORD.findall(printable))
+    printable = "".join(sign if sign.isprintable() else " " for sign in text)
+    assert words_of(printable) == frozenset(_WORD.findall(printable.lower()))
+
+
+@given(st.lists(st.sampled_from([*TERMS, "other", "2026", "İ", "the"]), max_size=12))
+def test_each_term_counts_once_for_each_of_its_topics(terms: list[str]) -> None:
+    """Words, phrases and beginnings of words, in any case and order, found by a rule that searches for each of them."""
+    text = ". ".join(term.replace("*", "ed").title() for term in terms)
+    words = text.lower().replace(".", " ").split()
+
+    def is_in(term: str) -> bool:
+        if term.endswith("*"):
+            return any(word.startswith(term[:-1]) for word in words)
+        return term in words if " " not in term else term in text.lower()
+
+    expected = {topic: sum(map(is_in, own)) for topic, own in DEFAULT_TERMS.items()}
+    expected["current_research"] += "2026" in words
+    assert topics(text) == expected
+    found = DEFAULT_VOCABULARY.found(text, words_of(text))
+    assert found == {topic: count for topic, count in expected.items() if count}
 
 
 def test_what_was_recorded_gives_the_features_it_was_made_from() -> None:

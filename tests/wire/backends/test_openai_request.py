@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from equipoise.backends.base import BackendError
 from equipoise.backends.openai_request import Splice, body_for, spliced
 from equipoise.core.model import Message, Question, Verdict
+from equipoise.gateway.dialects.chat import read_chat
 
 OWN = Splice.make("gpt-5-mini", {}, stream_usage=True, max_tokens_field="max_tokens")
 THEIRS = Splice.make(None, {}, stream_usage=True, max_tokens_field="max_tokens")
@@ -82,6 +83,31 @@ def test_an_operators_options_fill_gaps_only() -> None:
     """What the client says himself counts."""
     splice = Splice.make(None, {"temperature": 0.2, "top_p": 0.9}, stream_usage=True, max_tokens_field="max_tokens")
     assert msgspec.json.decode(spliced(b'{"temperature":1}', False, splice)) == {"temperature": 1, "top_p": 0.9}
+
+
+BODY = b'{"model":"auto","messages":[{"role":"user","content":"Why?"}],"metadata":{"equipoise-tags":"a"},"stream":true}'
+
+
+@given(st.dictionaries(NAMES, JSON_VALUES, max_size=8), st.booleans())
+def test_fields_that_are_known_already_come_to_the_same(body: dict[str, Any], stream: bool) -> None:
+    """However often they are sent: they are not changed by it, for another backend may be asked next."""
+    raw = msgspec.json.encode(body)
+    known = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    before = dict(known)
+    for splice in (OWN, THEIRS, OWN):
+        assert spliced(raw, stream, splice, known) == spliced(raw, stream, splice)
+    assert (list(known), known) == (list(before), before)
+
+
+def test_a_body_that_a_hook_put_in_its_place_is_sent_and_not_the_fields_of_the_old_one() -> None:
+    """What was taken out of it stays out, whether the question was changed or made anew."""
+    question = read_chat(BODY).question
+    assert b"Why?" in body_for(question, OWN)
+    fresh = BODY.replace(b"Why?", b"[gone]")
+    replaced = msgspec.structs.replace(question, body=fresh)
+    question.body = bytes(bytearray(BODY).replace(b"Why?", b"[gone]"))
+    assert body_for(replaced, OWN) == body_for(question, OWN) == spliced(fresh, True, OWN)
+    assert b"[gone]" in spliced(fresh, True, OWN)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"nul", b"\xff", b'{"a":'])
