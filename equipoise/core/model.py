@@ -288,7 +288,7 @@ class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
     date: str | None = None
 
 
-class Answer(msgspec.Struct, kw_only=True):
+class Answer(msgspec.Struct):
     """One engine's answer, whatever the engine.
 
     `metered_cost` is what the upstream itself says it billed. `raw` is the upstream's body where it already has OpenAI's

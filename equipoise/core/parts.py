@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Parts(msgspec.Struct, frozen=True):
+class Parts(msgspec.Struct, frozen=True, gc=False):
     """The fields of `body`, each in the bytes that stand there. They are true of that very object and of no other."""
 
     body: bytes

@@ -191,7 +191,7 @@ class Gateway:
 
     def admit(self, head: Request) -> Response | None:
         """Turn away before the body is read: unknown paths, wrong methods, missing keys. Answers browsers that ask first."""
-        if (allowed := self._pages.preflight(head)) is not None:
+        if head.method == "OPTIONS" and (allowed := self._pages.preflight(head)) is not None:
             return allowed
         try:
             if (head.method, head.path) not in self._routes:

@@ -65,6 +65,11 @@ def require_sound(body: bytes) -> None:
     """
     if len(body) > MAX_PARTS:
         require_few_parts(body)
+    require_text(body)
+
+
+def require_text(body: bytes) -> None:
+    """Refuse what is not UTF-8."""
     if not body.isascii():
         try:
             str(body, "utf-8")

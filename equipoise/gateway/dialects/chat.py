@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -12,13 +13,15 @@ from equipoise.core.parts import Parts
 from equipoise.gateway.dialects import citations as cite
 from equipoise.gateway.dialects.apart import LONG, apart
 from equipoise.gateway.dialects.base import (
+    MAX_PARTS,
     Asked,
     Envelope,
     encode,
     misread,
+    require_few_parts,
     require_messages,
     require_shallow,
-    require_sound,
+    require_text,
     token_limit,
     total_tokens,
     usd,
@@ -49,6 +52,10 @@ class ChatBody(msgspec.Struct):
     response_format: dict[str, Any] | None = None
     metadata: dict[str, Any] | None = None
     extra_body: dict[str, Any] | None = None
+
+
+class PlainTurn(Message, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A message of known fields only: nothing in it is skipped, so that all of it is text once it is decoded."""
 
 
 TYPED = frozenset(ChatBody.__struct_fields__)
@@ -82,13 +89,15 @@ OPTIONS = frozenset(
 Fields: TypeAlias = dict[str, msgspec.Raw]
 _typed = msgspec.json.Decoder(ChatBody).decode
 _fields = msgspec.json.Decoder(Fields).decode
+_plain_turns = msgspec.json.Decoder(list[PlainTurn]).decode
 _messages = msgspec.json.Decoder(list[Message]).decode
 _value = msgspec.json.Decoder().decode
 
 
 def read_chat(body: bytes) -> Asked:
     """A chat completions body as a question; the body itself stays with it for OpenAI-compatible backends."""
-    require_sound(body)
+    if len(body) > MAX_PARTS:
+        require_few_parts(body)
     try:
         said, fields = _read(body)
         options, extra = _rest(fields)
@@ -119,7 +128,10 @@ def read_chat(body: bytes) -> Asked:
 def _read(body: bytes) -> tuple[ChatBody, Fields]:
     """What is said in a body, and all its fields in the bytes that stand there."""
     found = _read_apart(body) if len(body) >= LONG else None
-    return found or (_typed(body), _fields(body))
+    if found is None:
+        require_text(body)
+        found = _typed(body), _fields(body)
+    return found
 
 
 def _read_apart(body: bytes) -> tuple[ChatBody, Fields] | None:
@@ -127,13 +139,22 @@ def _read_apart(body: bytes) -> tuple[ChatBody, Fields] | None:
     cut = apart(body)
     if cut is None:
         return None
+    require_text(cut.rest)
     try:
         said = _typed(cut.rest)
-        said.messages = _messages(cut.turns)
+        said.messages = _turns(body, cut.turns)
     except UNREADABLE:  # what is wrong is found, and told, in the whole
         return None
     cut.fields["messages"] = msgspec.Raw(cut.turns)
     return said, cut.fields
+
+
+def _turns(body: bytes, turns: memoryview) -> list[Message]:
+    if not body.isascii():
+        with suppress(msgspec.ValidationError):
+            return [*_plain_turns(turns)]
+        require_text(body)
+    return _messages(turns)
 
 
 def _limit(said: ChatBody) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from equipoise.core.model import Question
+from equipoise.core.model import Message, Question
 from equipoise.gateway.dialects import chat
 from equipoise.gateway.dialects.apart import MOST_AROUND, apart
 from equipoise.gateway.dialects.base import Malformed
@@ -54,7 +54,9 @@ def spelt(fields: list[tuple[str, Any]], comma: str, colon: str) -> bytes:
 
 def read(body: bytes) -> Question | tuple[str, str | None, int]:
     try:
-        return chat.read_chat(body).question
+        question = chat.read_chat(body).question
+        question.messages = [Message(**msgspec.structs.asdict(message)) for message in question.messages]
+        return question
     except Malformed as error:
         return error.message, error.param, error.status
 
