@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from equipoise.core.model import Question
     from equipoise.core.model import Request as Sized
 
-Endpoint: TypeAlias = Callable[[Request, str], Awaitable[Response]]
+Endpoint: TypeAlias = Callable[[Request, str], Coroutine[Any, Any, Response]]
 Stream: TypeAlias = Callable[[Asked, Envelope, str], StreamWriter]
 
 
@@ -179,11 +179,14 @@ class Gateway:
         probes = self.health.routes() | {openapi.PATH: _described}
         return table | {(method, path): probe for path, probe in probes.items() for method in ("GET", "HEAD")}
 
-    async def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
         """The response to one public request. Raises nothing but what is a defect of ours."""
         endpoint = self._routes.get((request.method, request.path)) or self._elsewhere
-        response = await endpoint(request, self._ids.of(request.headers))
-        return self._pages.shown(request, response) if self._pages.any else response
+        response = endpoint(request, self._ids.of(request.headers))
+        return self._shown(request, response) if self._pages.any else response
+
+    async def _shown(self, request: Request, response: Coroutine[Any, Any, Response]) -> Response:
+        return self._pages.shown(request, await response)
 
     async def handle_admin(self, request: Request) -> Response:
         """The response to one request on the admin listener."""
@@ -209,7 +212,7 @@ class Gateway:
         problem = Problem(status, BEFORE_ANY_HANDLER.get(status, "bad_request"), reason)
         return problems.refusal(problem, self._ids.of({}))
 
-    def _asked(self, dialect: Dialect, request: Request, request_id: str) -> Awaitable[Response]:
+    def _asked(self, dialect: Dialect, request: Request, request_id: str) -> Coroutine[Any, Any, Response]:
         """One question, which may come again under an Idempotency-Key."""
         ask = self._ask if KEY not in request.headers else self._ask_once
         return ask(dialect, request, request_id)
@@ -264,7 +267,8 @@ class Gateway:
             raise
         head = fields.of_reply(request_id, reply, warning, started)
         balancer.tell(endings.of_reply(sized, reply, started, found.result))
-        return Response(200, self._with_more(head, found, sized), body)
+        alone = found is NOTHING and not self.allowances.known
+        return Response(200, head if alone else self._with_more(head, found, sized), body)
 
     def _failed(self, sized: Sized | None, problem: Problem) -> None:
         if sized is not None:
@@ -272,10 +276,8 @@ class Gateway:
             problem.headers += tuple(fields.canary(sized.role))
 
     def _with_more(self, head: fields.Fields, found: Lookup, sized: Sized) -> fields.Fields:
-        """The fields of an answer with those of the cache and of the key's limits, where there are any."""
-        if found is not NOTHING:
-            head += found.fields()
-        return head + self.allowances.fields(sized.key) if self.allowances.known else head
+        """The fields of an answer with those of the cache and of the key's limits."""
+        return head + found.fields() + self.allowances.fields(sized.key)
 
     def _sized(self, question: Question, hints: Hints) -> tuple[Sized, str | None]:
         """For a strategy that a client names, and that may be none."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from equipoise.gateway.dialects.base import encode
 from equipoise.gateway.headers import JSON, TEXT, clean
@@ -14,7 +14,7 @@ from equipoise.http import Request, Response
 if TYPE_CHECKING:
     from equipoise.balancer import LoadBalancer
 
-Endpoint: TypeAlias = Callable[[Request, str], Awaitable[Response]]
+Endpoint: TypeAlias = Callable[[Request, str], Coroutine[Any, Any, Response]]
 METRICS_TYPE = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 NO_STORE = (b"cache-control", b"no-store")
 
