@@ -21,7 +21,7 @@ EMBEDDING = frozenset({"embeddings"})
 NOTHING = frozenset[str]()
 
 
-class Hints(msgspec.Struct, frozen=True, gc=False):
+class Hints(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a caller may say about how his question is to be answered.
 
     `max_cost` bounds each attempt's expected cost in nano-dollars, `deadline_seconds` the whole answer, `key` names
@@ -30,19 +30,19 @@ class Hints(msgspec.Struct, frozen=True, gc=False):
     """
 
     model: str = "auto"
-    tenant: str = "default"
-    key: str = ""
-    budgets: tuple[str, ...] = ()
-    request_id: str | None = None
-    trace: tuple[tuple[bytes, bytes], ...] = ()
-    data_classes: frozenset[str] = frozenset()
     strategy: str | None = None
     max_cost: NanoUSD | None = None
     deadline_seconds: float | None = None
     tags: tuple[str, ...] = ()
     session: str | None = None
+    tenant: str = "default"
+    key: str = ""
+    budgets: tuple[str, ...] = ()
+    request_id: str | None = None
+    trace: tuple[tuple[bytes, bytes], ...] = ()
     repeatable: bool | None = None
     urgency: Urgency = Urgency.INTERACTIVE
+    data_classes: frozenset[str] = frozenset()
 
 
 NO_HINTS = Hints()

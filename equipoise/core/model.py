@@ -239,7 +239,7 @@ class Choice(msgspec.Struct, frozen=True):
     probabilities: dict[str, float] = {}
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """One choice with its grounds: who was compared, who was left out and why.
 
     `candidates` are those the policy saw; `sampled_from` is 0 when that was everybody eligible, otherwise how many they were drawn from. `compared` is what
@@ -288,7 +288,7 @@ class Citation(msgspec.Struct, frozen=True, omit_defaults=True):
     date: str | None = None
 
 
-class Answer(msgspec.Struct):
+class Answer(msgspec.Struct, kw_only=True):
     """One engine's answer, whatever the engine.
 
     `metered_cost` is what the upstream itself says it billed. `raw` is the upstream's body where it already has OpenAI's

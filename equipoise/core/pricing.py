@@ -234,7 +234,7 @@ class TokenRatio:
 
     def observe(self, text: str | int, reported_tokens: int) -> None:
         """Learn from one report; one that counts nothing teaches nothing."""
-        size = size_of(text)
+        size = text if type(text) is int else size_of(text)
         if size <= 0 or reported_tokens <= 0:
             return
         believable = size / reported_tokens

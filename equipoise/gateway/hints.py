@@ -38,13 +38,13 @@ def read_hints(headers: Headers, asked: Asked, request_id: str, caller: Caller) 
     """The hints of one request, a header before `metadata`; raises Malformed naming the header at fault."""
     if asked.metadata is None and SAID.isdisjoint(headers):
         return Hints(
-            asked.model,
-            caller.tenant,
-            caller.key,
-            caller.budgets,
-            request_id,
-            trace(headers) if TRACEPARENT in headers else (),
-            caller.data_classes,
+            model=asked.model,
+            tenant=caller.tenant,
+            key=caller.key,
+            budgets=caller.budgets,
+            request_id=request_id,
+            trace=trace(headers) if TRACEPARENT in headers else (),
+            data_classes=caller.data_classes,
         )
     said = {name: headers[field] for name, field in FIELDS if field in headers}
     beside = _from_metadata(asked.metadata or {})

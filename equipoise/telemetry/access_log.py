@@ -102,26 +102,35 @@ LONGEST = 200
 
 def for_people(wall: float, event: RequestEnded) -> str:
     """The line as `key=value` after the time."""
-    said = _said(event, quoted_word, quoted)
-    return f"{moment(wall)} " + " ".join([f"{name}={value}" for name, value in said.items()])
+    told = (
+        f"{moment(wall)} status={event.status} seconds={round(event.duration, 4)} cost_usd={dollars(event.cost)}"
+        f" attempts={event.attempts} route={quoted_word(event.route[:LONGEST])}"
+        f" tenant={quoted_word(event.tenant[:LONGEST])}"
+    )
+    for name, value in _besides(event, quoted_word).items():
+        told += f" {name}={value}"
+    return f"{told} request_id={quoted(event.request_id[:LONGEST])}"
 
 
 def for_machines(wall: float, event: RequestEnded) -> str:
-    """The line as a JSON object."""
-    return _encode({"time": moment(wall), **_said(event, cleaned_word, cleaned)}).decode()
-
-
-def _said(event: RequestEnded, word: Callable[[str], str], once: Callable[[str], str]) -> dict[str, Any]:
-    """What a line says, in its order; what there is not is left out. Names pass through `word`, bounded, and what comes
-    only once through `once`."""
-    said: dict[str, Any] = {
+    """The line as a JSON object of the same fields."""
+    told: dict[str, Any] = {
+        "time": moment(wall),
         "status": event.status,
         "seconds": round(event.duration, 4),
         "cost_usd": dollars(event.cost),
         "attempts": event.attempts,
-        "route": word(event.route[:LONGEST]),
-        "tenant": word(event.tenant[:LONGEST]),
+        "route": cleaned_word(event.route[:LONGEST]),
+        "tenant": cleaned_word(event.tenant[:LONGEST]),
+        **_besides(event, cleaned_word),
+        "request_id": cleaned(event.request_id[:LONGEST]),
     }
+    return _encode(told).decode()
+
+
+def _besides(event: RequestEnded, word: Callable[[str], str]) -> dict[str, str]:
+    """What a line says only where there is something to say; names pass through `word`."""
+    said: dict[str, str] = {}
     if event.backend_id:
         said["backend"] = word(event.backend_id)
     if event.cache:
@@ -130,7 +139,6 @@ def _said(event: RequestEnded, word: Callable[[str], str], once: Callable[[str],
         said["stream"] = _end_of(event)
     if event.error_code:
         said["error"] = word(event.error_code)
-    said["request_id"] = once(event.request_id[:LONGEST])
     return said
 
 
