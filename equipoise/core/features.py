@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-import string
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 
@@ -22,6 +21,9 @@ KINDS = ("metabolomics", "current_research", "methodology", "review", "general")
 WINDOW = 2048
 """Characters read at each end of a text: what is asked stands at the beginning or at the end, documents in between."""
 
+MOST_FOREIGN, SAMPLE = 1.25, 256
+"""Bytes of UTF-8 a character, among the first: in a text with more of them its words are sooner found by a search."""
+
 STEM = 4
 _beginning = itemgetter(slice(0, STEM))
 
@@ -33,9 +35,9 @@ TOLD_APART = tuple(_WEIGHTS)
 """The kinds a question is found to be of; what is none of them is general."""
 
 _WORD = re.compile(r"[\w-]+")
-# Of bytes: small letters, and blanks for signs. In CPython a table for bytes costs a tenth of one for text.
-_APART = bytes(32 if chr(code) in string.punctuation and chr(code) not in "_-" else code for code in range(128))
-_APART = _APART.lower() + bytes(range(128, 256))
+# Of bytes: small letters, and a blank for what is no letter of a word. In CPython a table for bytes costs a tenth of one for text.
+_ASCII = bytes(range(128))
+_APART = bytes(code if _WORD.fullmatch(chr(code)) else 32 for code in _ASCII).lower() + bytes(range(128, 256))
 _NEW_YEAR = re.compile(r"\b20(?:2[4-9]|[3-9]\d)\b")
 _CODE = ("```", "def ", "class ", "return ", "import ", "</", "=>", "==", "();", "{\n", ";\n", "SELECT ")
 _CHOICES = re.compile(r"(?:^|\s)\(?[A-Da-d1-4][).:]\s", re.MULTILINE)
@@ -126,10 +128,19 @@ def topics(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dict[str, 
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the different words of a text, in lower case. Plain ASCII, the usual case, is split without a search."""
+    """Return the different words of a text, in lower case: what `_WORD` finds, mostly without a search."""
     if text.isascii():
         return frozenset(text.encode("ascii").translate(_APART).decode("ascii").split())
-    return frozenset(_WORD.findall(text.lower()))
+    lower = text.lower()
+    sample = lower[:SAMPLE]
+    if len(sample.encode("utf-8", "surrogatepass")) > MOST_FOREIGN * len(sample):
+        return frozenset(_WORD.findall(lower))
+    said = lower.encode("utf-8", "surrogatepass")
+    plain = said.translate(_APART).decode("utf-8", "surrogatepass")
+    for sign in set(said.translate(None, _ASCII).decode("utf-8", "surrogatepass")):
+        if not sign.isalnum():
+            plain = plain.replace(sign, " ")
+    return frozenset(plain.split())
 
 
 def kind_of(counts: Mapping[str, int], kinds: Iterable[str] = _WEIGHTS) -> str:

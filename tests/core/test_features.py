@@ -1,7 +1,7 @@
 """What the classifier sees in a question."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from equipoise.core.features import (
@@ -129,11 +129,17 @@ def test_any_text_has_a_kind_and_the_same_thirteen_numbers(text: str) -> None:
     assert features == hand_features(text)
 
 
-@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=300))
-def test_the_quick_way_to_split_plain_text_finds_the_same_words(text: str) -> None:
-    """For ASCII, translating signs away and splitting gives what searching for words gives."""
-    printable = "".join(sign if sign.isprintable() else " " for sign in text)
-    assert words_of(printable) == frozenset(_WORD.findall(printable.lower()))
+PLAIN = st.text(alphabet=st.characters(max_codepoint=127), max_size=300)
+FOREIGN = st.text(max_size=9) | st.sampled_from(
+    ["naïve", "„GENAU“", "ΟΔΟΣ", "İ", "—", "\u00a0", "\u3000", "\ud800", "x\u0307", "²", "_", "\x01"]
+)
+
+
+@given(PLAIN | st.text(max_size=300) | st.builds(lambda a, b, c: a + b + c, PLAIN, FOREIGN, PLAIN))
+@example("a" * 90 + " „Über—naïve“ Café\u3000ΟΔΟΣ İx ²_-y\ud800z \x01b")
+def test_the_quick_ways_to_split_a_text_find_the_same_words(text: str) -> None:
+    """Translating signs away and splitting gives what searching for words gives, with and without letters beyond ASCII."""
+    assert words_of(text) == frozenset(_WORD.findall(text.lower()))
 
 
 @given(st.lists(st.sampled_from([*TERMS, "other", "2026", "İ", "the"]), max_size=12))
