@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import string
 from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 
@@ -35,9 +36,12 @@ TOLD_APART = tuple(_WEIGHTS)
 """The kinds a question is found to be of; what is none of them is general."""
 
 _WORD = re.compile(r"[\w-]+")
-# Of bytes: small letters, and a blank for what is no letter of a word. In CPython a table for bytes costs a tenth of one for text.
-_ASCII = bytes(range(128))
-_APART = bytes(code if _WORD.fullmatch(chr(code)) else 32 for code in _ASCII).lower() + bytes(range(128, 256))
+# Tables of bytes: small letters, and blanks for what ends a word; in CPython one for text costs ten times as much. Where nothing
+# is searched for, a control character ends none.
+_ENDING = frozenset(string.punctuation) - {"_", "-"}
+_ASCII, _FOREIGN = bytes(range(128)), bytes(range(128, 256))
+_SIGNS = bytes(32 if chr(code) in _ENDING else code for code in _ASCII).lower() + _FOREIGN
+_APART = bytes(code if _WORD.fullmatch(chr(code)) else 32 for code in _ASCII).lower() + _FOREIGN
 _NEW_YEAR = re.compile(r"\b20(?:2[4-9]|[3-9]\d)\b")
 _CODE = ("```", "def ", "class ", "return ", "import ", "</", "=>", "==", "();", "{\n", ";\n", "SELECT ")
 _CHOICES = re.compile(r"(?:^|\s)\(?[A-Da-d1-4][).:]\s", re.MULTILINE)
@@ -128,9 +132,9 @@ def topics(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dict[str, 
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the different words of a text, in lower case: what `_WORD` finds, mostly without a search."""
+    """Return the different words of a text, in lower case: what `_WORD` finds, mostly without a search for it."""
     if text.isascii():
-        return frozenset(text.encode("ascii").translate(_APART).decode("ascii").split())
+        return frozenset(text.encode("ascii").translate(_SIGNS).decode("ascii").split())
     lower = text.lower()
     sample = lower[:SAMPLE]
     if len(sample.encode("utf-8", "surrogatepass")) > MOST_FOREIGN * len(sample):
