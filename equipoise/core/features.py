@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import string
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from operator import itemgetter
 
 from equipoise.core.vocabulary import DEFAULT_TERMS
@@ -78,21 +78,21 @@ class Vocabulary:
             raise ValueError(f"the beginning of a word has at least {STEM} letters: {stem}*")
         self._stems.setdefault(stem[:STEM], []).append((stem, topic))
 
-    def found(self, text: str, words: frozenset[str]) -> dict[str, int]:
-        """Return how many different terms of a topic a text, and its set of words, contain, for each topic of which it has any.
+    def found(self, text: str, words: Collection[str]) -> dict[str, int]:
+        """Return how many different terms of a topic a text, and its words, contain, for each topic of which it has any.
 
         A year from 2024 on counts as recency.
         """
         counts: dict[str, int] = {}
-        if known := self._firsts & words:
+        if known := self._firsts.intersection(words):
             self._count_whole(text, known, counts)
         if self._beginnings.intersection(map(_beginning, words)):
-            self._count_stems(words, counts)
+            self._count_stems(frozenset(words), counts)
         if "20" in text and _NEW_YEAR.search(text):
             counts["current_research"] = counts.get("current_research", 0) + 1
         return counts
 
-    def count(self, text: str, words: frozenset[str]) -> dict[str, int]:
+    def count(self, text: str, words: Collection[str]) -> dict[str, int]:
         """Return the same for every topic there is."""
         return {**dict.fromkeys(self._topics, 0), **self.found(text, words)}
 
@@ -128,23 +128,28 @@ def window(text: str) -> str:
 def topics(text: str, vocabulary: Vocabulary = DEFAULT_VOCABULARY) -> dict[str, int]:
     """Return how many terms of each topic a text contains; a year from 2024 on counts as recency."""
     seen = window(text)
-    return vocabulary.count(seen, words_of(seen))
+    return vocabulary.count(seen, _split(seen))
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the different words of a text, in lower case: what `_WORD` finds, mostly without a search for it."""
+    """Return the different words of a text, in lower case."""
+    return frozenset(_split(text))
+
+
+def _split(text: str) -> list[str]:
+    """Its words as they come: what `_WORD` finds, mostly without a search for it."""
     if text.isascii():
-        return frozenset(text.encode("ascii").translate(_SIGNS).decode("ascii").split())
+        return text.encode("ascii").translate(_SIGNS).decode("ascii").split()
     lower = text.lower()
     sample = lower[:SAMPLE]
     if len(sample.encode("utf-8", "surrogatepass")) > MOST_FOREIGN * len(sample):
-        return frozenset(_WORD.findall(lower))
+        return _WORD.findall(lower)
     said = lower.encode("utf-8", "surrogatepass")
     plain = said.translate(_APART).decode("utf-8", "surrogatepass")
     for sign in set(said.translate(None, _ASCII).decode("utf-8", "surrogatepass")):
         if not sign.isalnum():
             plain = plain.replace(sign, " ")
-    return frozenset(plain.split())
+    return plain.split()
 
 
 def kind_of(counts: Mapping[str, int], kinds: Iterable[str] = _WEIGHTS) -> str:
@@ -246,7 +251,7 @@ class Describer:
     def kind(self, text: str) -> str:
         """Return the kind of a question."""
         seen = text if len(text) <= 2 * WINDOW else window(text)
-        found = self.vocabulary.found(seen, words_of(seen))
+        found = self.vocabulary.found(seen, _split(seen))
         return kind_of(found, self.kinds) if found else "general"
 
     @property
