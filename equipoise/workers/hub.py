@@ -51,6 +51,7 @@ class Hub:
         self.live: dict[int, Live] = {}
         self.overlay = m.Overlay([], "")
         self.restarts = self.cut = 0
+        self.stopping = False
         self.shares = Shares(count)
         self._retired = Snapshot(Totals())
         self._hints: dict[str, tuple[float, Hint]] = {}
@@ -169,12 +170,14 @@ class Hub:
             lead.channel.note(m.RELOAD)
 
     def _lead(self) -> Live | None:
-        """The worker that validates, watches the file and answers operators; another one takes its place where it ends."""
-        if self._leader not in self.live or not self.live[self._leader].ready:
-            self._leader = min((slot for slot, each in self.live.items() if each.ready), default=None)
+        """The worker that validates, watches the file and answers operators; another one takes its place where it ends,
+        unless all are ending."""
+        ready = {slot: each for slot, each in self.live.items() if each.ready}
+        if self._leader not in ready and not self.stopping:
+            self._leader = min(ready, default=None)
             if self._leader is not None:
-                self.live[self._leader].channel.note(m.LEAD)
-        return None if self._leader is None else self.live[self._leader]
+                ready[self._leader].channel.note(m.LEAD)
+        return None if self._leader is None else ready.get(self._leader)
 
     async def _look(self) -> None:
         for slot, raw in (await self._each(m.REPORT)).items():

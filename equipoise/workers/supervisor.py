@@ -58,6 +58,7 @@ class Supervisor:
     def stop(self) -> None:
         """Have all drain; a second call has them cut what still runs."""
         self._stopping.set()
+        self._hub.stopping = True  # the last words are the leader's, and no second one's
         self._insisted += 1
         for process in self._processes.values():
             _send(process, signal.SIGTERM)

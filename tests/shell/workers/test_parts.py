@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
+from typing import cast
 
 import msgspec
 import pytest
@@ -93,6 +95,21 @@ def test_what_a_dead_worker_counted_stays_and_what_it_was_goes() -> None:
     assert whole.ledger == LedgerCounts(14, 4, 0, 0, 2)
     assert whole.queue == QueueCounts(2, 14)
     assert 'lb_requests_total{backend_id="papers",status="success"} 14.0' in rendered(whole, {}).decode()
+
+
+def test_at_the_end_nobody_takes_the_lead_of_a_worker_that_was_quicker_to_stop() -> None:
+    """Else the last words, such as what was changed and never saved, come twice."""
+    hub = Hub(3, lambda message: None)
+    told: list[tuple[int, str]] = []
+    for slot in range(3):
+        channel = SimpleNamespace(connected=True, note=lambda kind, slot=slot: told.append((slot, kind)))
+        hub.joined(slot, cast("Channel", channel), 1000 + slot)
+        hub.live[slot].began = True
+    hub.lost(0)
+    assert told == [(1, "lead")]
+    hub.stopping = True
+    hub.lost(1)
+    assert told == [(1, "lead")]
 
 
 def test_a_removed_backends_series_do_not_live_on_in_the_dead() -> None:
