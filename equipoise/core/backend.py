@@ -22,7 +22,6 @@ from equipoise.core.model import (
     NanoUSD,
     Outcome,
     Request,
-    Usage,
     Verdict,
     dollars,
 )
@@ -101,13 +100,29 @@ class Backend:
         self.inner = InnerCalls() if options.llm_via else None
         self._only_embeds = options.supports == {EMBEDDINGS}
         self._price = None if options.price is None or options.price.source == LLM_VIA else options.price
-        self._choosy = self._only_embeds or options.context_tokens is not None
+        self._choosy = self._only_embeds or options.context_tokens is not None or self.tokens is not None
         self.bound = Bound()
         self.hidden_tokens = Average(HIDDEN_TOKENS.get(options.type, 0))
         self.draining = False
         self.cooling_until = 0.0
         self.totals: dict[str, int] = dict.fromkeys(("requests", "cost", *Verdict), 0)
         self.last_verdict: Verdict | None = None
+
+    def free(self, request: Request, now: float) -> bool:
+        """Is there nothing at all to look into? Asked first, of each backend in each decision; True only where neither
+        `unfit` nor `unwell` nor `cold` has anything against it."""
+        limit, rate, durations = self.limit, self.rate, self.load.durations
+        return (
+            self.breaker.state is CLOSED
+            and not (self._choosy or self.draining or self.health.down)
+            and not (request.needs or request.data_classes)
+            and request.max_cost is None
+            and now - self.health.since >= SLOW_START_SECONDS
+            and now >= limit.binding_until
+            and now >= self.cooling_until
+            and (rate is None or len(rate.times) < rate.places)
+            and (now > durations.known_until or request.deadline - now >= durations.usual or request.output_tokens > 0)
+        )
 
     def why_not(self, request: Request, now: float) -> str | None:
         """Why this backend may not be asked now, in words for people; None when it may."""
@@ -154,7 +169,7 @@ class Backend:
 
     def unfit(self, request: Request, now: float) -> str | None:
         """Reasons in the question itself: who may see it, what it needs, its length, what it may cost, how soon it is due."""
-        if (self._choosy or request.needs or request.data_classes) and (why := self._unable(request)) is not None:
+        if (why := self._unable(request)) is not None:
             return why
         if request.max_cost is not None and (cost := self.expected_cost(request)) > request.max_cost:
             if self.options.price is None:
@@ -162,7 +177,7 @@ class Backend:
             return f"would cost ${dollars(cost)}, above the limit of this request"
         if self.tokens is not None and self.tokens.seconds_until_free(self.tokens_needed(request), now) > 0:
             return f"at its limit of {self.tokens.per_minute} tokens a minute"
-        if request.deadline < math.inf and self._too_late(request, now):
+        if self._too_late(request, now):
             return f"usually takes {self.load.durations.median(now):.1f} s, and {request.deadline - now:.1f} s are left"
         return None
 
@@ -222,8 +237,7 @@ class Backend:
             return int(inner.usual.value)
         if price is None:
             return UNKNOWN_PRICE
-        read = int(request.input_tokens * self.scale + self.hidden_tokens.value)
-        return expected_cost(price, read, request.answers * written)
+        return expected_cost(price, self.input_tokens(request), request.answers * written)
 
     def worst_case(self, request: Request) -> tuple[NanoUSD | None, int]:
         """The most this question should cost here, and take in tokens; the cost is None when nobody knows the price.
@@ -253,32 +267,29 @@ class Backend:
         """This backend as numbers, at this instant, for this question; `money` is what a nano-dollar is worth in quality."""
         load, quality, health = self.load, self.quality, self.health
         quality = quality.kinds.get(request.kind, quality)
-        written, per_token = load.expected_tokens(request.output_tokens), load.seconds_per_token.value
-        cost = self._cost_of(request, written)
+        in_flight, per_token = load.in_flight, load.seconds_per_token.value
+        written, most = load.usual_tokens, request.output_tokens
+        if 0 < most < written:
+            written = most
+        price, read = self._price, int(request.input_tokens * self.scale + self.hidden_tokens.value)
+        if price is None or self.inner is not None:
+            cost = self._cost_of(request, written)
+        else:
+            cost = expected_cost(price, read, request.answers * written)
+        steady = not health.probe_failures and now - health.since >= SLOW_START_SECONDS
         return Candidate(
-            self.id,
-            self.weight,
-            load.in_flight,
-            self.limit.value,
-            health.value(now),
-            load.peak * (load.in_flight + 1),
-            load.first_token.value + written * per_token,
-            cost,
-            quality.mean,
-            quality.error,
-            quality.low,
-            self.options.reliability,
-            load.response_time.value,
-            health.success.value,
-            self.weight,
-            per_token,
-            money * cost,
-            self.type,
-        )
+            self.id, self.weight, in_flight, self.limit.value, health.bound if steady else health.value(now),
+            load.peak * (in_flight + 1), load.first_token.value + written * per_token, cost,
+            quality.mean, quality.error, quality.low, self.options.reliability,
+            load.response_time.value, health.success.value, self.weight, per_token, money * cost, self.type,
+        )  # fmt: skip
 
     def began(self, now: float, *, regardless: bool) -> Permit:
         """Count an attempt in; `regardless` of the breaker in panic. The permit goes back through `ended`."""
-        permit = self.breaker.admit_anyway() if regardless else self.breaker.admit(now)
+        breaker = self.breaker
+        permit: Permit | None = breaker.generation
+        if breaker.state is not CLOSED:
+            permit = breaker.admit_anyway() if regardless else breaker.admit(now)
         if permit is None:
             raise RuntimeError(f"{self.id} was chosen though its breaker is {self.breaker.state}")
         self.load.in_flight += 1
@@ -290,15 +301,11 @@ class Backend:
         """Count what a question may use of the tokens a minute; corrected when it is known."""
         return self.tokens.take(self.tokens_needed(request), now) if self.tokens is not None else None
 
-    def used_tokens(self, taken: Taken | None, usage: Usage) -> None:
-        """Correct what was counted by what was used."""
-        if taken is not None and self.tokens is not None:
-            self.tokens.correct(taken, usage.input_tokens + usage.output_tokens)
-
     def ended(self, permit: Permit, outcome: Outcome, now: float, kind: str | None = None) -> None:
         """Learn from one attempt at a kind of question; called exactly once for each `began`."""
-        in_flight, verdict, totals = self.load.in_flight, outcome.verdict, self.totals
-        self.load.in_flight -= 1
+        load, verdict, totals = self.load, outcome.verdict, self.totals
+        in_flight = load.in_flight
+        load.in_flight = in_flight - 1
         totals["requests"] += 1
         totals[verdict] += 1
         totals["cost"] += outcome.cost
@@ -359,24 +366,20 @@ class Backend:
         return row_of(self, now)
 
     def _answered(self, permit: Permit, outcome: Outcome, in_flight: int, now: float) -> None:
-        breaker, tokens, duration = self.breaker, outcome.usage.output_tokens, outcome.duration
-        was, slow = breaker.state, breaker.slow
-        breaker.succeeded(permit, self.pace.answered(duration, outcome.first_token, tokens), now)
+        breaker, usage, duration, first_token = self.breaker, outcome.usage, outcome.duration, outcome.first_token
+        was, slow, tokens = breaker.state, breaker.slow, usage.output_tokens
+        breaker.succeeded(permit, self.pace.answered(duration, first_token, tokens), now)
         if was is HALF_OPEN and breaker.state is CLOSED:
-            self._recovered(now, slow=slow)
+            self.health.recovered(now)  # back with a slow start
+            if slow:  # one that was out for being slow is believed to be as fast as it is now
+                self.pace.accept()
         self.health.attempted(success=True)
         self.bound.answered(tokens)
         self.silence.replied(answered=True)
-        self.load.completed(duration, outcome.first_token, tokens, now)
-        if outcome.text_bytes and not outcome.usage.estimated:
-            self.counted(outcome.text_bytes, tokens - outcome.usage.reasoning_tokens)
+        self.load.completed(duration, first_token, tokens, now)
+        if outcome.text_bytes and not usage.estimated:
+            self.counted(outcome.text_bytes, tokens - usage.reasoning_tokens)
         self.limit.answered(duration, tokens, in_flight)
-
-    def _recovered(self, now: float, *, slow: bool) -> None:
-        """Back with a slow start; one that was out for being slow is believed to be as fast as it is now."""
-        self.health.recovered(now)
-        if slow:
-            self.pace.accept()
 
     def read(self, request: Request, tokens: int) -> None:
         """Learn from a reported (or well estimated) number of input tokens how many the engine adds."""

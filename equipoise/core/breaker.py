@@ -99,6 +99,8 @@ class CircuitBreaker:
         self._causes: list[Cause] = []
         self._probes = self._probes_passed = 0
         self.held_open = self.refused = self.silent = self.slow = False
+        self.dawdles = False
+        """Was its last answer slow? Unless it was, it is not `sluggish`."""
 
     def allows(self, now: float) -> bool:
         """Would `admit` give a permit at this instant? Changes nothing."""
@@ -143,9 +145,11 @@ class CircuitBreaker:
             if self._probes_passed >= self.options.half_open_probes:
                 self._closed(now, "probes succeeded")
             return
-        self._run = 0
-        self._causes.clear()
+        if self._run:
+            self._run = 0
+            self._causes.clear()
         self._paces.append(pace)
+        self.dawdles = pace > self.options.slow_pace
         self._note(now, failed=False, slow=pace >= self.options.slow_pace)
 
     def failed(self, permit: Permit, now: float, why: str = "failures", cause: Cause = Cause.OTHER) -> None:
@@ -244,11 +248,10 @@ class CircuitBreaker:
         return {"calls": calls, "failures": self._failures, "slow": self._slow, "run": self._run, "trips": self.trips}
 
     def _note(self, now: float, *, failed: bool, slow: bool) -> None:
-        results = self._results
+        results, options = self._results, self.options
         results.append((now, failed, slow))
         self._failures += failed
         self._slow += slow
-        options = self.options
         oldest = now - options.window_seconds
         while len(results) > options.window_calls or results[0][0] < oldest:
             _, was_failed, was_slow = results.popleft()
@@ -317,6 +320,7 @@ class CircuitBreaker:
         self._causes.clear()
         self._failures = self._slow = self._run = 0
         self._probes = self._probes_passed = 0
+        self.dawdles = False
 
 
 def cause_of(outcome: Outcome) -> Cause:

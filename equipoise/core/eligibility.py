@@ -9,9 +9,9 @@ import msgspec
 
 from equipoise.core.backend import UNSUPPORTED, Backend
 from equipoise.core.data_classes import NOT_ALLOWED
-from equipoise.core.health import SLOW_START_SECONDS
-from equipoise.core.model import Candidate, Chance, Choice, NoBackendAvailable, Request
+from equipoise.core.model import Candidate, Chance, Choice, NoBackendAvailable, Policy, Request
 from equipoise.core.purse import Purse
+from equipoise.core.sticky import Home
 from equipoise.core.tier import Tier
 
 PANIC_SHARE = 0.5
@@ -25,7 +25,8 @@ class Look(msgspec.Struct):
     """What a look at a route found: who is eligible, at which step of its chain, who is left out and why.
 
     `panic` says that sick ones are among them; `sampled_from` how many they were drawn from, 0 when all were compared;
-    `share` how likely it was that the request came to this tier.
+    `share` how likely it was that the request came to this tier. `policy` is who chooses, unless one was asked for by
+    name, and `home` what the request stays with.
     """
 
     eligible: list[Backend]
@@ -34,10 +35,12 @@ class Look(msgspec.Struct):
     panic: bool = False
     sampled_from: int = 0
     share: float = 1.0
+    policy: Policy | None = None
+    home: Home | None = None
 
 
 class Viewer(msgspec.Struct, gc=False):
-    """Who looks: a request, whom it has tried, the corpus it is bound to, when, and how a few are drawn of many.
+    """Who looks: a request, whom it has tried, the corpus it is bound to, when, and who says how a few are drawn of many.
 
     `session` is the hash of a session that stays with its backend, `purse` knows whom its budgets allow.
     `panic` says whether the sick may be let in while somebody is healthy.
@@ -47,7 +50,7 @@ class Viewer(msgspec.Struct, gc=False):
     avoid: frozenset[str]
     corpus: str | None
     now: float
-    how: str
+    policy: Policy | None
     chance: Chance
     session: int | None = None
     purse: Purse | None = None
@@ -72,8 +75,15 @@ def look(chain: Sequence[Sequence[Tier]], viewer: Viewer) -> Look:
     excluded: dict[str, str] = {}
     sick: list[Backend] = []
     for step, tiers in enumerate(chain):
-        first = _opening(tiers[0], viewer, excluded, alone=len(tiers) == 1)
-        if first.room >= 1.0 and not first.drawn:  # the usual case, and the shortest way
+        tier = tiers[0]
+        if tier.large:
+            first = _opening(tier, viewer, excluded, alone=len(tiers) == 1)
+        else:
+            eligible, unwell = _sort(tier.backends, viewer, excluded)
+            if eligible and not unwell:  # the usual case, and the shortest way
+                return Look(eligible, excluded, step)
+            first = _opened(tier, eligible, unwell)
+        if first.room >= 1.0 and not first.drawn:
             return Look(first.eligible, excluded, step)
         openings = _openings(first, tiers, viewer, excluded, sick)
         if openings:
@@ -111,7 +121,10 @@ def _opening(tier: Tier, viewer: Viewer, excluded: dict[str, str], *, alone: boo
     if tier.large and (drawn := _drawn(tier, viewer)):
         room = 1.0 if alone else min(1.0, RESERVE * tier.well_share(viewer.now))
         return Opening(tier, drawn, [], room or 1.0, True)
-    eligible, unwell = _sort(tier.backends, viewer, excluded)
+    return _opened(tier, *_sort(tier.backends, viewer, excluded))
+
+
+def _opened(tier: Tier, eligible: list[Backend], unwell: list[Backend]) -> Opening:
     if not unwell:
         return Opening(tier, eligible, unwell, 1.0 if eligible else 0.0)
     return Opening(tier, eligible, unwell, min(1.0, RESERVE * (len(eligible) / (len(eligible) + len(unwell)))))
@@ -120,7 +133,7 @@ def _opening(tier: Tier, viewer: Viewer, excluded: dict[str, str], *, alone: boo
 def _drawn(tier: Tier, viewer: Viewer) -> list[Backend]:
     if viewer.session is not None:
         return tier.home(viewer.session, _free(viewer))
-    return tier.draw(viewer.how, _free(viewer), viewer.chance)
+    return tier.draw(getattr(viewer.policy, "sampling", "pair"), _free(viewer), viewer.chance)
 
 
 def _entered(openings: list[Opening], excluded: dict[str, str], step: int, viewer: Viewer) -> Look:
@@ -191,18 +204,19 @@ def _sort(backends: Sequence[Backend], viewer: Viewer, excluded: dict[str, str])
     eligible: list[Backend] = []
     unwell: list[Backend] = []
     for backend in backends:
-        why = (_ruled_out(backend, avoid, corpus) if again else None) or backend.unfit(request, now)
+        why, free = _ruled_out(backend, avoid, corpus) if again else None, backend.free(request, now)
+        if why is None and not free:
+            why = backend.unfit(request, now)
         if why is None and purse is not None:
             why = purse.why_not(backend)
+        if why is None and not free:
+            why = backend.unwell(now) or backend.cold(now)
+            if why is not None:
+                unwell.append(backend)
         if why is None:
-            why = backend.unwell(now)
-            if why is None and now - backend.health.since < SLOW_START_SECONDS:
-                why = backend.cold(now)
-            if why is None:
-                eligible.append(backend)
-                continue
-            unwell.append(backend)
-        excluded[backend.id] = why
+            eligible.append(backend)
+        else:
+            excluded[backend.id] = why
     return eligible, unwell
 
 

@@ -41,6 +41,7 @@ def wilson_lower(share: float, samples: float, z: float = 1.0) -> float:
 class Health:
     """Success of real attempts and of probes; probes judge with hysteresis, so one lost probe is no illness.
 
+    `bound` is its `value` unless probes failed of late or it has just come back (since `since`): read in every decision.
     `down` says that the probes found nobody there. `checks` counts the probes that were due, `checks_failed` those among
     them that came to no answer.
     """
@@ -57,14 +58,19 @@ class Health:
         self.status = HealthStatus.UNKNOWN
         self._threshold = probe_threshold
         self.since = started - SLOW_START_SECONDS
-        self._bound = max(LOWEST_HEALTH, reliability)
+        self.bound = max(LOWEST_HEALTH, reliability)
 
     def attempted(self, *, success: bool) -> None:
         """Learn from a real attempt; an answer also disproves a probe that says the backend is down."""
         self.attempts += 1
-        self.success.add(1.0 if success else 0.0, EVIDENCE)
-        bound = wilson_lower(self.success.value, self.success.samples)
-        self._bound = bound if bound > LOWEST_HEALTH else LOWEST_HEALTH
+        seen = self.success
+        was, samples = seen.value, seen.samples
+        seen.add(1.0 if success else 0.0, EVIDENCE)
+        if (
+            seen.value != was or seen.samples != samples
+        ):  # else nothing moved, as in one that has long answered everything
+            bound = wilson_lower(seen.value, seen.samples)
+            self.bound = bound if bound > LOWEST_HEALTH else LOWEST_HEALTH
         if success:
             self.down, self.probe_failures = False, 0
         if not success or self.status is not _HEALTHY:
@@ -111,7 +117,7 @@ class Health:
         Each failed probe in a row takes its part of a half. The ramp is Envoy's slow start with aggression 1: from 0.1 to
         1 within the window.
         """
-        bound, since = self._bound, now - self.since
+        bound, since = self.bound, now - self.since
         if self.probe_failures:
             bound = max(LOWEST_HEALTH, bound * self._probed_well)
         if since >= SLOW_START_SECONDS:

@@ -140,10 +140,10 @@ class Graph(Protocol):
 
 
 class Graphs:
-    """Whose questions come by which route."""
+    """Whose questions come by which route; `known` says whether there are any."""
 
     def __init__(self, by_route: Mapping[str, Graph]) -> None:
-        self._by_route = by_route
+        self._by_route, self.known = by_route, bool(by_route)
 
     def owns(self, route: str) -> bool:
         """Is this route one that a graph asks by?"""

@@ -43,15 +43,17 @@ class AdaptiveCap:
         """Adapt to an answer of so many tokens, given while so many were in flight."""
         if self._answers < MEAN_OF:
             self._answers += 1
-        self._pace += (duration / (tokens + HEAD_TOKENS) - self._pace) / self._answers
+        self._pace = pace = self._pace + (duration / (tokens + HEAD_TOKENS) - self._pace) / self._answers
         drifted = self._best * DRIFT
-        self._best = drifted if drifted < self._pace else self._pace
-        if 2 * in_flight < self.value:
+        self._best = best = drifted if drifted < pace else pace
+        value = self.value
+        if 2 * in_flight < value:
             return
-        if self._pace > CROWDED * self._best:
-            self.value = max(1.0, self.value * SHRINK)
-        else:
-            self.value = min(self.value + 1.0 / self.value, MOST)
+        if pace > CROWDED * best:
+            self.value = max(1.0, value * SHRINK)
+        elif value < MOST:
+            more = value + 1.0 / value
+            self.value = more if more < MOST else MOST
 
     def overloaded(self, began: float, now: float) -> None:
         """An attempt begun then was throttled or timed out: a tenth less, once for all that were under way together."""
@@ -89,7 +91,11 @@ class ConcurrencyLimit:
             return
         self.adaptive.answered(duration, tokens, in_flight)
         pace = duration / tokens
-        self._learn_good(pace)
+        # A quantile by stochastic approximation: a minimum would follow the luckiest answer.
+        self._answers = answers = self._answers + 1
+        step = STEP * (EARLY / answers) if answers < EARLY else STEP
+        good = self._good or pace
+        self._good = good * (1.0 + step if pace > self._good else 1.0 - OTHERS * step)
         if 2 * in_flight < self.value:
             return
         if pace > SLOWER * self._good:
@@ -97,12 +103,6 @@ class ConcurrencyLimit:
         else:
             more, most = self.value + 1.0 / self.value, self.maximum or MOST
             self.value = more if more < most else float(most)
-
-    def _learn_good(self, pace: float) -> None:
-        """A quantile by stochastic approximation: a minimum would follow the luckiest answer."""
-        self._answers += 1
-        step = STEP * (EARLY / self._answers) if self._answers < EARLY else STEP
-        self._good = (self._good or pace) * (1.0 + step if pace > self._good else 1.0 - OTHERS * step)
 
     def overloaded(self, began: float, now: float) -> None:
         """An attempt begun then was throttled or timed out."""
@@ -112,57 +112,60 @@ class ConcurrencyLimit:
 
 
 class RateLimit:
-    """At most `per_minute` admissions in any 60 seconds, exactly: the times of the last ones are kept.
+    """At most `per_minute` admissions in any 60 seconds, exactly: their `times` are kept for as long as they count.
 
-    `share` of them may be had here, the rest elsewhere.
+    `share` of them may be had here, the rest elsewhere; `places` are those of the share that are not used up. While there
+    are fewer times than places one more is allowed for sure, whatever the time is.
     """
 
-    __slots__ = ("_back_at", "_gone", "_times", "per_minute", "share")
+    __slots__ = ("_back_at", "per_minute", "places", "share", "times")
 
     def __init__(self, per_minute: int) -> None:
-        self.per_minute = self.share = per_minute
-        self._times: deque[float] = deque()
-        self._gone, self._back_at = 0, 0.0
+        self.per_minute = self.share = self.places = per_minute
+        self.times: deque[float] = deque()
+        self._back_at = 0.0
 
     def seconds_until_free(self, now: float) -> float:
         """0 when one more is allowed now, otherwise how long to wait."""
-        if len(self._times) < self.share - self._gone:
+        if len(self.times) < self.places:
             return 0.0
-        if self._gone:
+        if self.places != self.share:
             self._let_come_back(now)
-            return 0.0 if len(self._times) < self.share - self._gone else self._wait(now)
+            return 0.0 if len(self.times) < self.places else self._wait(now)
         return self._wait(now)
 
     def _wait(self, now: float) -> float:
-        first = self._times[0] + MINUTE if self._times else math.inf
-        back = self._back_at if self._gone else math.inf
+        first = self.times[0] + MINUTE if self.times else math.inf
+        back = self._back_at if self.places != self.share else math.inf
         return max(0.0, min(first, back, now + MINUTE) - now)
 
     def take(self, now: float) -> None:
         """Count one admission; ask `seconds_until_free` first."""
-        self._times.append(now)
-        while len(self._times) > max(1, self.share - self._gone):
-            self._times.popleft()
+        times = self.times
+        times.append(now)
+        while times[0] + MINUTE <= now or len(times) > (self.places if self.places > 0 else 1):
+            times.popleft()
 
     def spare(self, now: float) -> int:
         """Admissions of the share that are free."""
         self._let_come_back(now)
-        return self.share - self._gone - sum(at > now - MINUTE for at in self._times)
+        return self.places - sum(at > now - MINUTE for at in self.times)
 
     def resize(self, share: int, now: float) -> None:
         """Hold so many from now on; those that are taken away were free."""
+        self.places += share - self.share
         self.share = share
-        while len(self._times) > share - self._gone:
-            self._times.popleft()
+        while len(self.times) > self.places:
+            self.times.popleft()
 
     def use_up(self, now: float) -> None:
         """Take it that all of the share was used just now."""
-        self._gone, self._back_at = self.share, now + MINUTE
-        self._times.clear()
+        self.places, self._back_at = 0, now + MINUTE
+        self.times.clear()
 
     def _let_come_back(self, now: float) -> None:
         if now >= self._back_at:
-            self._gone = 0
+            self.places = self.share
 
 
 Taken: TypeAlias = list[float]

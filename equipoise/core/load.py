@@ -67,14 +67,21 @@ class Load:
     def completed(self, duration: float, first_token: float | None, tokens: int, now: float) -> None:
         """Learn from an answer of `tokens` output tokens; `first_token` is None where it could not be seen."""
         self.response_time.add(duration)
-        self._add_peak(duration, now)
+        if duration >= self.peak:
+            self.peak = duration
+        else:
+            kept = math.exp(-(now - self._peak_at) / DECAY_SECONDS)
+            self.peak = self.peak * kept + duration * (1.0 - kept)
+        self._peak_at = now
         self.durations.add(duration, now)
         if first_token is not None:
             self.first_token.add(first_token)
             if self.first_tokens is not None:
                 self.first_tokens.add(first_token, now)
         if tokens > 0:
-            head = first_token if first_token is not None else min(self.first_token.value, duration)
+            head = self.first_token.value if first_token is None else first_token
+            if first_token is None and duration < head:
+                head = duration
             self.seconds_per_token.add((duration - head) / tokens)
             self.output_tokens.add(float(tokens))
             self.usual_tokens = int(self.output_tokens.value)
@@ -88,11 +95,3 @@ class Load:
     def expected_tokens(self, most: int) -> int:
         """The usual length of an answer, cut where the caller cuts (0: he does not)."""
         return most if 0 < most < self.usual_tokens else self.usual_tokens
-
-    def _add_peak(self, sample: float, now: float) -> None:
-        if sample >= self.peak:
-            self.peak = sample
-        else:
-            kept = math.exp(-(now - self._peak_at) / DECAY_SECONDS)
-            self.peak = self.peak * kept + sample * (1.0 - kept)
-        self._peak_at = now

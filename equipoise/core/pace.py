@@ -36,14 +36,17 @@ class Usual:
 
 
 class Line:
-    """A straight line through the points seen, the latest some two hundred of them; fitted anew with every eighth."""
+    """A straight line through the points seen, the latest some two hundred of them; fitted anew with every eighth.
 
-    __slots__ = ("_base", "_n", "_slope", "_x", "_xx", "_xy", "_y", "samples")
+    Its height at x is `base + slope * x`; neither is ever negative.
+    """
+
+    __slots__ = ("_n", "_x", "_xx", "_xy", "_y", "base", "samples", "slope")
 
     def __init__(self) -> None:
         self.samples = 0
         self._n = self._x = self._y = self._xx = self._xy = 0.0
-        self._base = self._slope = 0.0
+        self.base = self.slope = 0.0
 
     def add(self, x: float, y: float) -> None:
         """Take in a point."""
@@ -57,16 +60,12 @@ class Line:
         if self.samples <= WARM or self.samples % EVERY == 0:
             self._fit()
 
-    def at(self, x: float) -> float:
-        """The height of the line there; neither its slope nor its beginning is ever negative."""
-        return self._base + self._slope * x
-
     def _fit(self) -> None:
         n, mean_x, mean_y = self._n, self._x / self._n, self._y / self._n
         spread = self._xx / n - mean_x * mean_x
         slope = (self._xy / n - mean_x * mean_y) / spread if spread > 1.0 else 0.0
-        self._slope = max(0.0, min(slope, mean_y / mean_x if mean_x else 0.0))
-        self._base = mean_y - self._slope * mean_x
+        self.slope = max(0.0, min(slope, mean_y / mean_x if mean_x else 0.0))
+        self.base = mean_y - self.slope * mean_x
 
 
 class Pace:
@@ -89,7 +88,8 @@ class Pace:
         if first_token is not None:
             usual, floor = self._wait.add(first_token) or first_token, self._floor
             return first_token / (usual if usual > floor else floor)
-        whole, usual = self._whole, self._whole.at(tokens)
+        whole = self._whole
+        usual = whole.base + whole.slope * tokens
         if whole.samples < WARM:
             whole.add(tokens, duration)
             return 1.0

@@ -87,7 +87,8 @@ class Quality:
 
     def replied(self, *, answered: bool, kind: str | None = None) -> None:
         """Take in whether a reply was an answer at all; that alone says nothing about how good an answer is."""
-        if kind is not None and (not answered or kind in self.kinds) and (own := self._own(kind)) is not None:
+        own = self.kinds.get(kind) if answered and kind is not None else self._own(kind)
+        if own is not None:
             own.replied(answered=answered)
         if self._replies < MEMORY:
             self._replies += 1.0

@@ -21,7 +21,6 @@ from equipoise.core.events import EJECTED, AnswerScored, BackendChanged, Event, 
 from equipoise.core.inner import Graphs
 from equipoise.core.limit import Taken
 from equipoise.core.model import (
-    Candidate,
     Chance,
     Choice,
     Clock,
@@ -100,8 +99,7 @@ class Selection:
         self._standards = Standards()
         self._versions: dict[tuple[str, str], str] = {}
         self.graphs = Graphs({route: each for each in self.backends.values() for route in each.options.llm_via})
-        self._told: list[Callable[[str, bool], None]] = []
-        self._learners: list[Any] = []
+        self._told, self._learners = list[Callable[[str, bool], None]](), list[Any]()
         self._chains = {name: self._chain_of(route) for name, route in self.routes.items()}
 
     def acquire(self, request: Request, avoid: frozenset[str] = NOBODY, corpus: str | None = None) -> Lease:
@@ -127,7 +125,7 @@ class Selection:
             permit=permit,
             started=now,
             reservation=self._reserved(backend, request, now) if self.budgets.active else None,
-            tokens=backend.take_tokens(request, now),
+            tokens=None if backend.tokens is None else backend.take_tokens(request, now),
             fallback=seen.step > 0,
         )
 
@@ -136,20 +134,20 @@ class Selection:
         if lease.settled:
             raise RuntimeError(f"the attempt at {lease.backend_id} of request {lease.request.id} was settled twice")
         lease.settled = True
-        backend, was, now = lease.backend, lease.backend.breaker.state, self.clock.monotonic()
-        backend.ended(lease.permit, outcome, now, lease.request.kind)
-        self.graphs.settled(lease.request, outcome, backend)
-        if lease.reservation is not None:
-            self._settle_budgets(lease.reservation, backend, outcome)
-        if lease.tokens is not None:
-            backend.used_tokens(lease.tokens, outcome.usage)
-        if outcome.verdict is _FAILURE or backend.breaker.sluggish:
+        backend, request, verdict, now = lease.backend, lease.request, outcome.verdict, self.clock.monotonic()
+        was = (breaker := backend.breaker).state
+        backend.ended(lease.permit, outcome, now, request.kind)
+        if self.graphs.known:
+            self.graphs.settled(request, outcome, backend)
+        if lease.reservation is not None or lease.tokens is not None:
+            self._settle_limits(lease, outcome)
+        if verdict is _FAILURE or (breaker.dawdles and breaker.sluggish):
             self._eject_outlier(now)
-        if outcome.verdict in TEACHING:
+        if verdict in TEACHING and (self._told or self._learners):
             self._teach(lease, outcome)
-        if outcome.verdict is _SUCCESS:
-            backend.read(lease.request, outcome.usage.input_tokens)
-        if backend.breaker.state is not was:
+        if verdict is _SUCCESS:
+            backend.read(request, outcome.usage.input_tokens)
+        if breaker.state is not was:
             self._tell_change(backend, was)
 
     def explain(self, request: Request, avoid: frozenset[str] = NOBODY) -> Decision:
@@ -288,8 +286,12 @@ class Selection:
         ends = wall + max(backend.options.timeout, min(request.deadline - now, LONGEST_STREAM)) + GRACE
         return self.budgets.reserve(backend, request, wall, ends)
 
-    def _settle_budgets(self, reservation: Reservation, backend: Backend, outcome: Outcome) -> None:
-        usage = outcome.usage
+    def _settle_limits(self, lease: Lease, outcome: Outcome) -> None:
+        usage, backend, reservation = outcome.usage, lease.backend, lease.reservation
+        if lease.tokens is not None and backend.tokens is not None:
+            backend.tokens.correct(lease.tokens, usage.input_tokens + usage.output_tokens)
+        if reservation is None:
+            return
         # A graph's tokens, where they were measured, are those of its own questions: they have reservations of their own.
         tokens = 0 if outcome.inner_calls else usage.input_tokens + usage.output_tokens
         self.budgets.settle(reservation, (outcome.cost, int(outcome.sent), tokens), self.clock.wall())
@@ -298,15 +300,16 @@ class Selection:
     def _look(self, request: Request, avoid: frozenset[str], corpus: str | None, now: float) -> Look:
         purse = Purse(self.budgets, request, self.clock.wall(), now) if self.budgets.active else None
         if request.pinned is not None:
-            return self._look_at_pinned(Viewer(request, avoid, None, now, "pair", self._chance, None, purse))
+            return self._look_at_pinned(Viewer(request, avoid, None, now, None, self._chance, None, purse))
         route = self.routes[request.route]
-        home = home_of(request, route)
-        how = getattr(self._policy(request.route, request.strategy or route.strategy), "sampling", "pair")
+        policy = self._policy(request.route, request.strategy or route.strategy)
+        home = None if request.session is None and request.prefix is None else home_of(request, route)
         chance, session = (chance_of(home), home_hash(home)) if home is not None else (self._chance, None)
-        viewer = Viewer(request, avoid, corpus, now, how, chance, session, purse, self._panic)
+        viewer = Viewer(request, avoid, corpus, now, policy, chance, session, purse, self._panic)
         seen = look(self._chains[request.route], viewer)
         if not seen.eligible:
             raise no_backend_available(self.backends, seen.excluded, viewer)
+        seen.policy, seen.home = policy, home
         if home is not None:
             seen.share = 1.0  # the session decides its tier, not chance
         return seen
@@ -322,9 +325,16 @@ class Selection:
         return Look(eligible=[backend], excluded={})
 
     def _choose(self, seen: Look, request: Request, now: float) -> Decision:
+        """By name, by what it stays with, or by the strategy."""
         money = self.budgets.money_price
         candidates = [backend.candidate(request, now, money) for backend in seen.eligible]
-        strategy, choice = self._chosen(candidates, request)
+        strategy = request.strategy or self.routes[request.route].strategy
+        if seen.policy is None:
+            strategy, choice = PINNED, Choice(seen.eligible[0].id, {}, f"{request.pinned} was asked for by name")
+        elif seen.home is not None:
+            choice = at_home(candidates, request, seen.home)
+        else:
+            choice = seen.policy.choose(candidates, request)
         if len(choice.scores) < len(candidates) and choice.scores:
             seen.excluded.update(not_compared(candidates, choice, request))
         probability, probabilities = choice.probability, choice.probabilities
@@ -346,16 +356,6 @@ class Selection:
             sampled_from=seen.sampled_from,
         )
 
-    def _chosen(self, candidates: list[Candidate], request: Request) -> tuple[str, Choice]:
-        """By name, by what it stays with, or by the strategy."""
-        if request.pinned is not None:
-            return PINNED, Choice(request.pinned, {}, f"{request.pinned} was asked for by name")
-        route = self.routes[request.route]
-        strategy = request.strategy or route.strategy
-        if (home := home_of(request, route)) is not None:
-            return strategy, at_home(candidates, request, home)
-        return strategy, self._policies[request.route, strategy].choose(candidates, request)
-
     def _policy(self, route: str, strategy: str) -> Policy:
         policy = self._policies.get((route, strategy))
         if policy is None:
@@ -372,11 +372,10 @@ class Selection:
         """Tell the policies that learn from results; how good an answer was they hear later, through `scored`."""
         for told in self._told:
             told(lease.backend_id, outcome.verdict is _SUCCESS)
-        if self._learners:
-            request, decision = lease.request, lease.decision
-            own = self._policies.get((request.route, decision.strategy))
-            for policy in self._learners:
-                policy.attempted(request, decision, outcome, own=policy is own)
+        request, decision = lease.request, lease.decision
+        own = self._policies.get((request.route, decision.strategy))
+        for policy in self._learners:
+            policy.attempted(request, decision, outcome, own=policy is own)
 
     def _tell_change(self, backend: Backend, was: BreakerState) -> None:
         state = backend.breaker.state

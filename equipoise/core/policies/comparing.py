@@ -21,8 +21,11 @@ def per_success(seconds: float, candidate: Candidate) -> float:
 
 def seconds_of(candidates: Sequence[Candidate]) -> dict[str, float]:
     """Return the expected seconds to a whole answer of each, `per_success` of its completion."""
-    rarest = RAREST_SUCCESS
-    return {c.backend_id: c.completion / (c.success_rate if c.success_rate > rarest else rarest) for c in candidates}
+    rarest, seconds = RAREST_SUCCESS, {}
+    for c in candidates:  # for a few of them a comprehension's own frame costs as much as its work
+        rate = c.success_rate
+        seconds[c.backend_id] = c.completion / (rate if rate > rarest else rarest)
+    return seconds
 
 
 def by_load(candidate: Candidate) -> tuple[int, str]:
@@ -53,15 +56,19 @@ def with_room(candidates: Sequence[Candidate]) -> Sequence[Candidate]:
     return [c for c in candidates if c.in_flight < c.limit]
 
 
-def excess_seconds(candidate: Candidate) -> float:
-    """Return how far a backend is beyond its limit, in the seconds per token it will cost everyone there."""
-    waiting = candidate.in_flight - candidate.limit + 1.0
-    return per_success(waiting * candidate.seconds_per_token, candidate)
+def excess_of(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Return how far each is beyond its limit, in the seconds per token it will cost everyone there, `per_success`."""
+    rarest, excess = RAREST_SUCCESS, {}
+    for c in candidates:
+        rate = c.success_rate
+        waiting = c.in_flight - c.limit + 1.0
+        excess[c.backend_id] = waiting * c.seconds_per_token / (rate if rate > rarest else rarest)
+    return excess
 
 
 def least_overloaded(candidates: Sequence[Candidate]) -> Candidate:
     """Return the candidate with the least excess: the choice when nobody has room."""
-    return lowest(candidates, {c.backend_id: excess_seconds(c) for c in candidates})
+    return lowest(candidates, excess_of(candidates))
 
 
 def best_below_the_floor(candidates: Sequence[Candidate]) -> Candidate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from equipoise.core.model import Candidate, Choice, Request
-from equipoise.core.policies.comparing import excess_seconds, lowest, seconds_of, with_room
+from equipoise.core.policies.comparing import excess_of, lowest, seconds_of, with_room
 from equipoise.core.policies.configured import Configured
 
 
@@ -25,7 +25,7 @@ class PerformanceBased(Configured):
             seconds = scores[chosen.backend_id]
             reason = f"soonest answer expected among {len(cold)} below their limit: {seconds:.3g} s"
         else:
-            scores = {c.backend_id: excess_seconds(c) for c in candidates}
+            scores = excess_of(candidates)
             chosen = lowest(candidates, scores)
             reason = f"all {len(scores)} at their limit; the least overloaded has {chosen.in_flight} in flight"
         return Choice(chosen.backend_id, scores, reason)
