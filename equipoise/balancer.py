@@ -220,13 +220,18 @@ class LoadBalancer:
         self.selection.set_weight(backend_id, weight)
 
     def tell(self, event: Event) -> None:
-        """Tell of something that is over whoever hears of such events."""
-        if type(event) is AttemptEnded:
+        """Tell of something that is over whoever hears of such events; where an attempt has ended, whoever waits for its
+        place gets it."""
+        kind = type(event)
+        ended = kind is AttemptEnded
+        if ended:
             self.efficiency.observe(event)
-        if self.learning is not None:
+        if self.learning is not None and (ended or kind is AnswerScored):
             self.learning.observe(event)
-        for observer in self._audience.of(type(event), self.observers):
+        for observer in self._audience.of(kind, self.observers):
             observer(event)
+        if ended and self.room.waiting:
+            self.room.wake()
 
     def go_on_from(self, base: LoadBalancer) -> None:
         """Have beside the questions what another balancer has; it is not to be used by itself any more."""
@@ -313,16 +318,10 @@ class LoadBalancer:
         self.in_flight += 1
         self._crew.in_flight += 1
         selection, budget, retry = self._side_of(request)
-        attempts = Attempts(request, selection, budget, retry, self._chance, self._settled, self.config_hash)
+        attempts = Attempts(request, selection, budget, retry, self._chance, self.tell, self.config_hash)
         if earlier:
             attempts.follow(earlier)
         return attempts
-
-    def _settled(self, event: Event) -> None:
-        """All are told of it; where an attempt has ended, whoever waits for its place gets it."""
-        self.tell(event)
-        if self.room.waiting and type(event) is AttemptEnded:
-            self.room.wake()
 
     def _room_status(self) -> dict[str, int]:
         return {"waiting": self.room.waiting, "turned_away": self.room.turned_away}

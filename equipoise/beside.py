@@ -21,7 +21,8 @@ class Learned(Background, Protocol):
 
     weights: LearnedWeights
 
-    def observe(self, event: Event) -> None: ...
+    def observe(self, event: Event) -> None:
+        """Told of attempts that ended and of scores."""
 
     def inherit(self, previous: Any) -> None: ...
 

@@ -21,6 +21,7 @@ HEARD = (AttemptEnded, RequestEnded, AnswerScored, BudgetCrossed, CanaryDecided)
 """The events that these rules look at."""
 RULES = (NOBODY, UNHEALTHY, BREAKER, REFUSED, ERRORS, LATENCY, QUALITY, BUDGET, CANARY, LEDGER, MACHINE)
 COSTS = frozenset({BUDGET})
+_REFUSED = Verdict.REFUSED
 
 MOST_SAMPLES, MOST_SCORES, MOST_SUBJECTS = 5_000, 200, 2_000
 LOOKS_NEEDED = 10
@@ -92,7 +93,9 @@ class AlertRules:
         if kind is RequestEnded:
             self._requests.append((wall, event.duration, event.status >= 500))  # type: ignore[attr-defined]
         elif kind is AttemptEnded:
-            self._attempt(event.attempt)  # type: ignore[attr-defined]
+            verdict = event.attempt.outcome.verdict  # type: ignore[attr-defined]
+            if verdict is _REFUSED or self._refused:
+                self._attempt(event.attempt)  # type: ignore[attr-defined]
         elif isinstance(event, AnswerScored):
             self._remembered(self._scores, event.backend_id, MOST_SCORES).append((wall, event.quality))
         elif isinstance(event, BudgetCrossed) and len(self._budgets) < MOST_SUBJECTS:
@@ -112,12 +115,12 @@ class AlertRules:
 
     def _attempt(self, attempt: Attempt) -> None:
         verdict = attempt.outcome.verdict
-        if verdict is Verdict.REFUSED:
+        if verdict is _REFUSED:
             self.urgent = True
             error = attempt.outcome.error or attempt.outcome.error_code or "refused"
             message = f"{attempt.backend_id} refuses our key or quota: {error[:200]}"
             self._refused[attempt.backend_id] = _condition(REFUSED, Severity.CRITICAL, message, attempt.backend_id)
-        elif verdict is Verdict.SUCCESS and self._refused:
+        elif verdict is Verdict.SUCCESS:
             self._refused.pop(attempt.backend_id, None)
 
     def _remembered(self, of: dict[str, deque[Any]], name: str, most: int) -> deque[Any]:

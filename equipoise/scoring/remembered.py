@@ -36,10 +36,12 @@ class Recent:
     def add(self, known: Known) -> None:
         """Remember one; a tenant's second request under the same id takes the place of the first."""
         name = (known.request_id, known.tenant)
-        self._known[name] = known
-        self._known.move_to_end(name)
-        if len(self._known) > self._capacity:
-            self._known.popitem(last=False)
+        remembered = self._known
+        if name in remembered:
+            del remembered[name]
+        remembered[name] = known
+        if len(remembered) > self._capacity:
+            remembered.popitem(last=False)
 
     def get(self, request_id: str, tenant: str | None = None) -> Known | None:
         """This tenant's answer (None: anybody's, the newest), or None when it is no longer remembered."""

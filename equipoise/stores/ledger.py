@@ -95,8 +95,8 @@ class Ledger:
     @hears(AttemptEnded)
     def observe(self, event: Event) -> None:
         """Record attempts that ended; other events are not for the ledger."""
-        if type(event) is AttemptEnded:
-            self.record(event.attempt)
+        if type(event) is AttemptEnded and not self._writer.put(event.attempt):
+            self._lose(event.attempt)
 
     async def flush(self) -> None:
         """Return once everything recorded so far is durable, and can be read unless the database is away.

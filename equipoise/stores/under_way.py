@@ -30,7 +30,7 @@ LOST = "lost"
 
 
 class Noted(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of an attempt: `cost` is the expected one before it ends, `wall` when it began; then both are its own."""
+    """What is known of an attempt, as it is packed: `cost` is the expected one before it ends, `wall` when it began; then both are its own."""
 
     request_id: str
     number: int
@@ -47,6 +47,8 @@ class Noted(msgspec.Struct, frozen=True, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Noted).decode
+_EMPTY = bytes(2)
+_LENGTHS = [size.to_bytes(2, "little") for size in range(SLOT)]
 
 
 class UnderWay:
@@ -70,7 +72,9 @@ class UnderWay:
     def observe(self, event: Event) -> None:
         """Note what begins, and what it came to; forget it when its record must have been written."""
         if type(event) is AttemptBegan:
-            self._clear(self._monotonic() - self._keep)
+            before = self._monotonic() - self._keep
+            if self._ended and self._ended[0][0] <= before:
+                self._clear(before)
             self._begin(event)
         elif type(event) is AttemptEnded:
             self._end(event.attempt)
@@ -81,58 +85,57 @@ class UnderWay:
         self._file.close()
 
     def _begin(self, event: AttemptBegan) -> None:
-        data = _encode(noted(event))
+        data = noted(event)
         if not self._free and self._ended:
             self._clear(self._ended[0][0])
         if not self._free or len(data) > SLOT - 2:
             return
         slot = self._free.pop()
-        self._write(slot, data)
         self._taken[event.request_id, event.number] = slot
+        at, size = slot * SLOT, len(data)
+        self._memory[at + 2 : at + 2 + size] = data  # whose slot is empty until its length is there, whatever kills us
+        self._memory[at : at + 2] = _LENGTHS[size]
 
     def _end(self, attempt: Attempt) -> None:
         slot = self._taken.pop((attempt.request_id, attempt.number), None)
         if slot is None:
             return
-        data = _encode(came_to(attempt))
-        if self._keep and len(data) <= SLOT - 2:
-            self._write(slot, data)
-            self._ended.append((self._monotonic(), slot))
-        else:
+        data = came_to(attempt) if self._keep else b""
+        if not data or len(data) > SLOT - 2:
             self._forget(slot)
+            return
+        at, size, memory = slot * SLOT, len(data), self._memory
+        memory[at : at + 2] = _EMPTY  # a kill in the midst of it leaves an empty slot, not half of two
+        memory[at + 2 : at + 2 + size] = data
+        memory[at : at + 2] = _LENGTHS[size]
+        self._ended.append((self._monotonic(), slot))
 
     def _clear(self, before: float) -> None:
         """Of those that have ended, forget what ended up to then."""
         while self._ended and self._ended[0][0] <= before:
             self._forget(self._ended.popleft()[1])
 
-    def _write(self, slot: int, data: bytes) -> None:
-        at = slot * SLOT
-        self._memory[at : at + 2] = b"\0\0"  # a kill in the midst of it leaves an empty slot, not half of two
-        self._memory[at + 2 : at + 2 + len(data)] = data
-        self._memory[at : at + 2] = len(data).to_bytes(2, "little")
-
     def _forget(self, slot: int) -> None:
-        self._memory[slot * SLOT : slot * SLOT + 2] = b"\0\0"
+        self._memory[slot * SLOT : slot * SLOT + 2] = _EMPTY
         self._free.append(slot)
 
 
-def came_to(attempt: Attempt) -> Noted:
-    """What its record will say of its time and cost."""
+def came_to(attempt: Attempt) -> bytes:
+    """What its record will say of its time and cost, as a packed Noted."""
     decision = attempt.decision
-    return Noted(
+    return _encode((
         attempt.request_id, attempt.number, attempt.wall, attempt.tenant, attempt.backend_id, attempt.backend_type,
         attempt.model, decision.route, decision.strategy, attempt.stream, attempt.outcome.cost,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
-def noted(event: AttemptBegan) -> Noted:
-    """The part of it that is worth keeping."""
+def noted(event: AttemptBegan) -> bytes:
+    """The part of it that is worth keeping, as a packed Noted."""
     decision = event.decision
-    return Noted(
+    return _encode((
         event.request_id, event.number, event.wall, event.tenant, decision.backend_id, event.backend_type, event.model,
         decision.route, decision.strategy, event.stream, expected_at_chosen(decision),
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def left_behind(folder: Path) -> list[Attempt]:
