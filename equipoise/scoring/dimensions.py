@@ -25,11 +25,10 @@ _REFUSAL = re.compile(
     r"(?:context|documents?|passages?|sources?|texts?|excerpts?|abstracts?|search results?)(?: provided| given)? "
     r"(?:says? nothing|(?:does|do|did)(?: not|n't) (?:say|mention|contain|address|answer|cover|discuss|specify|state|provide|include)|"
     r"(?:is|are) (?:silent|not (?:sufficient|enough))|(?:mentions?|contains?|addresses|provides?) (?:nothing|no ))|"
-    r"as an ai(?: language)? model)",
-    re.IGNORECASE,
+    r"as an ai(?: language)? model)"
 )
 _PART = re.compile(
-    r"[?;]+\s*|,?\s+and\s+(?=(?:what|who|when|where|why|how|which|whose)\b)|\n+\s*(?:[-*•]|\(?\w[).])\s+", re.I
+    r"[?;]+\s*|,?\s+and\s+(?=(?:what|who|when|where|why|how|which|whose)\b)|\n+\s*(?:[-*•]|\(?\w[).])\s+"
 )
 _SEPARATED = re.compile(r"[.,;:!?\n|()]")
 _WANTS_FACT = frozenset(("what", "who", "when", "where", "which", "whose", "how"))
@@ -59,7 +58,7 @@ def substance(of: Answered) -> float:
 
 def _willing(of: Answered) -> float:
     """A refusal at the beginning; a long text after it may answer all the same."""
-    found = _REFUSAL.search(of.text, 0, 240)
+    found = _REFUSAL.search(of.text[:240].lower())
     if found is None:
         return 1.0
     return REFUSED if len(of.meaning) < 40 else HEDGED
@@ -153,7 +152,8 @@ def completeness(of: Answered) -> Dimension:
     if of.has_tool_calls:
         return UNKNOWN
     ended = {"length": CUT_SHORT, "content_filter": FILTERED}.get(of.finish_reason, 1.0)
-    parts = [words.meaning(words.words(part)) for part in _PART.split(of.question)]
+    pieces = _PART.split(of.question.lower())
+    parts = [words.meaning(words.words(piece)) for piece in pieces] if len(pieces) > 1 else []
     own = [_own(number, parts) for number, part in enumerate(parts) if len(part) >= 1]
     own = [part for part in own if part]
     if len(own) < 2:

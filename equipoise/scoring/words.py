@@ -21,7 +21,8 @@ MARK = re.compile(r"\[\^?(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
 """A mark such as [1], [1, 2], [1-3] or [^1]."""
 
 _REFERENCES = re.compile(r"^\W{0,6}(?:references|sources|citations|bibliography)\W{0,4}$", re.IGNORECASE | re.MULTILINE)
-_APART = str.maketrans(dict.fromkeys(string.punctuation.replace("'", ""), " "))
+# Of all of ASCII: what a table lacks costs a swallowed exception for each letter.
+_APART = {code: " " if chr(code) in string.punctuation.replace("'", "") else chr(code) for code in range(128)}
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -39,6 +40,8 @@ def words(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """A word without the commonest endings of English, so that `rises` and `rising` meet."""
+    if not word.endswith(_ENDINGS):
+        return word
     for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) >= 3:
             return word[: -len(ending)]
