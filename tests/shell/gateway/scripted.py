@@ -96,7 +96,8 @@ class ScriptedBalancer:
         self.events: list[RequestEnded] = []
         self.scorer: Any = None
         self.learning: Any = None
-        self.selection = SimpleNamespace(graphs=Graphs({}))
+        nobody = SimpleNamespace(backends=(), fallback=())
+        self.selection = SimpleNamespace(graphs=Graphs({}), routes={"auto": nobody}, backends={})
 
     def request(self, question: Question, hints: Hints) -> tuple[Request, str | None]:
         if hints.strategy == "astrology":

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from equipoise.backends.base import Finished, TextDelta
@@ -189,6 +189,7 @@ async def test_other_methods_and_paths(balancer: ScriptedBalancer, method: str, 
     st.dictionaries(st.sampled_from([*NAMES, "authorization", "traceparent", "x-request-id"]), st.binary(max_size=40)),
     st.binary(max_size=60) | st.sampled_from([QUESTION, STREAMED, b'{"query":"abc"}', b'{"input":"x"}']),
 )
+@example("POST", "/v1/embeddings", {}, b'{"input":"x"}')
 async def test_nothing_a_stranger_sends_is_a_defect_of_ours(
     method: str, path: str, headers: dict[str, bytes], body: bytes
 ):

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from equipoise.backends import LightRAGClient
 from equipoise.backends.base import BackendError, TextDelta
-from equipoise.backends.lightrag_wire import CANNED, Told, answers_nothing, may_be_canned, options_of, query_body
+from equipoise.backends.lightrag_wire import (
+    CANNED,
+    QUERY_FIELDS,
+    Told,
+    answers_nothing,
+    may_be_canned,
+    options_of,
+    query_body,
+)
 from equipoise.core.model import Citation, Message, Question, Verdict
 from equipoise.http import Response
 from tests.wire.backends.scripted import (
@@ -232,7 +240,8 @@ def test_a_conversation_arrives_whole(turns: list[tuple[str, str]], question: st
 def test_only_fields_that_lightrag_knows_are_sent(extra: dict[str, int]) -> None:
     """What belongs to another engine, or is ours to fill, is left out."""
     sent = options_of(Question(messages=[], extra=extra), {"mode": "mix", "top_k": 5})
-    assert sent.keys() <= {"mode", "top_k"}
+    assert sent.keys() == {"mode", "top_k"} | (extra.keys() & QUERY_FIELDS)
+    assert sent.keys().isdisjoint({"query", "stream"})
     assert sent["top_k"] == extra.get("top_k", 5)
 
 
