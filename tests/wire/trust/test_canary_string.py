@@ -296,6 +296,7 @@ async def everything(folder: Path, form: str, *, look: bool = True, **more: Any)
     """
     async with running(folder, form, **more) as (gateway, parrot, witness):
         ids = await ask_everything(gateway)
+        await until_booked(gateway, frozenset({"trial"}))  # a canary's questions are not tried elsewhere
         await begin_a_canary(gateway)
         await until_booked(gateway, ROLES)
         await until(lambda: witness.paths >= {"alerts", "v1", "push"})
