@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
 
-from equipoise.core.events import TOGETHER, AttemptEnded, Event
+from equipoise.core.events import AttemptEnded, Event
 from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Verdict
 
 SLOTS = 48
@@ -54,18 +54,14 @@ class CostEfficiency:
         self._width, self._floor = seconds / SLOTS, floor
         self._slots: deque[list[int]] = deque(maxlen=SLOTS + 1)
         self._inner: dict[str, list[NanoUSD]] = {}
-        self._heard = deque[Attempt]()
 
     def observe(self, event: Event) -> None:
         """Take in an attempt whose price is known; other events say nothing."""
-        if type(event) is AttemptEnded:
-            self._heard.append(event.attempt)
-            if len(self._heard) >= TOGETHER:
-                self._take_in()
+        if type(event) is AttemptEnded and event.attempt.outcome.cost_source is not _UNPRICED:
+            self._add(event.attempt)
 
     def follow(self, other: CostEfficiency) -> None:
         """Go by another configuration from now on; another window begins empty."""
-        self._take_in()
         if self.seconds != other.seconds:
             self._slots.clear()
         self.seconds, self.target, self._width, self._floor = other.seconds, other.target, other._width, other._floor
@@ -76,16 +72,9 @@ class CostEfficiency:
 
     def ratio(self, wall: float) -> float | None:
         """The efficiency over the window that ends now (Unix seconds); None when nothing was paid in it."""
-        self._take_in()
         first = int(wall / self._width) - SLOTS
         paid = sum(cost for slot, cost, _ in self._slots if slot >= first)
         return float(Fraction(sum(least for slot, _, least in self._slots if slot >= first), paid)) if paid else None
-
-    def _take_in(self) -> None:
-        while self._heard:
-            attempt = self._heard.popleft()
-            if attempt.outcome.cost_source is not _UNPRICED:
-                self._add(attempt)
 
     def _add(self, attempt: Attempt) -> None:
         slot, cost = int(attempt.wall / self._width), attempt.outcome.cost

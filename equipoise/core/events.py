@@ -10,9 +10,6 @@ import msgspec
 from equipoise.core.model import Attempt, Decision, NanoUSD
 
 EJECTED = "ejected"
-TOGETHER = 16
-"""Events that whoever only adds them up takes in at once, or when somebody looks: in a row they cost far less than one by
-one, with a whole question between them."""
 
 
 class Event(msgspec.Struct, frozen=True, tag=True):

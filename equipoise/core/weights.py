@@ -7,14 +7,13 @@ really happened: the share of attempts answered times the mean quality of the sc
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from equipoise.core.events import TOGETHER, AnswerScored, AttemptEnded, Event
-from equipoise.core.model import Attempt, Verdict
+from equipoise.core.events import AnswerScored, AttemptEnded, Event
+from equipoise.core.model import Verdict
 
 HOUR = 3600.0
 LEAST, MOST = 0.1, 2.0
@@ -73,20 +72,14 @@ class LearnedWeights:
 
     def __init__(self, rate: float, window: float) -> None:
         self.rate, self.window = rate, window
-        self._table: dict[str, dict[str, Weight]] = {}
-        self._heard = deque[Event]()
+        self.table: dict[str, dict[str, Weight]] = {}
 
     def observe(self, event: Event) -> None:
         """Take in an attempt that ended, or a score that came later; a better score replaces the earlier."""
-        self._heard.append(event)
-        if len(self._heard) >= TOGETHER:
-            self._take_in()
-
-    @property
-    def table(self) -> dict[str, dict[str, Weight]]:
-        """The weights by kind of question and backend, with all that was observed."""
-        self._take_in()
-        return self._table
+        if type(event) is AttemptEnded:
+            self._attempted(event)
+        elif type(event) is AnswerScored:
+            self._scored(event)
 
     def adjust(self, now: float) -> None:
         """Move every weight towards its performance. `now` is Unix seconds."""
@@ -122,18 +115,10 @@ class LearnedWeights:
         numbers = [weight.weight for rows in saved.weights.values() for weight in rows.values()]
         if not all(LEAST <= number <= MOST for number in numbers):
             raise ValueError("a saved weight is out of bounds")
-        self._heard.clear()
-        self._table = saved.weights
+        self.table = saved.weights
 
-    def _take_in(self) -> None:
-        while self._heard:
-            event = self._heard.popleft()
-            if type(event) is AttemptEnded:
-                self._attempted(event.attempt)
-            elif type(event) is AnswerScored:
-                self._scored(event)
-
-    def _attempted(self, attempt: Attempt) -> None:
+    def _attempted(self, event: AttemptEnded) -> None:
+        attempt = event.attempt
         verdict = attempt.outcome.verdict
         if verdict in _ATTEMPTS:
             bucket = self._bucket(attempt.decision.kind, attempt.backend_id, attempt.wall)
@@ -151,10 +136,9 @@ class LearnedWeights:
         bucket.squares += event.quality * event.quality
 
     def _bucket(self, kind: str, backend_id: str, wall: float) -> Bucket:
-        table = self._table
-        if kind not in table and len(table) >= MOST_KINDS:
+        if kind not in self.table and len(self.table) >= MOST_KINDS:
             kind = "general"
-        rows = table.setdefault(kind, {})
+        rows = self.table.setdefault(kind, {})
         weight = rows.get(backend_id) or rows.setdefault(backend_id, Weight(1.0, []))
         hour = int(wall // HOUR)
         if not weight.hours or weight.hours[-1].hour < hour:

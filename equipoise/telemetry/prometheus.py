@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from operator import add
@@ -15,7 +14,6 @@ from prometheus_client.core import Metric
 from equipoise import __version__
 from equipoise.core.events import (
     EJECTED,
-    TOGETHER,
     AnswerReused,
     AnswerScored,
     AttemptEnded,
@@ -109,7 +107,7 @@ class Metrics:
     def __init__(
         self, version: str = __version__, now: Callable[[], float] = time.monotonic, *, late_seconds: float = 0.05
     ) -> None:
-        self._totals, self._heard = Totals(), deque[Event]()
+        self.totals = Totals()
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(self)
         self._version, self._now, self._late = version, now, late_seconds
@@ -160,15 +158,19 @@ class Metrics:
     @hears(AttemptEnded, RequestEnded, BackendChanged, AnswerScored, AnswerReused, CanaryDecided)
     def observe(self, event: Event) -> None:
         """Count one event; those not known here are nothing to count."""
-        self._heard.append(event)
-        if len(self._heard) >= TOGETHER:
-            self._count()
-
-    @property
-    def totals(self) -> Totals:
-        """All that was observed so far, summed up."""
-        self._count()
-        return self._totals
+        kind = type(event)
+        if kind is AttemptEnded:
+            self._attempt(event.attempt)  # type: ignore[attr-defined]
+        elif kind is RequestEnded:
+            self._request(event)  # type: ignore[arg-type]
+        elif kind is BackendChanged:
+            self._changed(event)  # type: ignore[arg-type]
+        elif kind is AnswerScored:
+            self._scored(event)  # type: ignore[arg-type]
+        elif kind is AnswerReused:
+            self.totals.cache_saved += event.saved  # type: ignore[attr-defined]
+        elif kind is CanaryDecided:
+            self._canary(event)  # type: ignore[arg-type]
 
     def decided(self, strategy: str, seconds: float) -> None:
         """Count a decision whose question is sent later, or never."""
@@ -219,28 +221,8 @@ class Metrics:
         """The text that Prometheus scrapes."""
         return generate_latest(self.registry)
 
-    def _count(self) -> None:
-        while self._heard:
-            event = self._heard.popleft()
-            if type(event) is AttemptEnded:
-                self._attempt(event.attempt)
-            elif type(event) is RequestEnded:
-                self._request(event)
-            else:
-                self._count_rare(event)
-
-    def _count_rare(self, event: Event) -> None:
-        if isinstance(event, BackendChanged):
-            self._changed(event)
-        elif isinstance(event, AnswerScored):
-            self._scored(event)
-        elif isinstance(event, AnswerReused):
-            self._totals.cache_saved += event.saved
-        elif isinstance(event, CanaryDecided):
-            self._canary(event)
-
     def _attempt(self, attempt: Attempt) -> None:
-        totals = self._totals
+        totals = self.totals
         outcome = attempt.outcome
         backend = totals.backends.get(attempt.backend_id) or self._new_backend(attempt.backend_id)
         verdict = outcome.verdict
@@ -266,7 +248,7 @@ class Metrics:
         totals.late += attempt.decision_seconds > self._late
 
     def _request(self, ended: RequestEnded) -> None:
-        totals = self._totals
+        totals = self.totals
         totals.statuses[ended.status] = totals.statuses.get(ended.status, 0) + 1
         totals.duration.add(ended.duration)
         if ended.attempts > 1:
@@ -280,16 +262,16 @@ class Metrics:
 
     def _changed(self, event: BackendChanged) -> None:
         if event.state in _BREAKER:
-            backend = self._totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
+            backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
             backend.changes[event.state] = backend.changes.get(event.state, 0) + 1
 
         elif event.state == EJECTED:
-            backend = self._totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
+            backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
             backend.ejections += 1
 
     def _scored(self, event: AnswerScored) -> None:
         if event.source in SOURCES:
-            backend = self._totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
+            backend = self.totals.backends.get(event.backend_id) or self._new_backend(event.backend_id)
             if event.source not in backend.quality:
                 backend.quality[event.source] = Histogram.under(QUALITY_BOUNDS)
             backend.quality[event.source].add(event.quality)
@@ -297,16 +279,16 @@ class Metrics:
     def _canary(self, event: CanaryDecided) -> None:
         name = event.canary if len(self._canaries) < MOST_CANARIES or event.canary in self._canaries else OTHER
         self._canaries[name] = CanaryGauges(event.share, dict(event.evidence), event.wall)
-        verdicts = self._totals.canary_verdicts.setdefault(name, {})
+        verdicts = self.totals.canary_verdicts.setdefault(name, {})
         verdict = event.verdict if len(verdicts) < MOST_VERDICTS or event.verdict in verdicts else OTHER
         verdicts[verdict] = verdicts.get(verdict, 0) + 1
 
     def _new_backend(self, backend_id: str) -> BackendTotals:
-        backends = self._totals.backends
+        backends = self.totals.backends
         return backends.setdefault(backend_id if len(backends) < MOST_BACKENDS else OTHER, BackendTotals())
 
     def _new_strategy(self, strategy: str) -> Histogram:
-        decisions = self._totals.decisions
+        decisions = self.totals.decisions
         name = strategy if len(decisions) < MOST_STRATEGIES else OTHER
         return decisions.setdefault(name, Histogram.under(DECISION_BOUNDS))
 
