@@ -107,16 +107,11 @@ class Scorer:
             return False
         return request.role in self.options.always or self._chance.random() < self.options.sampling
 
-    def offer(
-        self, request: Request, answer: Answer, backend_id: str, attempt: int, *, wanted: bool | None = None
-    ) -> None:
-        """An answer went out: remember it and, where it is wanted (None: as chance has it), queue it. Never waits; drops
-        when the queue is full."""
+    def offer(self, request: Request, answer: Answer, backend_id: str, attempt: int, *, wanted: bool) -> None:
+        """An answer went out: remember it and, where it is wanted, queue it. Never waits; drops when the queue is full."""
         if request.role == ROLE:
             return
-        if wanted is None:
-            wanted = request.role in self.options.always or self._chance.random() < self.options.sampling
-        known = Known(request.id, attempt, backend_id, request.route, request.tenant, request.kind, request.role)
+        known = _known(request, backend_id, attempt)
         self.recent.add(known)
         if not wanted or not answer.text:
             return
@@ -128,7 +123,7 @@ class Scorer:
 
     def look(self, request: Request, answer: Answer, backend_id: str, attempt: int) -> float | None:
         """Score an answer at once, for those who must know before it goes out; None where nothing could be known."""
-        known = Known(request.id, attempt, backend_id, request.route, request.tenant, request.kind, request.role)
+        known = _known(request, backend_id, attempt)
         self.recent.add(known)
         found = self._score(Waiting(known, request, answer))
         best = known.opinions.get(PROXY)
@@ -300,6 +295,10 @@ class Scorer:
 
 def _nobody(event: AnswerScored) -> None:
     """Until somebody listens."""
+
+
+def _known(request: Request, backend_id: str, attempt: int) -> Known:
+    return Known(request.id, attempt, backend_id, request.route, request.tenant, request.kind, request.role)
 
 
 def _best(known: Known) -> Opinion | None:

@@ -40,7 +40,7 @@ class BatchWriter(Generic[T]):
         self._batch_seconds, self._capacity = batch_seconds, capacity
         self._items: deque[T | Flushed] = deque()
         self._held: list[T] = []
-        self._awake = self._closed = False
+        self._awake = False
         self._due, self._hurry, self._closing = threading.Event(), threading.Event(), threading.Event()
         self.error: str | None = None
         self._thread = threading.Thread(target=self._run, name="equipoise-writer", daemon=True)
@@ -57,7 +57,7 @@ class BatchWriter(Generic[T]):
 
     def put(self, item: T) -> bool:
         """Take an item; False when memory is full or the writer closed. Never waits."""
-        if len(self._items) + len(self._held) >= self._capacity or self._closed:
+        if len(self._items) + len(self._held) >= self._capacity or self._closing.is_set():
             return False
         self._items.append(item)
         # The writer clears `_awake` before it drains, so an append it misses always finds the flag down.
@@ -79,7 +79,6 @@ class BatchWriter(Generic[T]):
 
     def close(self, timeout: float = 10.0) -> list[T]:
         """Write what is left and stop; gives what could not be written within `timeout` seconds."""
-        self._closed = True
         self._closing.set()
         self._hurry.set()
         self._due.set()
@@ -148,7 +147,6 @@ class BatchWriter(Generic[T]):
         """Refuse what comes, and let nobody wait for ever: also when a fault of ours ends the thread."""
         if not self._closing.is_set():
             self.error = "the writer stopped by a fault"
-        self._closed = True
         self._closing.set()
         for flushed in [item for item in self._items if isinstance(item, Future)]:
             self._items.remove(flushed)
