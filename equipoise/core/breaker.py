@@ -99,8 +99,6 @@ class CircuitBreaker:
         self._causes: list[Cause] = []
         self._probes = self._probes_passed = 0
         self.held_open = self.refused = self.silent = self.slow = False
-        self.dawdles = False
-        """Was its last answer slow? Unless it was, it is not `sluggish`."""
 
     def allows(self, now: float) -> bool:
         """Would `admit` give a permit at this instant? Changes nothing."""
@@ -149,7 +147,6 @@ class CircuitBreaker:
             self._run = 0
             self._causes.clear()
         self._paces.append(pace)
-        self.dawdles = pace > self.options.slow_pace
         self._note(now, failed=False, slow=pace >= self.options.slow_pace)
 
     def failed(self, permit: Permit, now: float, why: str = "failures", cause: Cause = Cause.OTHER) -> None:
@@ -320,7 +317,6 @@ class CircuitBreaker:
         self._causes.clear()
         self._failures = self._slow = self._run = 0
         self._probes = self._probes_passed = 0
-        self.dawdles = False
 
 
 def cause_of(outcome: Outcome) -> Cause:

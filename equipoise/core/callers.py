@@ -46,6 +46,11 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     data_classes: frozenset[str] = frozenset()
     role: Role | None = None
 
+    @property
+    def limited(self) -> bool:
+        """Is it allowed no more than so much a minute?"""
+        return self.requests_per_minute is not None or self.tokens_per_minute is not None
+
     def expired(self, wall: float) -> bool:
         """Is its time over?"""
         return self.expires is not None and wall >= self.expires

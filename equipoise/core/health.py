@@ -66,9 +66,8 @@ class Health:
         seen = self.success
         was, samples = seen.value, seen.samples
         seen.add(1.0 if success else 0.0, EVIDENCE)
-        if (
-            seen.value != was or seen.samples != samples
-        ):  # else nothing moved, as in one that has long answered everything
+        # With nothing moved, as in one that has long answered everything, the bound is what it was.
+        if seen.value != was or seen.samples != samples:
             bound = wilson_lower(seen.value, seen.samples)
             self.bound = bound if bound > LOWEST_HEALTH else LOWEST_HEALTH
         if success:

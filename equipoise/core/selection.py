@@ -141,7 +141,7 @@ class Selection:
             self.graphs.settled(request, outcome, backend)
         if lease.reservation is not None or lease.tokens is not None:
             self._settle_limits(lease, outcome)
-        if verdict is _FAILURE or (breaker.dawdles and breaker.sluggish):
+        if verdict is _FAILURE or breaker.sluggish:
             self._eject_outlier(now)
         if verdict in TEACHING and (self._told or self._learners):
             self._teach(lease, outcome)

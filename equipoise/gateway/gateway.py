@@ -247,7 +247,7 @@ class Gateway:
             if asked.question.embeddings:
                 embeddings.require_one_model(sized, balancer)
             wanted = read_directives(request.headers, asked.metadata)
-            if caller.requests_per_minute or caller.tokens_per_minute or self.cache.minds(sized, wanted):
+            if caller.limited or self.cache.minds(sized, wanted):
                 await self.allowances.admitted(caller, sized)
                 found = await self.cache.look(sized, hints, wanted)
             if asked.question.stream:

@@ -105,9 +105,9 @@ class Allowances:
 
     def admit(self, caller: Caller, request: Request) -> None:
         """Let a question through, or raise Problem 429 with when to come again; nobody without limits is looked at."""
-        limits = caller.requests_per_minute, caller.tokens_per_minute
-        if limits == (None, None):
+        if not caller.limited:
             return
+        limits = caller.requests_per_minute, caller.tokens_per_minute
         allowance = self.known.get(caller.key)
         if allowance is None or allowance.limits != limits:
             allowance = self.known[caller.key] = Allowance(limits, caller.key)

@@ -48,5 +48,9 @@ class Lookup(msgspec.Struct, kw_only=True):
         return told if self.age is None else [*told, (b"age", b"%d" % self.age)]
 
 
-NOTHING = Lookup()
-"""What it does where no answers are kept. Shared: nothing is written into it."""
+class _Nothing(Lookup, frozen=True):  # type: ignore[misc]  # which dataclasses may not, and structs may
+    """Shared by the questions of all tenants, so nothing can be written into it."""
+
+
+NOTHING: Lookup = _Nothing()
+"""What it does where no answers are kept."""

@@ -30,7 +30,10 @@ LOST = "lost"
 
 
 class Noted(msgspec.Struct, frozen=True, array_like=True):
-    """What is known of an attempt, as it is packed: `cost` is the expected one before it ends, `wall` when it began; then both are its own."""
+    """What is known of an attempt, as it is packed.
+
+    `cost` is the expected one before it ends, `wall` when it began; then both are its own.
+    """
 
     request_id: str
     number: int

@@ -8,6 +8,7 @@ import pytest
 
 from equipoise.gateway import ClientKeys
 from equipoise.gateway.keys import digest
+from equipoise.gateway.lookup import NOTHING
 from tests.shell.gateway.scripted import ScriptedBalancer, gateway_of, http, whole
 
 QUESTION = b'{"model":"auto","messages":[{"role":"user","content":"Why?"}]}'
@@ -16,6 +17,13 @@ QUESTION = b'{"model":"auto","messages":[{"role":"user","content":"Why?"}]}'
 @pytest.fixture
 def balancer() -> ScriptedBalancer:
     return ScriptedBalancer()
+
+
+def test_what_is_shared_by_those_without_a_cache_holds_nothing_for_ever():
+    """No answer of one tenant can be left in it for the next."""
+    with pytest.raises(AttributeError):
+        NOTHING.age = 1.0
+    assert (NOTHING.key, NOTHING.kept, NOTHING.fields()) == (None, None, [])
 
 
 async def test_models_are_listed_and_looked_up(balancer: ScriptedBalancer):

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,21 @@ def test_a_killed_process_leaves_exactly_what_had_not_ended(tmp_path: Path) -> N
     assert (left.outcome.verdict, left.outcome.error_code, left.outcome.interrupted) == (Verdict.IGNORED, "lost", True)
     assert left_behind(tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_what_is_left_says_of_the_attempt_what_was_known_of_it(tmp_path: Path, *, over: bool) -> None:
+    """Each value in its own place, of one under way and of one that had ended."""
+    it = UnderWay(tmp_path, keep_seconds=60.0)
+    it.observe(began("id", 3))
+    if over:
+        it.observe(ended("id", 3, wall=7.25, cost=11))
+    it._file.abandon()
+    (left,) = left_behind(tmp_path)
+    assert (left.request_id, left.number, left.tags) == ("id", 3, ("tenant:clinic",))
+    assert (left.backend_id, left.backend_type, left.model, left.stream) == ("papers", "lightrag", "m", True)
+    assert (left.decision.backend_id, left.decision.route, left.decision.strategy) == ("papers", "auto", "weighted")
+    assert (left.wall, left.outcome.cost) == ((7.25, 11) if over else (5.0, 0))
 
 
 def test_the_living_are_left_alone(tmp_path: Path) -> None:
