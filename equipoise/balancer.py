@@ -27,7 +27,7 @@ from equipoise.escalation import Given, held_to_the_floor
 from equipoise.racing import Race
 from equipoise.reply import Reply, reply_of
 from equipoise.scoring.judge import ROLE as JUDGE
-from equipoise.stream import AnswerStream, close_items
+from equipoise.stream import AnswerStream, OneByOne, close_items
 from equipoise.trials import Trials
 from equipoise.waiting import WaitingOptions, WaitingRoom
 
@@ -72,7 +72,7 @@ class LoadBalancer:
         self._retry_budget = RetryBudget(retry, self._now())
         self.scorer: Scorer | None = None
         self.room = WaitingRoom(waiting, self._now)
-        self._hedges: dict[str, Hedges] = {}
+        self._hedges, self._ends = dict[str, Hedges](), OneByOne()
         self.learning: Learned | None = None
         self.trials: Trials | None = None
         self.borrow: Callable[[Request], Awaitable[bool]] | None = None
@@ -134,8 +134,8 @@ class LoadBalancer:
                 race = self._race(attempts, lease, partial(crew.begin_stream, attempts), streamed=True)
                 try:
                     items, first = await (crew.begin_stream(attempts, lease) if race is None else race.run())
-                    lease = lease if race is None else race.lease
-                    stream = AnswerStream(attempts, lease, items, first, began, self._now(), partial(self._done, crew))
+                    lease, done = lease if race is None else race.lease, partial(self._done, crew)
+                    stream = AnswerStream(attempts, lease, items, first, began, self._now(), done, self._ends)
                     if self.scorer is not None:
                         self._listen(self.scorer, request, stream)
                     if self.trials is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
@@ -21,6 +23,32 @@ MOST_HEARD = 262_144
 """Bytes of a stream passed on undecoded that are kept for those who want to know how good it was."""
 
 
+class OneByOne:
+    """Lets one through in each turn of the event loop.
+
+    Streams that end together have their bills made so: who waits for a first word goes between who has all but the end.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = deque[asyncio.Future[None]]()
+
+    async def turn(self) -> None:
+        """Wait for a turn of one's own; the next one of the loop, where nobody else waits."""
+        loop = asyncio.get_running_loop()
+        mine = loop.create_future()
+        self._waiting.append(mine)
+        if len(self._waiting) == 1:
+            loop.call_soon(self._next, loop)
+        await mine
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        mine = self._waiting.popleft()
+        if not mine.done():  # or whoever waited was cancelled
+            mine.set_result(None)
+        if self._waiting:
+            loop.call_soon(self._next, loop)
+
+
 class AnswerStream(Decided):
     """An answer as it comes. `items()` gives what the engine sends, iterating itself gives pieces of text.
 
@@ -37,12 +65,13 @@ class AnswerStream(Decided):
         began: float,
         first_at: float,
         done: Callable[[], None],
+        ends: OneByOne,
     ) -> None:
         self.request_id, self.decision = attempts.request.id, lease.decision
         self.reply: Reply | None = None
         self._attempts, self._lease, self._items, self._pending = attempts, lease, items, first
         self._began, self._first_at = began, first_at
-        self._done = done
+        self._done, self._ends = done, ends
         self._open, self._has_pending = True, True
         self._passed_on = 0
         self.listening = False
@@ -118,7 +147,10 @@ class AnswerStream(Decided):
         else:
             item = await self._from_upstream()
         if type(item) is Finished:
-            self._finish(item.answer)
+            try:
+                await self._ends.turn()
+            finally:
+                self._finish(item.answer)
         else:
             self._passed(item)
         return item

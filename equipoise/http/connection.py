@@ -234,7 +234,7 @@ class ServerConnection(asyncio.Protocol):
             chunked = self._reader.chunks_answers
             self._reader.keep_alive &= chunked  # HTTP/1.0 knows only the end of the connection
             head = stream_head(response.status, response.headers, self._connection_line(request), chunked=chunked)
-            self._flow.hand_on(head)
+            self._flow.open(head)
             self._sent = True
             if request.method != "HEAD" and response.status not in NO_BODY:
                 await self._write_pieces(body, chunked=chunked)

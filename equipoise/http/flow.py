@@ -42,24 +42,35 @@ class Outbox:
 class WriteFlow:
     """What is written to one client and not yet taken; `drained` is to be awaited before more is written."""
 
-    __slots__ = ("_late", "_late_bytes", "_loop", "_outbox", "_patience", "_stall", "_transport", "_unsent", "drained")
+    __slots__ = (
+        "_late", "_late_bytes", "_loop", "_opening", "_outbox", "_patience", "_stall", "_transport", "_unsent", "drained",
+    )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, patience: float, outbox: Outbox
     ) -> None:
         self._loop, self._transport, self._patience, self._outbox = loop, transport, patience, outbox
         self._late: list[bytes] = []
-        self._late_bytes = 0
+        self._late_bytes, self._opening = 0, False
         self.drained: asyncio.Future[None] | None = None
         self._stall, self._unsent = NEVER, 0
 
+    def open(self, head: bytes) -> None:
+        """Begin a streamed answer: the head leaves when the turn ends, or with the first piece."""
+        self.hand_on(head)
+        self._opening = True
+
     def hand_on(self, data: bytes) -> asyncio.Future[None] | None:
-        """Send this when the turn ends, or when it is enough; a future if no more should come until it is done."""
+        """Send this when the turn ends, or when it is enough; a future if no more should come until it is done.
+
+        The first piece of an answer is what people wait for: it does not wait for what else is done in this turn.
+        """
         if not self._late:
             self._outbox.add(self, self._loop)
         self._late.append(data)
         self._late_bytes += len(data)
-        if self._late_bytes > ENOUGH:
+        if self._opening or self._late_bytes > ENOUGH:
+            self._opening = False
             self.send()
         return self.drained
 

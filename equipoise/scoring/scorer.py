@@ -21,6 +21,9 @@ from equipoise.scoring.score import NOTHING_KNOWN, Score, Weights, score
 REST = 19.0
 """Times as long as an answer took that is paused after it: scoring takes a twentieth of the event loop at most."""
 
+LULL = 0.02
+"""Seconds until the first of a queue is looked at: whoever got an answer may ask again at once, and comes first."""
+
 SAVING_SECONDS = 60.0
 JUDGING = 32
 """Answers that may wait for a judge."""
@@ -198,6 +201,7 @@ class Scorer:
         while True:
             await self._due.wait()
             self._due.clear()
+            await asyncio.sleep(LULL)
             while self._queue:
                 began = time.perf_counter()
                 self._score(self._queue.popleft())

@@ -23,6 +23,7 @@ from equipoise.core.model import Attempt, CostSource, Decision, NanoUSD, Outcome
 from equipoise.stores.orphans import Belongings, claimed
 
 SLOT, SLOTS = 512, 4_096
+AT_ONCE = 8
 PREFIX = "under-way-"
 NOBODY = "(lost)"
 """Whom a lost attempt is booked for: its tenant pays for the answer it gets when it asks again, and for nothing else."""
@@ -75,9 +76,7 @@ class UnderWay:
     def observe(self, event: Event) -> None:
         """Note what begins, and what it came to; forget it when its record must have been written."""
         if type(event) is AttemptBegan:
-            before = self._monotonic() - self._keep
-            if self._ended and self._ended[0][0] <= before:
-                self._clear(before)
+            self._clear(self._monotonic() - self._keep)
             self._begin(event)
         elif type(event) is AttemptEnded:
             self._end(event.attempt)
@@ -114,9 +113,13 @@ class UnderWay:
         self._ended.append((self._monotonic(), slot))
 
     def _clear(self, before: float) -> None:
-        """Of those that have ended, forget what ended up to then."""
-        while self._ended and self._ended[0][0] <= before:
-            self._forget(self._ended.popleft()[1])
+        """Of those that have ended, forget what ended up to then: a few each time, so that no question does it for all
+        those before a pause. To forget late does no harm: a record that is there already is not booked again."""
+        ended = self._ended
+        for _ in range(AT_ONCE):
+            if not ended or ended[0][0] > before:
+                return
+            self._forget(ended.popleft()[1])
 
     def _forget(self, slot: int) -> None:
         self._memory[slot * SLOT : slot * SLOT + 2] = _EMPTY

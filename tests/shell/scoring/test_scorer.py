@@ -22,7 +22,6 @@ from equipoise.scoring.opinions import opinion
 from equipoise.scoring.remembered import Known
 from equipoise.scoring.scorer import Options, Scorer
 from tests.fakes import FakeClock, ScriptedClient, answer, balancer
-from tests.patience import turns
 
 GOOD = "A metabolite is a small molecule made or used when food, drugs or the body's own tissue are broken down."
 REFUSAL = "I'm sorry, I do not have enough information to answer."
@@ -93,6 +92,20 @@ async def test_words_are_let_go_of_once_scored() -> None:
     gc.collect()
     assert alive() is None
     assert GOOD not in repr(of.recent.get("r1"))
+    await of.close()
+
+
+async def test_scoring_begins_after_a_lull(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever got the answer may ask again before anybody looks at it."""
+    monkeypatch.setattr("equipoise.scoring.scorer.LULL", 0.5)
+    of = scorer()
+    await of.start()
+    of.offer(_request(), answer(GOOD), "a", 1, wanted=True)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert of.status()["waiting"] == 1
+    await of.drained()
+    assert of.counts.scored == 1
     await of.close()
 
 
@@ -251,6 +264,8 @@ async def test_a_defect_in_scoring_is_heard_of(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("equipoise.scoring.scorer.score", lambda *given: 1 / 0)
     await of.start()
     of.offer(_request(), answer(GOOD), "a", 1, wanted=True)
-    await turns()
+    async with asyncio.timeout(10.0):
+        while not troubles:
+            await asyncio.sleep(0.005)
     assert troubles == ["answers are no longer scored: ZeroDivisionError"]
     await of.close()
