@@ -22,6 +22,8 @@ LINGER: Final = 2.0
 # While reading is paused a hang-up shows only in the kernel's view of the connection (and not at all if the client left
 # more than the kernel's buffers hold: its FIN waits behind that).
 HANG_UP_CHECK: Final = 0.5
+# A connection that was accepted before the server began to drain, and whose handshake ended after it, has so long to ask.
+LAST_CALL: Final = 2.0
 OPTIONS_ANSWER: Final = Response(204, ((b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"),))
 
 
@@ -75,7 +77,8 @@ class ServerConnection(asyncio.Protocol):
         self._client, self._trusted = self._server.proxies.peer(transport.get_extra_info("peername"))
         self._scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         if self._server.admits(self):
-            self._deadline.set(self._loop.time() + self._server.limits.idle_timeout)
+            patience = LAST_CALL if self._server.draining else self._server.limits.idle_timeout
+            self._deadline.set(self._loop.time() + patience)
         else:
             self._refuse(BadRequest(503, "This server has all the connections it may have."))
 

@@ -196,3 +196,37 @@ async def test_hanging_up_and_backpressure_work_over_tls(authority: Authority) -
         assert made < 20_000_000
         writer.transport.abort()
         assert await until(closed.is_set)
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_a_handshake_that_ends_while_the_server_drains_holds_it_up_for_a_moment_only(
+    authority: Authority, *, asks: bool
+) -> None:
+    """Who was let in before is answered once more; who says nothing then does not keep the server for its whole deadline."""
+    release = asyncio.Event()
+
+    async def wait(request: Request) -> Response:
+        await release.wait()
+        return Response(200, (), b"done")
+
+    files = authority.issue("localhost", file=f"draining-{asks}")
+    server, trusting = Server(wait, tls=files), client_context(authority.certificate)
+    await server.start()
+    reader, writer = await asyncio.open_connection("localhost", server.port, ssl=trusting)
+    writer.write(GET + b"\r\n")
+    assert await until(lambda: server.in_flight == 1)
+    late, late_writer = await asyncio.open_connection("127.0.0.1", server.port)
+    await asyncio.sleep(0.05)  # accepted, and waiting for a handshake
+    drained = asyncio.create_task(server.drain(60.0))
+    await asyncio.sleep(0)
+    await late_writer.start_tls(trusting, server_hostname="localhost")
+    assert await until(lambda: server.connections == 2)
+    release.set()
+    if asks:
+        late_writer.write(GET + b"\r\n")
+        assert b"connection: close" in await late.read()
+    async with asyncio.timeout(20.0):
+        assert await drained == 0
+    assert (await reader.read()).endswith(b"done")
+    for each in (writer, late_writer):
+        each.close()
