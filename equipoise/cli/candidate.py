@@ -27,7 +27,10 @@ def given(file: Path | None, settings: tuple[str, ...]) -> tuple[str, str]:
     from equipoise.canary.candidates import merged
     from equipoise.config.files import parse_yaml
 
-    data = parse_yaml(text) if text else {}
+    try:
+        data = parse_yaml(text) if text else {}
+    except ValueError as error:
+        raise Failure(f"{file} {error}", USAGE) from error
     for setting in settings:
         data = merged(data, _nested(setting, parse_yaml))
     return file.name if file else ", ".join(settings), yaml_of(data)
@@ -37,7 +40,10 @@ def _nested(setting: str, parse: Any) -> Document:
     name, sign, value = setting.partition("=")
     if not sign or not name:
         raise Failure(f"{setting!r} is no field=value", USAGE, "for example --set strategy=cost_optimized")
-    found: Any = parse(value) if value else None
+    try:
+        found: Any = parse(value) if value else None
+    except ValueError as error:
+        raise Failure(f"the value of {name} {error}", USAGE) from error
     for part in reversed(name.split(".")):
         found = {part: found}
     return dict(found)

@@ -148,7 +148,12 @@ def pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise Failure(f"{text} is not field=value", USAGE, "for example backend_instances.papers.weight=2")
-    return name, parse_yaml(value)
+    try:
+        return name, parse_yaml(value)
+    except ValueError as error:
+        raise Failure(
+            f"the value of {name} {error}", USAGE, "a text with signs of YAML wants quotes: 'field=\"…\"'"
+        ) from error
 
 
 def post(url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml.error import YAMLError
-
 from equipoise.config.backend import KEY_VARIABLES
 from equipoise.config.errors import Path as FieldPath
 from equipoise.config.errors import did_you_mean
@@ -222,5 +220,5 @@ def _value(text: str) -> Any:
         return text
     try:
         return parse_yaml(text)
-    except YAMLError:
+    except ValueError:
         return text

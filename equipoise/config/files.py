@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from io import StringIO
@@ -24,6 +25,7 @@ LONGEST_FILE = 1024 * 1024
 MOST_VALUES = 100_000
 NAMES = ("equipoise.yaml", "equipoise.yml", "equipoise.json")
 SYSTEM_DIRECTORY = Path("/etc/equipoise")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 
 
 def discover(environ: Mapping[str, str], here: Path | None = None) -> Path | None:
@@ -54,8 +56,15 @@ def read(path: Path) -> Tree:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of one YAML text (a list or mapping in a variable); raises YAMLError."""
-    return _plain(YAML(typ="rt").load(text), [0], None)
+    """The value of one YAML text (a list or mapping in a variable); raises ValueError, which repeats none of its words."""
+    try:
+        return _plain(_loaded(text), [0], None)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        raise ValueError(_words(error) + place) from None
+    except YAMLError as error:
+        raise ValueError("is not valid YAML: " + _unquoted(str(error))) from None
 
 
 def _text(path: Path) -> str:
@@ -77,18 +86,38 @@ def _parse(text: str, path: Path) -> Any:
     if path.suffix == ".json":
         _check_json(text, path)
     try:
-        return YAML(typ="rt").load(StringIO(text))
+        return _loaded(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise _unreadable(place, _words(error), _quoting(text, mark.line) if mark else None) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise _unreadable(path, "is not valid YAML: " + without_secrets(str(error).splitlines()[0])) from error
+    except YAMLError as error:
+        raise _unreadable(path, "is not valid YAML: " + _unquoted(str(error))) from error
+
+
+def _loaded(text: str) -> Any:
+    """What YAML makes of a text; raises YAMLError, also for what ruamel's constructors stumble over."""
+    try:
+        return YAML(typ="rt").load(StringIO(text))
+    except RecursionError as error:
+        raise YAMLError("it is nested too deeply") from error
+    except (ValueError, LookupError, AttributeError, TypeError, ArithmeticError) as error:
+        raise YAMLError("a value is not of the kind that its tag or its form says") from error
 
 
 def _words(error: MarkedYAMLError) -> str:
-    problem = without_secrets(str(error.problem or "is not valid").splitlines()[0])
-    return f"is not valid YAML: {problem}"
+    return f"is not valid YAML: {_unquoted(str(error.problem or 'is not valid'))}"
+
+
+def _unquoted(problem: str) -> str:
+    """What is wrong, without the operator's own words, which may be a key: of a duplicate only its name."""
+    what, duplicate, _ = problem.splitlines()[0].partition(" with value ")
+    return without_secrets(what if duplicate else _QUOTED.sub(_sign, what))
+
+
+def _sign(quoted: re.Match[str]) -> str:
+    """Single signs and <stream end> are YAML's own."""
+    return quoted[0] if len(quoted[0]) <= len("'x'") or quoted[0][1] == "<" else "…"
 
 
 def _quoting(text: str, line: int) -> str | None:

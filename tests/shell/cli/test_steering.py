@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from equipoise.cli import main
 from equipoise.config.codes import CODES
 from tests.shell.cli.conftest import ROOT, Run, Served
 
@@ -154,3 +155,17 @@ def test_bash_completes_backends_of_the_running_gateway(
         ["bash", "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=30
     )
     assert "oracle" in done.stdout.split(), done.stderr
+
+
+@pytest.mark.parametrize(
+    "line", [["config", "set", "a.api_key={hunter2: ["], ["canary", "start", "--set", "a=[hunter2"]]
+)
+def test_a_value_that_is_no_yaml_is_a_mistake_of_usage_and_not_repeated(
+    line: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anybody is asked, with the place in it."""
+    assert main(line) == 2
+    said = capsys.readouterr()
+    assert "is not valid YAML: expected" in said.err
+    assert "column" in said.err
+    assert "hunter2" not in said.err + said.out

@@ -47,7 +47,11 @@ equipoise.yaml:11:11: aliases.gpt-4o: there is no route, strategy or backend of 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("backend_instances:\n  a: [1\n", "equipoise.yaml:3:1: is not valid YAML:"),
+        (
+            "backend_instances:\n  a: [1\n",
+            "equipoise.yaml:3:1: is not valid YAML: expected ',' or ']', but got '<stream end>'",
+        ),
+        ("a: !!bool maybe\n", "equipoise.yaml: is not valid YAML: a value is not of the kind that its tag"),
         ("a: 1\na: 2\n", "equipoise.yaml:2:1: is not valid YAML: found duplicate key"),
         ("a: {key: ${NAME}, b: 1}\n", 'inside {…} a reference wants quotes: "${NAME}"'),
         ("", "equipoise.yaml: the file is empty"),
@@ -58,6 +62,40 @@ equipoise.yaml:11:11: aliases.gpt-4o: there is no route, strategy or backend of 
 def test_what_is_no_data_is_told_in_the_same_form(write: Write, text: str, message: str) -> None:
     """A syntax error has file, line and column too."""
     assert message in told(text, write)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "api_key: hunter2hunter2\napi_key: hunter2hunter2",
+        "a: {api_key: hunter2hunter2}\na: {api_key: x}",
+        "a: {api_key: x}\na: {api_key: hunter2hunter2}",
+        "api_key: *hunter2hunter2",
+        "api_key: &hunter2hunter2\nb: *nobody",
+        "api_key: !hunter2hunter2 x",
+        "api_key: !!int hunter2hunter2",
+        "api_key: !!float hunter2hunter2",
+        "api_key: !!timestamp hunter2hunter2",
+        "api_key: !!bool hunter2hunter2",
+        "api_key: 0o9hunter2hunter2: x",
+        'api_key: "hunter2hunter2\\q"',
+        "api_key: %hunter2hunter2",
+        "api_key: @hunter2hunter2",
+        "api_key: `hunter2hunter2",
+        "api_key: |hunter2hunter2",
+        "api_key: 'hunter2hunter2",
+        "%hunter2hunter2",
+    ],
+)
+def test_no_value_of_a_file_that_is_no_yaml_is_repeated(write: Write, line: str) -> None:
+    """A key that stands there twice, or that YAML takes for an alias or a tag, is a key all the same."""
+    assert "hunter2" not in told(line + "\n", write)
+
+
+def test_a_key_that_is_no_json_is_not_repeated(write: Write) -> None:
+    """Neither by a syntax error nor as a duplicate."""
+    for text in ('{"api_key": "hunter2hunter2" x}', '{"api_key": hunter2hunter2}', '{"a": "hunter2", "a": "hunter2"}'):
+        assert "hunter2" not in told(text, write, name="e.json")
 
 
 def test_a_file_of_aliases_upon_aliases_is_refused_instead_of_filling_the_memory(write: Write) -> None:
