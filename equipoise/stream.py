@@ -23,10 +23,15 @@ MOST_HEARD = 262_144
 """Bytes of a stream passed on undecoded that are kept for those who want to know how good it was."""
 
 
+CROWD = 32
+"""Streams whose ends take turns. Beyond, with 600 of four pieces at once, turns cost a fifth of the throughput."""
+
+
 class OneByOne:
-    """Lets one through in each turn of the event loop.
+    """Lets one through in each turn of the event loop, or all of a crowd.
 
     Streams that end together have their bills made so: who waits for a first word goes between who has all but the end.
+    Of more than CROWD those who come would be put before those who are done again and again; then all go at once.
     """
 
     def __init__(self) -> None:
@@ -42,9 +47,10 @@ class OneByOne:
         await mine
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        mine = self._waiting.popleft()
-        if not mine.done():  # or whoever waited was cancelled
-            mine.set_result(None)
+        for _ in range(1 if len(self._waiting) <= CROWD else len(self._waiting)):
+            mine = self._waiting.popleft()
+            if not mine.done():  # or whoever waited was cancelled
+                mine.set_result(None)
         if self._waiting:
             loop.call_soon(self._next, loop)
 

@@ -29,6 +29,15 @@ async def test_ends_that_come_together_leave_a_turn_between_them() -> None:
     assert turn < 20
 
 
+async def test_a_crowd_does_not_queue() -> None:
+    """Six hundred that are done at once are through within a few turns, however many come meanwhile."""
+    ends = OneByOne()
+    tasks = [asyncio.create_task(ends.turn()) for _ in range(600)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert all(task.done() for task in tasks)
+
+
 async def test_who_is_cancelled_while_waiting_holds_nobody_up() -> None:
     """The others have their turns, and so does who comes later."""
     ends = OneByOne()
