@@ -26,7 +26,7 @@ command line or the configuration is wrong, 3 no gateway answers, 4 refused with
 COMMANDS = {
     "demo": (
         "equipoise.cli.demo:demo",
-        "See it work: four engines on this machine, a hundred questions, one of them killed.",
+        "See it work: four engines on this machine, 120 questions, one of them killed.",
     ),
     "serve": ("equipoise.cli.serve:serve", "Run the gateway."),
     "ask": ("equipoise.cli.ask:ask", "Ask one question and see answer, sources, cost and reason."),
@@ -246,6 +246,11 @@ def _run(arguments: list[str]) -> int:
     except Failure as failure:
         complain(str(failure))
         return failure.code
+    except PermissionError as error:  # no defect of ours, whichever command meets it
+        complain(
+            f"{error.filename or error} may not be opened by this user\n  hint: run it as who owns it (`ls -ld` says who)"
+        )
+        return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
     return result if isinstance(result, int) else OK

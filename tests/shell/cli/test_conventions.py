@@ -182,3 +182,19 @@ def test_linear_algebra_starts_no_threads_of_its_own() -> None:
     environ = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
     done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "threads 1"
+
+
+def test_what_this_user_may_not_open_is_no_defect_of_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever command meets it: the file and what to do, and no invitation to report it."""
+
+    def denied(*given: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied", "/srv/state/ledger.sqlite3")
+
+    monkeypatch.setattr(app, "make_app", lambda: denied)
+    assert app.run(["ledger", "query"]) == exits.USAGE
+    said = capsys.readouterr().err
+    assert "/srv/state/ledger.sqlite3 may not be opened by this user" in said
+    assert "hint:" in said
+    assert "unexpected" not in said
