@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-gateway bench-strategies bench-budgets bench-cache bench-quality bench-engines bench-scale chaos acceptance docs fuzz soak lock sbom release image clean
+.PHONY: demo demo-real test check e2e bench bench-canary bench-replay bench-strategies bench-budgets bench-cache bench-quality bench-engines bench-scale bench-fleet bench-routing chaos acceptance docs fuzz soak lock sbom release image clean
 
 $(READY): pyproject.toml requirements/runtime.txt requirements/dev.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
